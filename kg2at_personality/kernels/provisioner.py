@@ -1,0 +1,100 @@
+"""Launches a Toree by spark-submit and looks after its process, files and ports."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning import LocalProvisioner
+
+from . import toree
+from .files import KernelFiles
+from .toree import INTERRUPT_SIGNAL, Plan
+
+PORT_NAMES = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
+
+
+class ToreeProvisioner(LocalProvisioner):  # type: ignore[misc]
+    """One Toree process: a child of the gateway, in a process group of its own.
+
+    `launch_kernel` may be called again after `cleanup(restart=True)`; each launch takes the newest plan.
+    """
+
+    plan: Plan | None = None
+    _ports: list[int] | None = None
+
+    @property
+    def files(self) -> KernelFiles:
+        """The files of this kernel, beside its connection file."""
+        return KernelFiles(self.parent.connection_file)
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Called by KernelManager before each launch, restarts too: writes the files, builds command and environment.
+
+        `plan` comes from the kernel's manager. Raises KG2ATError or OSError; then `cleanup` takes all of it back.
+        """
+        plan: Plan = kwargs.pop("plan")
+        self.plan = plan
+        self._take_ports()
+        kwargs = await super().pre_launch(**kwargs)
+        await asyncio.to_thread(self._write_files, plan)
+        kwargs["cmd"] = toree.command(plan, self.parent.connection_file, str(self.files.properties))
+        kwargs["env"] = toree.environment(plan, kwargs["env"], self.kernel_id)
+        return kwargs
+
+    def _take_ports(self) -> None:
+        ports = self.parent.parent.kernel_ports
+        if ports is None or self._ports is not None:
+            return
+        self._ports = ports.take(self.parent.ip)
+        # Set ports are kept by write_connection_file; jupyter_client's own cache must not choose others.
+        self.ports_cached = False
+        self.parent.cache_ports = False
+        for name, port in zip(PORT_NAMES, self._ports, strict=True):
+            setattr(self.parent, name, port)
+
+    def _write_files(self, plan: Plan) -> None:
+        files = self.files
+        values = toree.properties(plan, self.kernel_id, str(files.java_options))
+        # On z/OS, Spark reads its files in the encoding the administrator writes them in.
+        files.write_properties(values, plan.conf.encoding if sys.platform == "zos" else "ascii")
+        files.write_java_options(toree.java_options(plan))
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Called by KernelManager with what `pre_launch` returned: starts the process, its output in its own log."""
+        with self.files.open_log() as log:
+            return await super().launch_kernel(cmd, stdout=log, stderr=subprocess.STDOUT, **kwargs)
+
+    async def poll(self) -> int | None:
+        """None while the process runs, else its exit status. Called often, so it also keeps the log within bounds."""
+        self.files.trim_log(self.parent.parent.max_kernel_log_size)
+        return await super().poll()
+
+    async def send_signal(self, signum: int) -> None:
+        """Signal the kernel: an interrupt by Toree's own signal to the JVM alone, all else to the process group.
+
+        Toree handles its signal once it answers; before that it would end the process, so none is sent.
+        """
+        if signum != signal.SIGINT:
+            await super().send_signal(signum)
+        elif self.process is not None and self.parent.has_answered:
+            self.process.send_signal(getattr(signal, f"SIG{INTERRUPT_SIGNAL}"))
+
+    def last_lines(self) -> str:
+        """The last lines of the kernel's output, without the secrets of its configuration; "" for none."""
+        lines = "\n".join(self.files.last_lines())
+        return self.plan.conf.redactor().text(lines) if self.plan else lines
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Called by KernelManager when the process is gone. Without `restart`, files and ports go too."""
+        await super().cleanup(restart=restart)
+        if restart:
+            return
+        self.files.remove()
+        if self._ports is not None:
+            self.parent.parent.kernel_ports.give_back(self._ports)
+            self._ports = None

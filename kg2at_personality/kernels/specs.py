@@ -1,0 +1,162 @@
+"""The kernelspecs that kg2at offers: Toree's own, in every size, beside whatever else is installed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from traitlets import Bool, Instance, default
+
+from ..errors import KG2ATError
+from ..spark.conf import SparkConf
+from .toree import ToreeLauncher
+
+TEMPLATES = Path(__file__).parent.parent / "kernelspecs"
+DEFAULT_KERNEL_NAME = "apache_toree_scala"
+#: jupyter_client's own rule for kernel names (kernelspec._kernel_name_pat).
+PROFILE_NAME = re.compile(r"[A-Za-z0-9._-]+")
+#: What of a foreign spec's metadata a client may see: provisioner stanzas can hold hosts and passwords.
+PRIVATE_METADATA = frozenset({"kernel_provisioner", "process_proxy"})
+
+
+class PublicKernelSpec(KernelSpec):
+    """A kernelspec that keeps its command and environment to itself: clients get neither."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as `/api/kernelspecs` hands it out. `argv` stays a list, since JupyterLab insists on one."""
+        metadata = {key: value for key, value in self.metadata.items() if key not in PRIVATE_METADATA}
+        return super().to_dict() | {"argv": [], "env": {}, "metadata": metadata}
+
+
+class ToreeKernelSpecManager(KernelSpecManager):
+    """Adds Toree's kernelspecs, plain and in each profile, to the installed ones."""
+
+    inject = Bool(True, help="Whether Toree's kernelspecs are offered at all.")
+    launcher = Instance(ToreeLauncher)
+
+    @default("launcher")
+    def _launcher_default(self) -> ToreeLauncher:
+        return ToreeLauncher()
+
+    @default("kernel_spec_class")
+    def _kernel_spec_class_default(self) -> type[KernelSpec]:
+        return PublicKernelSpec
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._shadowed: set[str] = set()
+
+    @property
+    def injected(self) -> dict[str, tuple[Path, str]]:
+        """Kernel name -> (template directory, profile); {} when injection is off."""
+        names = dict(self._variants()) if self.inject else {}
+        allowed = self.allowed_kernelspecs
+        return {name: at for name, at in names.items() if not allowed or name in allowed}
+
+    def _variants(self) -> Iterator[tuple[str, tuple[Path, str]]]:
+        for template in sorted(path.parent for path in TEMPLATES.glob("*/kernel.json")):
+            yield template.name, (template, "")
+            for profile in self.launcher.profiles:
+                yield f"{template.name}_{profile}".lower(), (template, profile)
+
+    def find_kernel_specs(self) -> dict[str, str]:
+        """Kernel name -> resource directory, Toree's own before installed ones of the same name."""
+        installed = super().find_kernel_specs()
+        injected = {name: str(template) for name, (template, _) in self.injected.items()}
+        for name in (installed.keys() & injected.keys()) - self._shadowed:
+            self._shadowed.add(name)
+            self.log.info("kg2at's kernelspec %s is used instead of the one in %s", name, installed[name])
+        return installed | injected
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """The spec that is launched. Reads no Spark configuration; raises NoSuchKernel."""
+        at = self.injected.get(kernel_name.lower())
+        if at is None:
+            return super().get_kernel_spec(kernel_name)
+        template, profile = at
+        spec = self._get_kernel_spec_by_name(template.name, str(template))
+        spec.metadata["kg2at"]["profile"] = profile
+        return spec
+
+    def get_all_specs(self) -> dict[str, Any]:
+        """Every spec as clients see it, Toree's with what the cluster gives them. Blocking: reads Spark's files."""
+        specs = super().get_all_specs()
+        confs: dict[str, SparkConf | KG2ATError] = {}
+        for name, (_, profile) in self.injected.items():
+            if name in specs:
+                if profile not in confs:
+                    confs[profile] = self._conf(profile)
+                self._describe(specs[name]["spec"], profile, confs[profile])
+        return specs
+
+    def public_spec(self, kernel_name: str) -> dict[str, Any]:
+        """One spec as clients see it. Blocking. Raises NoSuchKernel."""
+        spec = self.get_kernel_spec(kernel_name).to_dict()
+        if kernel_name.lower() in self.injected:
+            _, profile = self.injected[kernel_name.lower()]
+            self._describe(spec, profile, self._conf(profile))
+        return spec
+
+    def _conf(self, profile: str) -> SparkConf | KG2ATError:
+        try:
+            return self.launcher.conf(profile)
+        except KG2ATError as error:
+            self.log.error("%s", error)
+            return error
+
+    def _describe(self, spec: dict[str, Any], profile: str, conf: SparkConf | KG2ATError) -> None:
+        """Say in `display_name` and `metadata.kg2at` what a kernel of this spec gets."""
+        about: dict[str, Any] = {"interpreter": spec["metadata"]["kg2at"]["interpreter"], "profile": profile}
+        if isinstance(conf, KG2ATError):
+            about["error"] = str(conf)
+        else:
+            about |= self._sizes(conf)
+        spec["metadata"] = spec["metadata"] | {"kg2at": about}
+        if profile:
+            spec["display_name"] += f" ({_size_label(profile, about.get('cores'))})"
+
+    def _sizes(self, conf: SparkConf) -> dict[str, Any]:
+        return sizes(conf) | self._versions(conf.environ)
+
+    def _versions(self, environ: Mapping[str, str]) -> dict[str, str]:
+        try:
+            found = self.launcher.finder.find(environ)
+        except KG2ATError as error:
+            return {"error": str(error)}
+        return {"spark_version": found.spark.version, "toree_version": found.toree.version}
+
+
+def sizes(conf: SparkConf) -> dict[str, Any]:
+    """What a kernel of this configuration asks for: `master`, `cores` (None: no limit), executor sizes.
+
+    `executor_cores` is None where Spark gives an executor all the cores that are free on its worker.
+    """
+    executor_cores = conf.integer("spark.executor.cores", 0) or None
+    return {
+        "master": conf.master,
+        "cores": local_cores(conf.master) or conf.integer("spark.cores.max", 0) or None,
+        "executor_cores": executor_cores,
+        "executor_memory": memory_label(conf.memory_mib("spark.executor.memory", 1024)),
+    }
+
+
+def memory_label(mib: int) -> str:
+    """A size in MiB as Spark writes it: "512m", "4g"."""
+    return f"{mib}m" if mib % 1024 else f"{mib // 1024}g"
+
+
+def local_cores(master: str) -> int | None:
+    """The threads of a local master, None for `local[*]` and for clusters (Spark's SparkMasterRegex)."""
+    if master == "local":
+        return 1
+    match = re.fullmatch(r"local\[\s*(\d+)\s*(?:,\s*\d+\s*)?\]", master)
+    return int(match[1]) if match else None
+
+
+def _size_label(profile: str, cores: int | None) -> str:
+    if not cores:
+        return profile
+    return f"{profile}, {cores} core{'' if cores == 1 else 's'}"

@@ -1,0 +1,234 @@
+"""The personality: its settings, its start-up checks, its wiring into Kernel Gateway, its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import secrets
+import signal
+import threading
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_core.paths import jupyter_path
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from kernel_gateway.jupyter_websocket import JupyterWebsocketPersonality
+from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
+from traitlets import TraitError, default
+from traitlets.config import Config
+from traitlets.config.loader import DeferredConfigString
+
+from .admission.request import RequestBounds
+from .errors import ConfigError
+from .kernels.manager import GatewayKernelManager
+from .kernels.ports import PortRange
+from .kernels.sessions import GatewaySessionManager
+from .kernels.specs import ToreeKernelSpecManager
+from .kernels.toree import ToreeLauncher, ToreeOptions
+from .settings import Settings
+from .spark.conf import SparkConfReader
+from .spark.home import InstallationFinder
+from .web.channels import ChannelsConnection
+from .web.routes import guarded
+
+ENV_PREFIX = "KG2AT_"
+
+
+class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[misc]
+    """Serves Toree notebooks on Spark.
+
+    Kernel Gateway builds it after its own managers and before its web application (gatewayapp.py,
+    `init_configurables`), so the constructor puts kg2at's managers in their place. A set-up that can't work ends the
+    gateway with exit status 1 and a sentence.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        app = kwargs["parent"]
+        try:
+            super().__init__(**kwargs, config=_with_environment(app.config, type(self)))
+            self._check_managers()
+            self.launcher = self._make_launcher()
+            if self.inject_kernelspecs:
+                self._check_spark()
+        except (ConfigError, TraitError) as error:
+            app.log.critical("kg2at can't start. %s", error)
+            app.exit(1)
+        self._prespawn: asyncio.Task[None] | None = None
+        self._ensure_token()
+        self._install_managers()
+        _let_kernels_be_interrupted(app)
+
+    @default("list_kernels")
+    def list_kernels_default(self) -> bool:
+        """Unlike the stock gateway, JupyterLab's list of running kernels works unless KG_LIST_KERNELS=False."""
+        return os.getenv(self.list_kernels_env, "True") == "True"
+
+    # Start-up checks.
+
+    def _check_managers(self) -> None:
+        """Refuse managers that would bypass kg2at's. Raises ConfigError."""
+        expected = {
+            "kernel_manager_class": (SeedingMappingKernelManager, GatewayKernelManager),
+            "kernel_spec_manager_class": (KernelSpecManager, ToreeKernelSpecManager),
+            "kernel_websocket_connection_class": (ZMQChannelsWebsocketConnection, ChannelsConnection),
+        }
+        for name, (stock, ours) in expected.items():
+            chosen = getattr(self.parent, name)
+            if chosen is not stock and not issubclass(chosen, ours):
+                raise ConfigError(
+                    f"KernelGatewayApp.{name} is {chosen.__module__}.{chosen.__qualname__}, but kg2at brings its own. "
+                    f"Remove that setting, or derive the class from {ours.__module__}.{ours.__qualname__}."
+                )
+
+    def _check_spark(self) -> None:
+        """Read Spark's configuration once. Raises ConfigError for what would fail every kernel."""
+        for profile in ("", *self.profiles):
+            conf = self.launcher.conf(profile)
+        for sentence in conf.ignored:
+            self.log.warning("%s", sentence)
+        found = self.launcher.finder.find(conf.environ)
+        for sentence in found.warnings:
+            self.log.warning("%s", sentence)
+        self.log.info(
+            "Spark %s in %s, Java %s, Toree %s",
+            found.spark.version,
+            found.spark.home,
+            found.java.version,
+            found.toree.version,
+        )
+
+    def _make_launcher(self) -> ToreeLauncher:
+        return ToreeLauncher(
+            reader=SparkConfReader(
+                spark_home=self.spark_home or None,
+                conf_dir=self.spark_conf_dir or None,
+                overrides={key: str(value) for key, value in self.spark_conf.items()},
+                encoding=self.spark_defaults_encoding or None,
+                env_script_timeout=self.spark_env_timeout,
+            ),
+            finder=InstallationFinder(
+                spark_home=self.spark_home or None,
+                java_home=self.java_home or None,
+                toree_assembly=self.toree_assembly or None,
+                kernel_dirs=tuple(jupyter_path("kernels")),
+            ),
+            profiles={
+                name: {key: str(value) for key, value in profile.items()} for name, profile in self.profiles.items()
+            },
+            options=ToreeOptions(self.spark_context, tuple(self.toree_options), self.niceness, self.job_name),
+            bounds=RequestBounds(
+                self.max_cores_per_kernel, self.max_executor_cores, self.max_executor_memory, self.max_driver_memory
+            ),
+        )
+
+    # Wiring.
+
+    def _install_managers(self) -> None:
+        app = self.parent
+        app.kernel_spec_manager = self._derived("kernel_spec_manager_class", ToreeKernelSpecManager)(
+            parent=app, log=app.log, launcher=self.launcher, inject=self.inject_kernelspecs
+        )
+        app.kernel_manager = self._derived("kernel_manager_class", GatewayKernelManager)(
+            parent=app,
+            log=app.log,
+            connection_dir=app.runtime_dir,
+            kernel_spec_manager=app.kernel_spec_manager,
+            launcher=self.launcher,
+            kernel_ports=PortRange.parse(self.kernel_ports) if self.kernel_ports else None,
+            max_kernel_log_size=self.max_kernel_log_size,
+            **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
+        )
+        app.session_manager = GatewaySessionManager(log=app.log, kernel_manager=app.kernel_manager)
+        app.kernel_websocket_connection_class = self._derived("kernel_websocket_connection_class", ChannelsConnection)
+
+    def _derived(self, name: str, ours: type) -> Any:
+        """The class that the administrator derived from ours, or ours."""
+        chosen = getattr(self.parent, name)
+        return chosen if issubclass(chosen, ours) else ours
+
+    def _ensure_token(self) -> None:
+        """Make a token when the gateway would else be open to others (as Jupyter Server does)."""
+        app = self.parent
+        self._made_token = False
+        if app.auth_token or self.allow_unauthenticated:
+            return
+        if self.allow_unauthenticated is None and is_loopback(app.ip):
+            return
+        app.auth_token = app.identity_provider.token = secrets.token_hex(24)
+        self._made_token = True
+
+    def create_request_handlers(self) -> list[tuple[Any, ...]]:
+        """Called once by Kernel Gateway: its own routes, each behind kg2at's handler."""
+        return guarded(super().create_request_handlers())
+
+    # Begin and end.
+
+    async def init_configurables(self) -> None:
+        """Called by Kernel Gateway once its loop runs: say where it listens, start the prespawned kernels."""
+        self._say_where()
+        self._prespawn = asyncio.create_task(self._start_prespawned(self.parent.prespawn_count or 0))
+        await self._prespawn
+
+    async def _start_prespawned(self, count: int) -> None:
+        starts = (self.parent.kernel_manager.start_seeded_kernel() for _ in range(count))
+        for result in await asyncio.gather(*starts, return_exceptions=True):
+            if isinstance(result, BaseException):
+                self.log.error("A prespawned kernel did not start: %s", result)
+
+    def _say_where(self) -> None:
+        app = self.parent
+        host = "127.0.0.1" if app.ip in ("", "0.0.0.0", "::", "*") else app.ip  # noqa: S104
+        host = f"[{host}]" if ":" in host else host
+        url = f"http{'s' if app.certfile else ''}://{host}:{app.port}{app.base_url.rstrip('/')}"
+        token = app.auth_token if self._made_token else "<your token>"
+        login, option = (f"/?token={token}", f" --GatewayClient.auth_token={token}") if app.auth_token else ("", "")
+        self.log.info("kg2at serves Spark at %s%s", url, login)
+        self.log.info("Connect JupyterLab to it: jupyter lab --gateway-url=%s%s", url, option)
+
+    async def shutdown(self) -> None:
+        """Called by Kernel Gateway at its end, which waits for it: end all kernels, whatever else has failed."""
+        try:
+            if self._prespawn is not None:
+                self._prespawn.cancel()
+            await self.parent.kernel_manager.shutdown_all_kernels()
+        except Exception:
+            self.log.exception("Not every kernel could be shut down")
+
+
+def _with_environment(config: Config, personality: type[Settings]) -> Config:
+    """`config` with the KG2AT_* variables as defaults, as KG_* are for Kernel Gateway.
+
+    KG2AT_SPARK_HOME sets `spark_home`, and so on; values are written as on the command line.
+    """
+    names = (name for name in Settings.class_trait_names(config=True) if name not in ("parent", "log", "config"))
+    variables = {name: os.environ.get(ENV_PREFIX + name.upper()) for name in names}
+    found = {name: DeferredConfigString(value) for name, value in variables.items() if value is not None}
+    merged = Config({personality.__name__: found})
+    merged.merge(config)
+    return merged
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether only this machine reaches a server that listens on `ip`."""
+    if ip == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return False
+
+
+def _let_kernels_be_interrupted(app: Any) -> None:
+    """Give SIGINT a handler, since a kernel inherits an ignored signal but no handler.
+
+    nohup and `&` in a script start a gateway with SIGINT ignored; it goes on to ignore it. Where nobody could confirm
+    at a terminal, SIGINT ends the gateway as SIGTERM does, with all its kernels.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda signum, frame: None)
+    elif handler is signal.default_int_handler:
+        signal.signal(signal.SIGINT, app._signal_stop)

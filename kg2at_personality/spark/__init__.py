@@ -1,0 +1,1 @@
+"""What kg2at knows of Spark."""

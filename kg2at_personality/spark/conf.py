@@ -1,0 +1,209 @@
+"""Spark's configuration as a kernel will see it: the sources, their precedence, and where each value comes from.
+
+From low to high: spark-defaults.conf, the environment after spark-env.sh, the trait `KG2ATPersonality.spark_conf`, and
+what callers put on top with `overlay` (a profile, the request). All are read afresh at each kernel start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from ..errors import SparkConfError
+from .defaults import NAME, Defaults, read_defaults
+from .environment import SCRIPT, VARIABLES, SparkOpts, load_spark_env, master_from, parse_spark_opts
+from .redaction import DEFAULT_REGEX, REDACTION_KEY, Redactor
+from .setting import CHECKS, Setting, converted, memory, seconds, trimmed, truth, whole
+
+__all__ = ["Redactor", "Setting", "SparkConf", "SparkConfReader"]
+
+T = TypeVar("T")
+TRAIT = "KG2ATPersonality.spark_conf"
+
+
+@dataclass(frozen=True, eq=False, repr=False)  # equal as a Mapping is; a repr would hold secrets
+class SparkConf(Mapping[str, str]):
+    """The properties in force, by key. Immutable; every value has passed its check.
+
+    `environ` is the environment after spark-env.sh, with SPARK_HOME and SPARK_CONF_DIR filled in as far as they are
+    known; `encoding` the codec spark-defaults.conf was read with; `ignored` has a sentence for each thing left out.
+    """
+
+    settings: Mapping[str, Setting]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    encoding: str = "utf-8"
+    ignored: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the values in force (an overridden one harms nobody). Raises SparkConfError for the first bad one."""
+        # The redaction regex goes first: the messages about all others need it.
+        for key in [REDACTION_KEY, *CHECKS]:
+            if key in self.settings:
+                converted(self.settings[key], CHECKS[key], self.redactor)
+        for setting in self.settings.values():
+            _check_text(setting)
+
+    def __getitem__(self, key: str) -> str:
+        return self.settings[key].value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.settings)
+
+    def __len__(self) -> int:
+        return len(self.settings)
+
+    def setting(self, key: str) -> Setting:
+        """The value of `key` with its origin. KeyError if unset."""
+        return self.settings[key]
+
+    def overlay(self, source: str, values: Mapping[str, str]) -> SparkConf:
+        """This conf with `values` on top, each remembering what it overrode.
+
+        `source` is how messages name their origin: "profile large", "the request". Keys that don't start with `spark.`
+        are ignored, as spark-submit does. Raises SparkConfError naming `source` for a value Spark couldn't use.
+        """
+        layer, ignored = _layer(source, values)
+        return replace(self, settings=_merged(self.settings, layer), ignored=self.ignored + ignored)
+
+    def integer(self, key: str, default: int) -> int:
+        """The whole number of `key`, else `default`. Raises SparkConfError if it is none."""
+        return self._value(key, whole(), default)
+
+    def memory_mib(self, key: str, default: int) -> int:
+        """The size of `key` in MiB (a bare number counts MiB), else `default`. Raises SparkConfError if it is none."""
+        return self._value(key, memory, default)
+
+    def seconds(self, key: str, default: float) -> float:
+        """The time of `key` in seconds (a bare number counts seconds), else `default`. SparkConfError if it is none."""
+        return self._value(key, seconds, default)
+
+    def boolean(self, key: str, default: bool) -> bool:
+        """The truth of `key`, else `default`. Raises SparkConfError if it is neither `true` nor `false`."""
+        return self._value(key, truth, default)
+
+    @property
+    def master(self) -> str:
+        """The master's URL: `spark://HOST:PORT[,HOST:PORT...]`, `local[*]`, ..."""
+        return self["spark.master"]
+
+    def redactor(self) -> Redactor:
+        """A redactor by this conf's `spark.redaction.regex` that knows this conf's secrets."""
+        return Redactor(self.get(REDACTION_KEY, DEFAULT_REGEX), self)
+
+    def _value(self, key: str, parse: Callable[[str], T], default: T) -> T:
+        return converted(self.settings[key], parse, self.redactor) if key in self.settings else default
+
+
+def _check_text(setting: Setting) -> None:
+    try:
+        (setting.key + setting.value).encode()
+    except UnicodeEncodeError:
+        # Half a \\u surrogate pair, or an undecodable byte of the environment: no file could be written with it.
+        raise SparkConfError(setting.where, "an entry holds characters that UTF-8 can't write") from None
+
+
+def _merged(settings: Mapping[str, Setting], *layers: Iterable[Setting]) -> dict[str, Setting]:
+    """`settings` with the layers on top, the last wins; within a layer a later duplicate overrides an earlier one."""
+    merged = dict(settings)
+    for layer in layers:
+        for setting in layer:
+            merged[setting.key] = replace(setting, overrode=merged.get(setting.key))
+    return merged
+
+
+def _layer(source: str, values: Mapping[str, str]) -> tuple[list[Setting], tuple[str, ...]]:
+    return _for_spark(Setting(key, trimmed(value), source) for key, value in values.items())
+
+
+def _for_spark(settings: Iterable[Setting]) -> tuple[list[Setting], tuple[str, ...]]:
+    """The settings whose keys start with `spark.`, and a sentence for each other one.
+
+    The rule is SparkSubmitArguments.ignoreNonSparkProperties; without it a kernel would be promised what it won't get.
+    """
+    kept: list[Setting] = []
+    ignored: list[str] = []
+    for setting in settings:
+        if setting.key.startswith("spark."):
+            kept.append(setting)
+        else:
+            ignored.append(f"{setting.where}: {setting.key!r} is ignored, since it does not start with 'spark.'")
+    return kept, tuple(ignored)
+
+
+@dataclass(frozen=True)
+class SparkConfReader:
+    """Reads the configuration. `spark_home` is used where the environment has no SPARK_HOME.
+
+    `conf_dir` wins over $SPARK_CONF_DIR, which wins over $SPARK_HOME/conf. `overrides` are the trait's properties.
+    `encoding` forces the codec of spark-defaults.conf, None detects it. `env_script_timeout` bounds spark-env.sh, in
+    seconds: every kernel start waits for it.
+    """
+
+    spark_home: str | None = None
+    conf_dir: str | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    encoding: str | None = None
+    env_script_timeout: float = 10.0
+
+    def read(self, environ: Mapping[str, str]) -> SparkConf:
+        """The configuration of a kernel started from `environ`, which is not changed.
+
+        Called at each kernel start and by the start-up checks. Blocks for some disk reads and, when there is a
+        spark-env.sh, for its run; callers use a thread. Raises SparkConfError for what the administrator has to mend.
+        """
+        before = self._completed(environ)
+        after = self._after_script(before)
+        defaults = self._defaults(after)
+        from_file, ignored_keys = _for_spark(defaults.entries)
+        from_environment, ignored_opts = _from_environment(before, after)
+        from_trait, ignored_overrides = _layer(TRAIT, self.overrides)
+        settings = _merged({}, from_file, from_environment, from_trait)
+        if "spark.master" not in settings:
+            settings["spark.master"] = master_from(after)
+        return SparkConf(settings, after, defaults.encoding, ignored_keys + ignored_opts + ignored_overrides)
+
+    def _completed(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """`environ` with SPARK_HOME and SPARK_CONF_DIR as spark-env.sh may expect them (bin/load-spark-env.sh)."""
+        completed = dict(environ)
+        if not completed.get("SPARK_HOME") and self.spark_home:
+            completed["SPARK_HOME"] = self.spark_home
+        if conf_dir := self.conf_dir or _conf_dir(completed):
+            completed["SPARK_CONF_DIR"] = conf_dir
+        return completed
+
+    def _after_script(self, environ: dict[str, str]) -> dict[str, str]:
+        conf_dir = _conf_dir(environ)
+        return load_spark_env(environ, conf_dir, self.env_script_timeout) if conf_dir else environ
+
+    def _defaults(self, environ: Mapping[str, str]) -> Defaults:
+        # Asked again after spark-env.sh: spark-submit follows a SPARK_CONF_DIR that the script sets.
+        conf_dir = _conf_dir(environ)
+        return read_defaults(os.path.join(conf_dir, NAME), self.encoding) if conf_dir else Defaults()
+
+
+def _conf_dir(environ: Mapping[str, str]) -> str | None:
+    """Where Spark's configuration files are: `Utils.getDefaultPropertiesFile`. An empty variable counts as unset."""
+    home = environ.get("SPARK_HOME")
+    return environ.get("SPARK_CONF_DIR") or (os.path.join(home, "conf") if home else None)
+
+
+def _from_environment(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[list[Setting], tuple[str, ...]]:
+    """The settings of the variables, lowest first: inherited ones spark-env.sh changed, those in force, SPARK_OPTS."""
+    variables = [name for name in VARIABLES if after.get(name)]
+    replaced = [name for name in variables if before.get(name) and before[name] != after[name]]
+    settings = [Setting(VARIABLES[name], trimmed(before[name]), _origin(name, before, before)) for name in replaced]
+    settings += [Setting(VARIABLES[name], trimmed(after[name]), _origin(name, before, after)) for name in variables]
+    origin = _origin("SPARK_OPTS", before, after)
+    opts = parse_spark_opts(after["SPARK_OPTS"], origin) if after.get("SPARK_OPTS") else SparkOpts({})
+    submitted, ignored = _layer(origin, opts.values)
+    return settings + submitted, opts.ignored + ignored
+
+
+def _origin(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """How a message names the variable, and the script if that is where its value comes from."""
+    origin = f"environment variable {name}"
+    if after.get(name) == before.get(name):
+        return origin
+    return f"{origin}, set in {os.path.join(_conf_dir(before) or '', SCRIPT)}"

@@ -1,0 +1,153 @@
+"""One property of Spark's: where its value comes from, and the check that Spark could use it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ..errors import SparkConfError
+from .redaction import REDACTION_KEY, Redactor, compile_java
+from .units import BLANKS, mib, parse_time
+
+T = TypeVar("T")
+_TRIMMED = BLANKS.replace("\r", "").replace("\n", "")
+INT_MAX = 2**31 - 1  # Java's Integer.MAX_VALUE
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A property with its origin. The value stays out of `repr`: it may be a secret."""
+
+    key: str
+    value: str = field(repr=False)
+    source: str
+    line: int | None = None
+    overrode: Setting | None = field(default=None, repr=False)
+
+    @property
+    def where(self) -> str:
+        """`FILE, line N` for an entry of a file, else the source."""
+        return self.source if self.line is None else f"{self.source}, line {self.line}"
+
+
+def trimmed(value: str) -> str:
+    """`value` without blanks and controls at its ends, line ends excepted: `Utils.trimExceptCRLF` of Spark 3.
+
+    Spark does this to all it reads from a properties file, and such a file is how kg2at hands every value over.
+    """
+    return value.strip(_TRIMMED)
+
+
+# Parsers of values. Each raises ValueError with what the value must be: "KEY must be " goes before it.
+
+
+def whole(noun: str = "", least: int = -INT_MAX, most: int = INT_MAX) -> Callable[[str], int]:
+    """A parser of 32-bit integers, `ConfigHelpers.toNumber` in Spark, within bounds: `whole(" of cores", 1)`."""
+
+    def parse(text: str) -> int:
+        digits = text.strip(BLANKS)
+        # int() would let "1_000" pass; Java's Integer.parseInt doesn't.
+        if not re.fullmatch("[+-]?[0-9]+", digits):
+            raise ValueError(f"a whole number{noun}")
+        if not least <= int(digits) <= most:
+            raise ValueError(f"at least {least}" if int(digits) < least else f"at most {most}")
+        return int(digits)
+
+    return parse
+
+
+def port(text: str) -> int:
+    """A TCP port Spark listens on: 0 (any) or 1024-65535, all that `Utils.startServiceOnPort` takes."""
+    number = whole(": a port", 0, 65535)(text)
+    if 0 < number < 1024:
+        raise ValueError("0 for any port or a port from 1024 up")
+    return number
+
+
+def truth(text: str) -> bool:
+    """`true` or `false` in either case and nothing else, as `ConfigHelpers.toBoolean`."""
+    word = text.strip(BLANKS).lower()
+    if word not in ("true", "false"):
+        raise ValueError("true or false")
+    return word == "true"
+
+
+def memory(text: str) -> int:
+    """A size in whole MiB, 0 for less than one; a bare number counts MiB."""
+    try:
+        return mib(text)
+    except ValueError:
+        raise ValueError("a size such as 512m or 2g, in whole numbers (1536m, not 1.5g)") from None
+
+
+def some_memory(text: str) -> int:
+    """`memory` of at least 1 MiB: what no process runs without."""
+    if (size := memory(text)) < 1:
+        raise ValueError("a size of at least 1m")
+    return size
+
+
+def seconds(text: str) -> float:
+    """A time in seconds; a bare number counts seconds."""
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise ValueError("a time such as 90s or 3min, in whole numbers") from None
+
+
+def regex(text: str) -> str:
+    """A Java regex that Python can run, unchanged."""
+    try:
+        compile_java(text)
+    except ValueError as error:
+        raise ValueError(f"a regular expression ({error})") from None
+    return text
+
+
+def filled(text: str) -> str:
+    """Any text but none."""
+    if not text:
+        raise ValueError("set to something, or not be there at all")
+    return text
+
+
+_CORES = whole(" of cores", 1)
+_EXECUTORS = whole(" of executors", 0)
+
+# What is checked as soon as it is read: the properties that decide where and how large a kernel is, and those whose
+# wrong value would make Spark fail later with a message nobody connects with its cause.
+CHECKS: dict[str, Callable[[str], object]] = {
+    "spark.master": filled,
+    **dict.fromkeys(("spark.cores.max", "spark.executor.cores", "spark.driver.cores", "spark.task.cpus"), _CORES),
+    "spark.executor.instances": _EXECUTORS,
+    "spark.dynamicAllocation.minExecutors": _EXECUTORS,
+    "spark.dynamicAllocation.initialExecutors": _EXECUTORS,
+    "spark.dynamicAllocation.maxExecutors": whole(" of executors", 1),
+    **dict.fromkeys(("spark.driver.port", "spark.blockManager.port", "spark.driver.blockManager.port"), port),
+    "spark.ui.port": port,
+    "spark.port.maxRetries": whole(" of tries", 0),
+    **dict.fromkeys(("spark.executor.memory", "spark.driver.memory"), some_memory),
+    **dict.fromkeys(("spark.executor.memoryOverhead", "spark.driver.memoryOverhead"), memory),
+    **dict.fromkeys(("spark.executor.pyspark.memory", "spark.memory.offHeap.size"), memory),
+    "spark.driver.maxResultSize": memory,
+    **dict.fromkeys(("spark.network.timeout", "spark.executor.heartbeatInterval"), seconds),
+    **dict.fromkeys(("spark.dynamicAllocation.enabled", "spark.shuffle.service.enabled", "spark.ui.enabled"), truth),
+    **dict.fromkeys(("spark.eventLog.enabled", "spark.authenticate", "spark.memory.offHeap.enabled"), truth),
+    REDACTION_KEY: regex,
+}
+
+
+def converted(setting: Setting, parse: Callable[[str], T], redactor: Callable[[], Redactor]) -> T:
+    """The setting's value through `parse`. `redactor` is called only for an error message.
+
+    Raises SparkConfError with the setting's origin and what the value must be; a secret value isn't quoted.
+    """
+    try:
+        return parse(setting.value)
+    except ValueError as error:
+        # The redaction regex names secrets, and so counts as one by its own rule.
+        secret = setting.key == REDACTION_KEY or redactor().is_secret(setting.key, setting.value)
+        shown = "" if secret else f", not {setting.value!r}"
+        raise SparkConfError(setting.where, f"{setting.key} must be {error}{shown}") from None

@@ -1,0 +1,200 @@
+"""A real Spark standalone cluster on this machine's loopback, for tests, demos and trying things out.
+
+The master and each worker are a process group of their own, out of reach of the terminal's Ctrl-C, and end with the
+cluster. Should this Python be killed before that, a guard in each group sees its socket close and ends the group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import InstallationError, KG2ATError
+
+HOST = "127.0.0.1"
+# What a JVM may see of this machine's environment: no SPARK_*, no JAVA_TOOL_OPTIONS, no secrets.
+_ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LIBPATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER", "_BPXK_AUTOCVT")
+_GUARD = 'exec 3<&0; (read -r _ <&3; kill -s "$0" 0) & exec "$@" 3<&- </dev/null'
+
+
+class ProcessGroup:
+    """A program in a process group of its own that does not outlive this Python."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path, orphaned: str = "KILL") -> None:
+        """Start `argv`, its output going to `log`; if this Python dies, the group gets the signal `orphaned`."""
+        self.log = log
+        self._lifeline, guard_end = socket.socketpair()
+        argv = ["/bin/sh", "-c", _GUARD, orphaned, *argv]
+        with guard_end, log.open("wb") as out:
+            streams: dict[str, Any] = {"stdin": guard_end, "stdout": out, "stderr": out}
+            self._process = subprocess.Popen(argv, env=dict(env), start_new_session=True, **streams)
+        self.pid = self._process.pid  # also the group's
+
+    def running(self) -> bool:
+        """Whether the program itself has not ended yet."""
+        return self._process.poll() is None
+
+    def signal(self, signum: int) -> bool:
+        """Send a signal to the whole group; False when nothing of it is left."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signum)
+            return True
+        return False
+
+    def stop(self, grace: float = 10.0) -> None:
+        """End the whole group: SIGTERM, SIGKILL after `grace` seconds, then see that it is gone. Twice is harmless."""
+        for signum, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+            self.signal(signum)
+            if _until(lambda: not self.running() and not self.signal(0), seconds):
+                return self._lifeline.close()
+        raise KG2ATError(f"Process group {self.pid} can't be ended; its output is in {self.log}.")
+
+    def tail(self, lines: int = 10) -> str:
+        """The last lines of the program's output."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class StandaloneCluster:
+    """A standalone master and its workers, up inside the `with` block and gone after it.
+
+    `workers` workers offer `cores` cores and `memory` (as Spark writes sizes: "4g") each. Logs and work files go below
+    `directory`, or a temporary one that is removed. Each wait for the cluster takes at most `timeout` seconds.
+    """
+
+    def __init__(
+        self,
+        spark_home: str | os.PathLike[str],
+        java_home: str | os.PathLike[str],
+        workers: int = 1,
+        cores: int = 4,
+        memory: str = "4g",
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        self.spark_home, self.java_home = Path(spark_home), Path(java_home)
+        self.workers, self.cores, self.memory, self.timeout = workers, cores, memory, timeout
+        self._wanted_directory, self._ports = directory, (0, 0)
+        self._master: ProcessGroup | None = None
+        self._workers: list[ProcessGroup] = []
+
+    @property
+    def master_url(self) -> str:
+        """What goes into `spark.master`."""
+        return f"spark://{HOST}:{self._ports[0]}"
+
+    @property
+    def ui_url(self) -> str:
+        """The master's web UI, without a slash at the end."""
+        return f"http://{HOST}:{self._ports[1]}"
+
+    def state(self) -> dict[str, Any]:
+        """What the master says of itself, its workers and applications, now."""
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(f"{self.ui_url}/json/", timeout=5.0) as answer:
+            return dict(json.load(answer))
+
+    def __enter__(self) -> StandaloneCluster:
+        if not (self.spark_home / "bin" / "spark-class").exists():
+            raise InstallationError(f"{self.spark_home} is no Spark: it has no bin/spark-class.")
+        self.directory = Path(self._wanted_directory or tempfile.mkdtemp(prefix="kg2at-cluster-")).absolute()
+        try:
+            (self.directory / "conf").mkdir(parents=True, exist_ok=True)
+            self._start_master_somewhere()
+            self._workers.extend(map(self._launch_worker, range(1, self.workers + 1)))
+            self._wait_for(self.workers)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End everything this cluster started. A no-op when it is stopped."""
+        groups, self._workers, self._master = [*self._workers, self._master], [], None
+        with contextlib.ExitStack() as cleanup:
+            if self._wanted_directory is None:
+                cleanup.callback(shutil.rmtree, self.directory, ignore_errors=True)
+            for group in filter(None, groups):
+                group.signal(signal.SIGTERM)
+                cleanup.callback(group.stop)
+
+    def kill_master(self) -> None:
+        """End the master as a crash would. The workers live on and look for it; its log stays."""
+        if self._master:
+            self._master.signal(signal.SIGKILL)
+            self._master.stop()
+            self._master = None
+
+    def start_master(self) -> None:
+        """Start the master again on its old ports; returns once the workers are back, which takes up to 15 s."""
+        self._master = self._master or self._launch_master()
+        self._wait_for(self.workers)
+
+    def _start_master_somewhere(self) -> None:
+        for attempts_left in (2, 1, 0):
+            self._ports = _free_ports()
+            self._master = self._launch_master()
+            try:
+                return self._wait_for(workers=0)
+            except KG2ATError:
+                if not attempts_left or "BindException" not in self._master.tail(40):
+                    raise
+            self._master.stop()
+
+    def _launch_master(self) -> ProcessGroup:
+        ports = ("-p", str(self._ports[0]), "--webui-port", str(self._ports[1]))
+        return self._spark_class("master", "master.Master", "-h", HOST, *ports)
+
+    def _launch_worker(self, number: int) -> ProcessGroup:
+        size = ("-c", str(self.cores), "-m", self.memory, "-d", str(self.directory / f"work-{number}"), "-h", HOST)
+        return self._spark_class(f"worker-{number}", "worker.Worker", *size, "--webui-port", "0", self.master_url)
+
+    def _spark_class(self, name: str, deployed: str, *arguments: str) -> ProcessGroup:
+        env = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+        env |= {"SPARK_HOME": str(self.spark_home), "JAVA_HOME": str(self.java_home), "SPARK_LOCAL_IP": HOST}
+        env |= {"SPARK_CONF_DIR": str(self.directory / "conf"), "SPARK_NO_DAEMONIZE": "1"}
+        env |= {"SPARK_MASTER_OPTS": "-Dspark.port.maxRetries=0"}  # on these ports or not at all
+        argv = [str(self.spark_home / "bin" / "spark-class"), f"org.apache.spark.deploy.{deployed}", *arguments]
+        return ProcessGroup(argv, env, self.directory / f"{name}.log")
+
+    def _wait_for(self, workers: int) -> None:
+        """Wait until our master answers and has this many workers; an error ends with the last lines of a log."""
+        groups = [group for group in (self._master, *self._workers) if group]
+
+        def up() -> bool:
+            for group in groups:
+                if not group.running():
+                    raise KG2ATError(f"The Spark cluster's {group.log.stem} ended by itself:\n{group.tail()}")
+            with contextlib.suppress(OSError, ValueError):  # not listening yet, or still starting
+                state = self.state()
+                alive = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]
+                return bool(state["url"] == self.master_url) and len(alive) == workers
+            return False
+
+        if not _until(up, self.timeout):
+            raise KG2ATError(f"The Spark cluster is not up after {self.timeout:g} s:\n{groups[-1].tail()}")
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.create_server((HOST, 0)) as first, socket.create_server((HOST, 0)) as second:
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return met

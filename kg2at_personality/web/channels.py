@@ -1,0 +1,109 @@
+"""The websocket between a notebook and its kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from tornado.ioloop import IOLoop
+
+from ..errors import ConnectionReplaced, KernelSilent
+
+#: Seconds by which a Toree cell's result may come after its idle status (seen: 1 ms, once in 75 cells).
+IDLE_GRACE = 0.05
+
+
+class ChannelsConnection(ZMQChannelsWebsocketConnection):  # type: ignore[misc]
+    """jupyter_server's connection, for kernels that take long to start and clients that don't wait for them.
+
+    A client that drops its websocket while the kernel starts, and opens another with the same session id, would get
+    no answers: both requests would go on to take a ZeroMQ socket of the same identity, and the kernel answers the
+    first. Here only the newest goes on.
+    """
+
+    async def prepare(self) -> None:
+        """Called before the websocket is accepted: wait for the kernel's answer.
+
+        Raises KernelDied, KernelSilent after `kernel_info_timeout` seconds, and ConnectionReplaced.
+        """
+        await self._register_session()
+        try:
+            await self._kernel_answered()
+            self._refuse_if_replaced()
+            self.session.key = self.kernel_manager.session.key
+            await self.request_kernel_info()
+            self._refuse_if_replaced()
+        except BaseException:
+            self._forget_session()
+            raise
+
+    async def _kernel_answered(self) -> None:
+        try:
+            await asyncio.wait_for(self.kernel_manager.answered(), self.kernel_info_timeout)
+        except asyncio.TimeoutError as error:
+            raise KernelSilent(
+                f"The kernel has not answered for {self.kernel_info_timeout:g} s. "
+                "It may still be starting: try again, or shut it down."
+            ) from error
+
+    def _refuse_if_replaced(self) -> None:
+        newest = self._open_sessions.get(self.session_key)
+        gone = self.websocket_handler.request.connection.stream.closed()
+        if gone or newest is not self.websocket_handler:
+            raise ConnectionReplaced("A newer connection of the same session took this one's place.")
+
+    def _forget_session(self) -> None:
+        if self._open_sessions.get(self.session_key) is self.websocket_handler:
+            del self._open_sessions[self.session_key]
+
+    def create_stream(self) -> None:
+        """Called when the websocket is open: take the sockets, under an identity that no other connection has.
+
+        jupyter_server uses the session id, so that a connection whose predecessor is not quite closed yet gets no
+        answers (a ROUTER ignores a second peer of the same identity: zmq_setsockopt, ZMQ_ROUTER_HANDOVER).
+        """
+        identity = uuid.uuid4().hex.encode()
+        for channel in ("iopub", "shell", "control", "stdin"):
+            connect = getattr(self.kernel_manager, f"connect_{channel}")
+            self.channels[channel] = stream = connect(identity=identity)
+            stream.channel = channel
+
+    # Toree sends a cell's result and its idle status by different actors (KernelMessageRelay, StatusDispatch), so that
+    # the result can be last. A notebook is done with a cell when it is idle, and drops what comes later.
+
+    def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
+        """Called for each message from the kernel: let a cell's idle status go only after what belongs before it."""
+        if not self.kernel_manager.is_toree:
+            super().handle_outgoing_message(stream, outgoing_msg)
+            return
+        parts = self.session.feed_identities(outgoing_msg)[1]
+        parent, content = bytes(parts[2]), bytes(parts[4])
+        if self._held is not None and parent != self._held[0]:
+            self._release()
+        if b'"execute_request"' in parent and b'"execution_state":"idle"' in content.replace(b" ", b""):
+            self._held = (parent, stream, outgoing_msg)
+            self._release_handle = IOLoop.current().call_later(IDLE_GRACE, self._release)
+        else:
+            super().handle_outgoing_message(stream, outgoing_msg)
+
+    _held: tuple[bytes, Any, list[Any]] | None = None
+    _release_handle: Any = None
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        if held is None:
+            return
+        _, stream, message = held
+        IOLoop.current().remove_timeout(self._release_handle)
+        if not stream.closed():
+            super().handle_outgoing_message(stream, message)
+
+    def disconnect(self) -> None:
+        """Called when the websocket closes, once or twice. What is held then waits for the next connection."""
+        held, self._held = self._held, None
+        super().disconnect()
+        buffers = self.multi_kernel_manager._kernel_buffers
+        if held is not None and self.kernel_id in buffers:
+            buffers[self.kernel_id]["buffer"].append((held[1].channel, held[2]))

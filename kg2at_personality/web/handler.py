@@ -1,0 +1,119 @@
+"""What every route of kg2at does: check the token, take a sane body, answer errors as JSON without a traceback."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from http.client import responses
+from typing import Any
+
+from kernel_gateway.mixins import CORSMixin
+from tornado import web
+
+from ..errors import KG2ATError
+
+SCHEME = "token "
+TOKEN_ARGUMENT = re.compile(r"([?&]token=)[^&]*")
+OWN_FAULT = "The gateway ran into an error of its own. Its log says more; please tell the administrator."
+
+
+class GatewayHandler(web.RequestHandler):
+    """Mixed in before each of Kernel Gateway's handlers."""
+
+    def prepare(self) -> Any:
+        """Called by tornado before each request: 401 without the token, 413 for a body above `max_body_size`."""
+        if self.request.method != "OPTIONS" and not self._has_token():
+            raise web.HTTPError(401, "The token is missing or wrong: send it as 'Authorization: token …'.")
+        # tornado logs the URI of each request.
+        self.request.uri = TOKEN_ARGUMENT.sub(r"\1[token]", self.request.uri or "")
+        limit = self.settings["kg_max_body_size"]
+        if limit and len(self.request.body) > limit:
+            raise web.HTTPError(413, f"The body is larger than {limit} bytes (max_body_size).")
+        return super().prepare()
+
+    def _has_token(self) -> bool:
+        """Whether the request carries the gateway's token, compared in constant time; True when there is none."""
+        expected = self.settings.get("kg_auth_token")
+        if not expected:
+            return True
+        given = self.get_query_argument("token", None)
+        if given is None:
+            header = self.request.headers.get("Authorization", "")
+            given = header[len(SCHEME) :] if header.startswith(SCHEME) else ""
+        return hmac.compare_digest(given.encode(), expected.encode())
+
+    def get_json_body(self) -> dict[str, Any] | None:
+        """The body as an object; None for an empty one. Raises 400 for anything else."""
+        if not self.request.body.strip():
+            return None
+        try:
+            body = json.loads(self.request.body)
+        except (ValueError, RecursionError) as error:
+            raise web.HTTPError(400, f"The body is no JSON: {error}") from error
+        if not isinstance(body, dict):
+            raise web.HTTPError(400, f"The body must be a JSON object, not {kind(body)}.")
+        return body
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Called by tornado for any exception: kg2at's own errors know their status."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        super().send_error(error.status if isinstance(error, KG2ATError) else status_code, **kwargs)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer `{"reason": ..., "message": ...}`, which Jupyter's clients show to their users."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        reason, message = responses.get(status_code, "Unknown error"), OWN_FAULT
+        if isinstance(error, KG2ATError):
+            reason, message = error.reason, str(error)
+        elif isinstance(error, web.HTTPError):
+            reason = error.reason or reason
+            message = error.log_message % error.args if error.log_message else reason
+        if isinstance(self, CORSMixin):
+            # tornado's send_error dropped them; without them a browser shows its page nothing.
+            self.set_cors_headers()
+        self.set_status(status_code, reason)
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps({"reason": reason, "message": message}))
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Called by tornado: errors made on purpose are a line, not a traceback."""
+        if isinstance(value, KG2ATError):
+            self.application.settings["kg_personality"].log.warning(
+                "%s %s: %d %s", self.request.method, self.request.path, value.status, value
+            )
+        else:
+            super().log_exception(typ, value, tb)
+
+
+def kind(value: Any) -> str:
+    """What JSON calls a value of this type, with its article."""
+    names = {
+        list: "an array",
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        dict: "an object",
+    }
+    return names.get(type(value), "null")
+
+
+def text_field(body: dict[str, Any], name: str) -> str | None:
+    """The string `body[name]`, None when it is missing or null. Raises 400 for another type or a NUL in it."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise web.HTTPError(400, f"{name!r} must be a string, not {kind(value)}.")
+    if "\0" in value:
+        raise web.HTTPError(400, f"{name!r} holds a NUL character.")
+    return value
+
+
+def object_field(body: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """The object `body[name]`, None when it is missing or null. Raises 400 for another type."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise web.HTTPError(400, f"{name!r} must be an object, not {kind(value)}.")
+    return value

@@ -1,0 +1,91 @@
+"""`/api/kernels`: start, list, interrupt, restart, shut down."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from jupyter_client.jsonutil import json_default
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.utils import url_escape, url_path_join
+from kernel_gateway.services.kernels import handlers as stock
+from tornado import web
+
+from .handler import GatewayHandler, kind, object_field, text_field
+
+#: jupyter_server's rule for a kernel id in a URL (services/kernels/handlers.py), and a bound, since it names files.
+KERNEL_ID = re.compile(r"\w+-\w+-\w+-\w+-\w+", re.ASCII)
+MAX_KERNEL_ID = 100
+
+StockActionHandler = dict(stock.default_handlers)[
+    r"/api/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)/(?P<action>restart|interrupt)"
+]
+
+
+class MainKernelHandler(GatewayHandler, stock.MainKernelHandler):  # type: ignore[misc]
+    """Starts and lists kernels."""
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        """Start a kernel: 201 with its model. The body may hold `name`, `path`, `kernel_id` and `env`."""
+        body = self.get_json_body() or {}
+        kernel_id = await self.kernel_manager.start_kernel(
+            kernel_name=text_field(body, "name"),
+            path=text_field(body, "path"),
+            kernel_id=_kernel_id(body),
+            env=self._env(body),
+        )
+        self.set_header("Location", url_path_join(self.base_url, "api", "kernels", url_escape(kernel_id)))
+        self.set_status(201)
+        self.finish(json.dumps(self.kernel_manager.kernel_model(kernel_id), default=json_default))
+
+    def _env(self, body: dict[str, Any]) -> dict[str, str] | None:
+        """What the client's `env` may set: KERNEL_* and the administrator's whitelist. None when it sent none."""
+        env = object_field(body, "env")
+        if env is None:
+            return None
+        passed = {
+            name: value for name, value in env.items() if name.startswith("KERNEL_") or name in self.env_whitelist
+        }
+        for name, value in passed.items():
+            _check_variable(name, value)
+        return passed
+
+
+def _check_variable(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise web.HTTPError(400, f"{name!r} in 'env' must be a string, not {kind(value)}.")
+    if not name or "=" in name or "\0" in name + value:
+        raise web.HTTPError(400, f"{name!r} in 'env' can't be an environment variable.")
+    try:
+        (name + value).encode()
+    except UnicodeEncodeError as error:
+        raise web.HTTPError(400, f"{name!r} in 'env' holds a lone surrogate.") from error
+
+
+def _kernel_id(body: dict[str, Any]) -> str | None:
+    kernel_id = text_field(body, "kernel_id")
+    if kernel_id is not None and (len(kernel_id) > MAX_KERNEL_ID or not KERNEL_ID.fullmatch(kernel_id)):
+        raise web.HTTPError(400, "'kernel_id' must look like a UUID.")
+    return kernel_id
+
+
+class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[misc, valid-type]
+    """Interrupts and restarts kernels."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, kernel_id: str, action: str) -> None:
+        """`interrupt`: 204; `restart`: 200 with the kernel's model. 409 for what a starting or dead kernel can't do."""
+        kernel = self.kernel_manager.get_kernel(kernel_id)
+        if action == "restart":
+            await self.kernel_manager.restart_kernel(kernel_id)
+            self.finish(json.dumps(self.kernel_manager.kernel_model(kernel_id), default=json_default))
+            return
+        if kernel.is_dead:
+            raise web.HTTPError(409, "The kernel is dead, there is nothing to interrupt. Restart it.")
+        await self.kernel_manager.interrupt_kernel(kernel_id)
+        self.set_status(204)
+        self.finish()

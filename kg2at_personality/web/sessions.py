@@ -1,0 +1,48 @@
+"""`/api/sessions`: a notebook and its kernel in one request."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jupyter_client.jsonutil import json_default
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.utils import url_path_join
+from kernel_gateway.services.sessions import handlers as stock
+from tornado import web
+
+from .handler import GatewayHandler, object_field, text_field
+
+
+class SessionRootHandler(GatewayHandler, stock.SessionRootHandler):  # type: ignore[misc]
+    """Starts and lists sessions."""
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        """201 with the session of `path`, started when there is none. Kernels' errors pass through as they are."""
+        path, kernel_name = self._wanted()
+        model = await self.session_manager.get_or_create(path, kernel_name)
+        self.set_header("Location", url_path_join(self.base_url, "api", "sessions", model["id"]))
+        self.set_status(201)
+        self.finish(json.dumps(model, default=json_default))
+
+    def _wanted(self) -> tuple[str, str | None]:
+        """The path and the kernel name (None: the default) that the body asks for."""
+        body: dict[str, Any] | None = self.get_json_body()
+        if body is None:
+            raise web.HTTPError(400, "No JSON data provided")
+        notebook = object_field(body, "notebook")
+        if notebook is not None:
+            # The sessions API before 5.0, which nb2kg's age still speaks.
+            body["path"] = text_field(notebook, "name") or text_field(notebook, "path")
+            body.setdefault("type", "notebook")
+        _required(body, "type")
+        return _required(body, "path"), text_field(object_field(body, "kernel") or {}, "name")
+
+
+def _required(body: dict[str, Any], name: str) -> str:
+    value = text_field(body, name)
+    if value is None:
+        raise web.HTTPError(400, f"Missing field in JSON data: {name}")
+    return value

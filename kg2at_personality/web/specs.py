@@ -1,0 +1,65 @@
+"""`/api/kernelspecs` and the specs' files, without what is none of a client's business."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.services.kernelspecs.handlers import kernelspec_model
+from jupyter_server.utils import url_unescape
+from kernel_gateway.services.kernelspecs import handlers as stock
+from tornado import web
+
+from .handler import GatewayHandler
+
+STOCK = {handler.__name__: handler for _, handler in stock.default_handlers}
+
+
+class MainKernelSpecHandler(GatewayHandler, STOCK["MainKernelSpecHandler"]):  # type: ignore[misc]
+    """Lists the kernelspecs."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Every spec, and the default one's name. Reads in a thread: spark-env.sh may take long."""
+        specs = await asyncio.to_thread(self._models)
+        self.finish({"default": self.kernel_manager.default_kernel_name, "kernelspecs": specs})
+
+    def _models(self) -> dict[str, Any]:
+        found = self.kernel_spec_manager.get_all_specs()
+        return {name: kernelspec_model(self, name, at["spec"], at["resource_dir"]) for name, at in found.items()}
+
+
+class KernelSpecHandler(GatewayHandler, STOCK["KernelSpecHandler"]):  # type: ignore[misc]
+    """One kernelspec."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, kernel_name: str) -> None:
+        """404 when there is none of that name."""
+        try:
+            model = await asyncio.to_thread(self._model, url_unescape(kernel_name))
+        except NoSuchKernel as error:
+            raise web.HTTPError(404, f"Kernel spec {kernel_name} not found") from error
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(model))
+
+    def _model(self, kernel_name: str) -> dict[str, Any]:
+        manager = self.kernel_spec_manager
+        resources = manager.get_kernel_spec(kernel_name).resource_dir
+        return dict(kernelspec_model(self, kernel_name, manager.public_spec(kernel_name), resources))
+
+
+class KernelSpecResourceHandler(GatewayHandler, STOCK["KernelSpecResourceHandler"]):  # type: ignore[misc]
+    """Logos and the like. Not kernel.json, which holds the argv and env that the listing leaves out."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, kernel_name: str, path: str, include_body: bool = True) -> None:
+        """404 for kernel.json and for what is not there."""
+        if path.rstrip("/").rpartition("/")[2].lower() == "kernel.json":
+            raise web.HTTPError(404)
+        await super().get(kernel_name, path, include_body=include_body)

@@ -1,0 +1,245 @@
+"""A real gateway in a process of its own, and what a client of it does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import websocket
+
+
+START_LIMIT = 60.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+ANSWER_LIMIT = 120.0
+
+
+@dataclass
+class Answer:
+    """An HTTP answer: status, parsed JSON body (None when it is empty), headers."""
+
+    status: int
+    body: Any
+    headers: Any = field(default_factory=dict)
+
+
+class Gateway:
+    """Runs `python -m kernel_gateway` with kg2at in `directory`, with nothing of the machine's own Jupyter set-up."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *options: str,
+        environ: dict[str, str] | None = None,
+        defaults: str = "",
+        token: str = "s3cr3t-gateway-token",
+        personality: str = "kg2at_personality",
+        nohup: bool = False,
+    ) -> None:
+        self.directory, self.token, self.port = directory, token, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.runtime = directory / "runtime"
+        self.conf_dir = directory / "conf"
+        for path in (self.runtime, self.conf_dir, directory / "data", directory / "config", directory / "cwd"):
+            path.mkdir(parents=True, exist_ok=True)
+        (self.conf_dir / "spark-defaults.conf").write_text(defaults)
+        self.argv = [
+            *([] if not nohup else ["nohup"]),
+            *(sys.executable, "-m", "kernel_gateway"),
+            f"--KernelGatewayApp.api={personality}",
+            f"--KernelGatewayApp.port={self.port}",
+            "--KernelGatewayApp.port_retries=0",
+            *options,
+        ]
+        self.environ = self._environ() | (environ or {})
+        self.nohup = nohup
+        self.log_path = directory / "gateway.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def _environ(self) -> dict[str, str]:
+        dropped = ("KG_", "KG2AT_", "SPARK_", "JUPYTER_")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+        return inherited | {
+            "SPARK_CONF_DIR": str(self.conf_dir),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "JUPYTER_RUNTIME_DIR": str(self.runtime),
+            "JUPYTER_DATA_DIR": str(self.directory / "data"),
+            "JUPYTER_CONFIG_DIR": str(self.directory / "config"),
+            "KG_AUTH_TOKEN": self.token,
+        }
+
+    def __enter__(self) -> Gateway:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if self.nohup else None
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(  # noqa: PLW1509
+                self.argv,
+                env=self.environ,
+                cwd=self.directory / "cwd",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=ignore,
+            )
+        limit = time.monotonic() + START_LIMIT
+        while time.monotonic() < limit:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the gateway ended with {self.process.returncode}:\n{self.log}")
+            with contextlib.suppress(OSError):
+                if self.request("GET", "/api").status in (200, 401):
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"the gateway did not listen within {START_LIMIT} s:\n{self.log}")
+
+    def stop(self, limit: float = 60.0) -> int:
+        """SIGTERM, and its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(limit)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+        return self.process.returncode
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    # What a client does.
+
+    def request(self, method: str, path: str, body: Any = None, token: str | None = None, raw: bytes | None = None) -> Answer:
+        """One request. `raw` is sent as it is; `token` "" sends none, None the right one."""
+        data = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"token {self.token if token is None else token}"} if token != "" else {}
+        call = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(call, timeout=ANSWER_LIMIT) as answer:
+                return _answer(answer.status, answer.read(), answer.headers)
+        except urllib.error.HTTPError as error:
+            return _answer(error.code, error.read(), error.headers)
+
+    def start_kernel(self, name: str | None = None, **body: Any) -> str:
+        """POST, and the new kernel's id."""
+        answer = self.request("POST", "/api/kernels", body | ({"name": name} if name else {}))
+        assert answer.status == 201, answer
+        return str(answer.body["id"])
+
+    def delete(self, kernel_id: str) -> int:
+        return self.request("DELETE", f"/api/kernels/{kernel_id}").status
+
+    def connect(self, kernel_id: str, session: str | None = None, timeout: float = ANSWER_LIMIT) -> Channels:
+        """Open the websocket; waits until the kernel answers."""
+        session = session or uuid.uuid4().hex
+        url = f"ws://127.0.0.1:{self.port}/api/kernels/{kernel_id}/channels?session_id={session}&token={self.token}"
+        return Channels(websocket.create_connection(url, timeout=timeout, suppress_origin=True), session)
+
+
+def _answer(status: int, content: bytes, headers: Any) -> Answer:
+    try:
+        return Answer(status, json.loads(content) if content else None, headers)
+    except ValueError:
+        return Answer(status, content.decode("utf-8", "replace"), headers)
+
+
+@dataclass
+class Result:
+    """What one cell gave."""
+
+    reply: dict[str, Any]
+    messages: list[dict[str, Any]]
+
+    @property
+    def text(self) -> str:
+        """All that the cell showed: streams, results, displays, errors."""
+        parts = []
+        for message in self.messages:
+            content = message["content"]
+            parts.append(content.get("text", "") or content.get("evalue", "") or "")
+            parts += [str(value) for value in content.get("data", {}).values()]
+        return "\n".join(part for part in parts if part)
+
+
+class Channels:
+    """A notebook's websocket."""
+
+    def __init__(self, socket: websocket.WebSocket, session: str) -> None:
+        self.socket, self.session = socket, session
+
+    def send(self, msg_type: str, content: dict[str, Any], channel: str = "shell") -> str:
+        """Send a message; its id."""
+        header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session, "username": "", "version": "5.3"}
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": channel}
+        self.socket.send(json.dumps(message | {"buffers": []}))
+        return str(header["msg_id"])
+
+    def ask(self, msg_type: str, content: dict[str, Any], timeout: float = ANSWER_LIMIT) -> dict[str, Any]:
+        """Send a request and return the content of its reply."""
+        return self.finish(self.send(msg_type, content), timeout, idle=False).reply
+
+    def execute(self, code: str) -> str:
+        """Begin to run a cell; its message id."""
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+        return self.send("execute_request", content | {"stop_on_error": True})
+
+    def run(self, code: str, timeout: float = ANSWER_LIMIT) -> Result:
+        """Run a cell to its end."""
+        return self.finish(self.execute(code), timeout)
+
+    def finish(self, msg_id: str, timeout: float = ANSWER_LIMIT, idle: bool = True) -> Result:
+        """Collect what belongs to `msg_id` until its reply and (with `idle`) its idle status are there."""
+        messages: list[dict[str, Any]] = []
+        reply: dict[str, Any] | None = None
+        is_idle = not idle
+        limit = time.monotonic() + timeout
+        while reply is None or not is_idle:
+            message = self.receive(limit - time.monotonic())
+            if message["parent_header"].get("msg_id") != msg_id:
+                continue
+            if message["channel"] in ("shell", "control"):
+                reply = message["content"]
+            elif message["msg_type"] == "status":
+                is_idle = is_idle or message["content"]["execution_state"] == "idle"
+            else:
+                messages.append(message)
+        return Result(reply, messages)
+
+    def receive(self, timeout: float) -> dict[str, Any]:
+        """The next message of any kind."""
+        if timeout <= 0:
+            raise TimeoutError("no answer in time")
+        self.socket.settimeout(timeout)
+        return dict(json.loads(self.socket.recv()))
+
+    def close(self) -> None:
+        self.socket.close()
