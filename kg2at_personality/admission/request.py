@@ -33,12 +33,13 @@ class RequestBounds:
 
     def of(self, key: str) -> tuple[str, int | str]:
         """The trait that bounds the Spark property `key`, and its value."""
-        return {
+        bounds: dict[str, tuple[str, int | str]] = {
             "spark.cores.max": ("max_cores_per_kernel", self.cores),
             "spark.executor.cores": ("max_executor_cores", self.executor_cores),
             "spark.executor.memory": ("max_executor_memory", self.executor_memory),
             "spark.driver.memory": ("max_driver_memory", self.driver_memory),
-        }[key]
+        }
+        return bounds[key]
 
 
 def requested_properties(env: Mapping[str, str], bounds: RequestBounds) -> dict[str, str]:

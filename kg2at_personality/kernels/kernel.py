@@ -18,10 +18,10 @@ from .provisioner import ToreeProvisioner
 START_POLL = 0.2
 
 
-class Restarter(AsyncIOLoopKernelRestarter):  # type: ignore[misc]
+class Restarter(AsyncIOLoopKernelRestarter):
     """Restarts a kernel that died after it had answered. One that never did would only die again."""
 
-    async def poll(self) -> None:
+    async def poll(self) -> None:  # type: ignore[override]
         """Called every `time_to_dead` seconds."""
         if self.kernel_manager.has_answered and not self.kernel_manager.shutting_down:
             await super().poll()
@@ -86,7 +86,7 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         """Ask the new kernel for its info until it answers or dies."""
         replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         stream = self.connect_shell()
-        stream.on_recv(lambda parts: replies.done() or replies.set_result(parts))
+        stream.on_recv_stream(lambda _, parts: None if replies.done() else replies.set_result(parts))
         session = self.session.clone()
         try:
             session.send(stream, "kernel_info_request")

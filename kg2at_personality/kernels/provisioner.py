@@ -18,12 +18,13 @@ from .toree import INTERRUPT_SIGNAL, Plan
 PORT_NAMES = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 
 
-class ToreeProvisioner(LocalProvisioner):  # type: ignore[misc]
+class ToreeProvisioner(LocalProvisioner):
     """One Toree process: a child of the gateway, in a process group of its own.
 
     `launch_kernel` may be called again after `cleanup(restart=True)`; each launch takes the newest plan.
     """
 
+    parent: Any
     plan: Plan | None = None
     _ports: list[int] | None = None
 

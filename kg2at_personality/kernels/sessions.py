@@ -32,4 +32,4 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
 
     def _forget_ended(self) -> None:
         """A kernel that was shut down by itself takes its session along."""
-        self._sessions = [row for row in self._sessions if row["kernel_id"] in self.kernel_manager]
+        self._sessions[:] = [row for row in self._sessions if row["kernel_id"] in self.kernel_manager]

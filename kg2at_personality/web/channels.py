@@ -15,7 +15,7 @@ from ..errors import ConnectionReplaced, KernelSilent
 IDLE_GRACE = 0.05
 
 
-class ChannelsConnection(ZMQChannelsWebsocketConnection):  # type: ignore[misc]
+class ChannelsConnection(ZMQChannelsWebsocketConnection):
     """jupyter_server's connection, for kernels that take long to start and clients that don't wait for them.
 
     A client that drops its websocket while the kernel starts, and opens another with the same session id, would get
@@ -28,12 +28,12 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):  # type: ignore[misc]
 
         Raises KernelDied, KernelSilent after `kernel_info_timeout` seconds, and ConnectionReplaced.
         """
-        await self._register_session()
+        await self._register_session()  # type: ignore[no-untyped-call]
         try:
             await self._kernel_answered()
             self._refuse_if_replaced()
             self.session.key = self.kernel_manager.session.key
-            await self.request_kernel_info()
+            await self.request_kernel_info()  # type: ignore[no-untyped-call]
             self._refuse_if_replaced()
         except BaseException:
             self._forget_session()
@@ -50,8 +50,8 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):  # type: ignore[misc]
 
     def _refuse_if_replaced(self) -> None:
         newest = self._open_sessions.get(self.session_key)
-        gone = self.websocket_handler.request.connection.stream.closed()
-        if gone or newest is not self.websocket_handler:
+        connection: Any = self.websocket_handler.request.connection
+        if connection.stream.closed() or newest is not self.websocket_handler:
             raise ConnectionReplaced("A newer connection of the same session took this one's place.")
 
     def _forget_session(self) -> None:
@@ -78,7 +78,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):  # type: ignore[misc]
         if not self.kernel_manager.is_toree:
             super().handle_outgoing_message(stream, outgoing_msg)
             return
-        parts = self.session.feed_identities(outgoing_msg)[1]
+        parts: list[Any] = self.session.feed_identities(outgoing_msg)[1]
         parent, content = bytes(parts[2]), bytes(parts[4])
         if self._held is not None and parent != self._held[0]:
             self._release()
@@ -100,10 +100,10 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):  # type: ignore[misc]
         if not stream.closed():
             super().handle_outgoing_message(stream, message)
 
-    def disconnect(self) -> None:
+    def disconnect(self) -> None:  # type: ignore[override]
         """Called when the websocket closes, once or twice. What is held then waits for the next connection."""
         held, self._held = self._held, None
-        super().disconnect()
+        super().disconnect()  # type: ignore[no-untyped-call]
         buffers = self.multi_kernel_manager._kernel_buffers
         if held is not None and self.kernel_id in buffers:
             buffers[self.kernel_id]["buffer"].append((held[1].channel, held[2]))

@@ -8,7 +8,8 @@ import re
 from http.client import responses
 from typing import Any
 
-from kernel_gateway.mixins import CORSMixin
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
 from ..errors import KG2ATError
@@ -43,6 +44,11 @@ class GatewayHandler(web.RequestHandler):
             given = header[len(SCHEME) :] if header.startswith(SCHEME) else ""
         return hmac.compare_digest(given.encode(), expected.encode())
 
+    @allow_unauthenticated
+    def options(self, *args: str, **kwargs: str) -> None:
+        """Answer a browser's CORS preflight, which can't carry a token."""
+        self.finish()
+
     def get_json_body(self) -> dict[str, Any] | None:
         """The body as an object; None for an empty one. Raises 400 for anything else."""
         if not self.request.body.strip():
@@ -69,7 +75,7 @@ class GatewayHandler(web.RequestHandler):
         elif isinstance(error, web.HTTPError):
             reason = error.reason or reason
             message = error.log_message % error.args if error.log_message else reason
-        if isinstance(self, CORSMixin):
+        if isinstance(self, JupyterHandler):
             # tornado's send_error dropped them; without them a browser shows its page nothing.
             self.set_cors_headers()
         self.set_status(status_code, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 from jupyter_client.kernelspec import NoSuchKernel
@@ -15,10 +16,10 @@ from tornado import web
 
 from .handler import GatewayHandler
 
-STOCK = {handler.__name__: handler for _, handler in stock.default_handlers}
+STOCK: Any = SimpleNamespace(**{handler.__name__: handler for _, handler in stock.default_handlers})
 
 
-class MainKernelSpecHandler(GatewayHandler, STOCK["MainKernelSpecHandler"]):  # type: ignore[misc]
+class MainKernelSpecHandler(GatewayHandler, STOCK.MainKernelSpecHandler):  # type: ignore[misc]
     """Lists the kernelspecs."""
 
     @web.authenticated
@@ -33,7 +34,7 @@ class MainKernelSpecHandler(GatewayHandler, STOCK["MainKernelSpecHandler"]):  # 
         return {name: kernelspec_model(self, name, at["spec"], at["resource_dir"]) for name, at in found.items()}
 
 
-class KernelSpecHandler(GatewayHandler, STOCK["KernelSpecHandler"]):  # type: ignore[misc]
+class KernelSpecHandler(GatewayHandler, STOCK.KernelSpecHandler):  # type: ignore[misc]
     """One kernelspec."""
 
     @web.authenticated
@@ -53,7 +54,7 @@ class KernelSpecHandler(GatewayHandler, STOCK["KernelSpecHandler"]):  # type: ig
         return dict(kernelspec_model(self, kernel_name, manager.public_spec(kernel_name), resources))
 
 
-class KernelSpecResourceHandler(GatewayHandler, STOCK["KernelSpecResourceHandler"]):  # type: ignore[misc]
+class KernelSpecResourceHandler(GatewayHandler, STOCK.KernelSpecResourceHandler):  # type: ignore[misc]
     """Logos and the like. Not kernel.json, which holds the argv and env that the listing leaves out."""
 
     @web.authenticated
@@ -62,4 +63,5 @@ class KernelSpecResourceHandler(GatewayHandler, STOCK["KernelSpecResourceHandler
         """404 for kernel.json and for what is not there."""
         if path.rstrip("/").rpartition("/")[2].lower() == "kernel.json":
             raise web.HTTPError(404)
-        await super().get(kernel_name, path, include_body=include_body)
+        stock_get: Any = super().get
+        await stock_get(kernel_name, path, include_body=include_body)

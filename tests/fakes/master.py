@@ -2,7 +2,8 @@
 
 `FakeMaster` follows `org.apache.spark.deploy.master.Master` of Spark 3.5 line by line, and shares no code with
 `kg2at_personality.spark.cluster`. Nothing in it moves but by a call: `step()` looks at the clock, registers the
-applications that are due, and schedules. `MasterServer` answers `/json/` from it on 127.0.0.1, port 0, and plays faults.
+applications that are due, and schedules. `MasterServer` answers `/json/` from it on 127.0.0.1, port 0, and plays
+faults.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class FakeMaster:
         self.apps: list[FakeApp] = []  # registered, in order: waitingApps and the running ones
         self.completed: list[FakeApp] = []
         self._random = random.Random(seed)
-        self._ties: Ties = ties or (lambda worker: self._random.random())
+        self._ties: Ties = ties or (lambda _: self._random.random())
         self._numbers = iter(range(1_000_000))
 
     # What happens to a cluster. Every change but `submit` schedules at once, as in Spark.
@@ -355,50 +356,53 @@ class _Json(RequestHandler):
 
     async def get(self) -> None:
         fault = self.server.next_fault()
-        body = json.dumps(self.server.master.to_json(self.server.shape), indent=2).encode()
         self.set_header("Content-Type", "text/json;charset=utf-8")
         if fault is None:
-            self.finish(body)
+            self.finish(self._body())
         else:
-            await getattr(self, "_" + fault.replace("-", "_"))(body)
+            await getattr(self, "_" + fault.replace("-", "_"))()
 
-    async def _slow(self, body: bytes) -> None:
+    def _body(self) -> bytes:
+        return json.dumps(self.server.master.to_json(self.server.shape), indent=2).encode()
+
+    async def _slow(self) -> None:
         """Nothing at all until the server ends."""
         await self.server.ended.wait()
 
-    async def _drip(self, body: bytes) -> None:
+    async def _drip(self) -> None:
         """Headers and a start at once, the rest never."""
-        self.write(body[:10])
+        self.write(self._body()[:10])
         await self.flush()
         await self.server.ended.wait()
 
-    async def _html(self, body: bytes) -> None:
+    async def _html(self) -> None:
         self.set_header("Content-Type", "text/html;charset=utf-8")
         self.finish("<html><body>Log in, please</body></html>")
 
-    async def _malformed(self, body: bytes) -> None:
-        self.finish(body.replace(b'"coresused"', b'"coresused": "many", "x"'))
+    async def _malformed(self) -> None:
+        self.finish(self._body().replace(b'"coresused"', b'"coresused": "many", "x"'))
 
-    async def _deep(self, body: bytes) -> None:
+    async def _deep(self) -> None:
         self.finish(b"[" * 1_000_000)
 
-    async def _500(self, body: bytes) -> None:
+    async def _500(self) -> None:
         self.set_status(500)
         self.finish("<html>java.lang.NullPointerException</html>")
 
-    async def _redirect(self, body: bytes) -> None:
+    async def _redirect(self) -> None:
         self.redirect("https://user:secret@127.0.0.1:8480/json/")
 
-    async def _half_closed(self, body: bytes) -> None:
+    async def _half_closed(self) -> None:
         """Half of what the header promises, then the connection ends."""
+        body = self._body()
         await self._raw(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode(), [body[: len(body) // 2]])
 
-    async def _huge(self, body: bytes) -> None:
+    async def _huge(self) -> None:
         """200 chunks of 1 MiB."""
         chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
         await self._raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", [chunk] * 200)
 
-    async def _huge_until_close(self, body: bytes) -> None:
+    async def _huge_until_close(self) -> None:
         """The same with no length given at all."""
         await self._raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", [b" " * 0x100000] * 200)
 

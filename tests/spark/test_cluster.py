@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from kg2at_personality.errors import MalformedAnswer, RequestError
 from kg2at_personality.spark.cluster import (
     Capacity,
@@ -26,10 +27,10 @@ from kg2at_personality.spark.cluster import (
     missing,
     needed,
 )
-
 from tests.fakes.master import FakeApp, FakeMaster, FakeWorker, Shape
 
 GIB = 1024
+steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 rooms = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 8)), max_size=7)  # cores, GiB of each worker
 
 
@@ -64,6 +65,7 @@ def run(master: FakeMaster, request: ExecutorRequest) -> FakeApp:
 # Against Spark's own loop, as the fake has it.
 
 
+@steady
 @given(rooms, st.lists(requests(), max_size=3), requests(), st.integers())
 def test_what_is_grantable_is_what_the_scheduler_grants(
     workers: list[tuple[int, int]], others: list[ExecutorRequest], request: ExecutorRequest, seed: int
@@ -78,6 +80,7 @@ def test_what_is_grantable_is_what_the_scheduler_grants(
     assert {id(other): other.cores for other in master.apps if other is not app} == before
 
 
+@steady
 @given(rooms, st.lists(requests(), max_size=6))
 def test_promises_are_placed_first_and_in_order(workers: list[tuple[int, int]], queue: list[ExecutorRequest]) -> None:
     """With the same order among workers with equally many free cores: more memory first."""
@@ -90,11 +93,12 @@ def test_promises_are_placed_first_and_in_order(workers: list[tuple[int, int]], 
     assert room_of(placement) == room_of(Placement(state_of(master)))
 
 
+@steady
 @given(rooms, st.data(), st.integers(1, 4), st.sampled_from([GIB, 2 * GIB]), st.integers())
 def test_equal_executors_are_safe_in_any_order(
     workers: list[tuple[int, int]], data: st.DataObject, size: int, memory: int, seed: int
 ) -> None:
-    """Kernels register late and in any order, and Spark's ties are random: with one executor size it is all the same."""
+    """Kernels register late, in any order, and Spark's ties are random: with one executor size it is all the same."""
     wanted = data.draw(st.lists(st.integers(size, 12), max_size=6))
     placement = Placement(state_of(master_of(workers)))
     admitted = []
@@ -115,6 +119,7 @@ def test_executors_of_two_sizes_are_not_safe_in_any_order() -> None:
     assert [run(master, small).cores, run(master, big).cores] == [4, 0]
 
 
+@steady
 @given(rooms, requests(), st.sampled_from(["max", "min"]))
 def test_ever_is_what_an_idle_cluster_grants(
     workers: list[tuple[int, int]], request: ExecutorRequest, requirement: Requirement
@@ -126,6 +131,7 @@ def test_ever_is_what_an_idle_cluster_grants(
     assert ever(state_of(busy), request, requirement) is (expected or not workers)
 
 
+@steady
 @given(rooms, requests())
 def test_place_takes_nothing_below_its_least(workers: list[tuple[int, int]], request: ExecutorRequest) -> None:
     placement = Placement(state_of(master_of(workers)))
@@ -136,6 +142,7 @@ def test_place_takes_nothing_below_its_least(workers: list[tuple[int, int]], req
     assert placement.place(request, could) == could
 
 
+@steady
 @given(rooms, requests())
 def test_what_is_missing_is_what_it_needs_less_what_it_has(
     workers: list[tuple[int, int]], request: ExecutorRequest
@@ -329,9 +336,11 @@ def test_malformed(payload: object) -> None:
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
 )
 
 
+@steady
 @given(st.dictionaries(st.sampled_from(sorted(RECORDED_35)), json_values), st.data())
 def test_any_json_is_a_state_or_malformed(changes: dict[str, Any], data: st.DataObject) -> None:
     payload = RECORDED_35 | changes

@@ -17,11 +17,11 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
+
 from kg2at_personality.errors import MalformedAnswer, MasterUnreachable, SparkConfError
 from kg2at_personality.spark import master as module
 from kg2at_personality.spark.cluster import Capacity, ClusterState, ExecutorRequest, capacity, ever, grantable
 from kg2at_personality.spark.master import MasterClient, master_urls, shown
-
 from tests.fakes.master import FakeMaster, Fault, MasterServer
 
 T = TypeVar("T")
@@ -231,12 +231,16 @@ def test_failover() -> None:
 
     async def scene(*servers: MasterServer) -> list[tuple[str, str, int]]:
         client = MasterClient([server.url for server in servers], timeout=LONG)
-        seen = []
-        for event in (lambda: None, lambda: first.fail_over_to(second), second.complete_recovery, lambda: None):
-            event()
+
+        async def look() -> tuple[str, str, int]:
             state = await client.state()
-            seen.append((state.url, state.status, grantable(state, ExecutorRequest(9, 1, 1024))))
-        return seen
+            return state.url, state.status, grantable(state, ExecutorRequest(9, 1, 1024))
+
+        seen = [await look()]
+        first.fail_over_to(second)
+        seen.append(await look())
+        second.complete_recovery()
+        return [*seen, await look(), await look()]
 
     assert play(scene, first, second) == [
         ("spark://first:7077", "ALIVE", 2),

@@ -1,0 +1,122 @@
+"""A gateway in the test's own process, with python kernels: quick, and every handler is the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel_gateway.gatewayapp import KernelGatewayApp
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpserver import HTTPServer
+from traitlets.config import Config
+
+DEFAULTS = "spark.master local[2]\nspark.hadoop.fs.secret.key hush-hush-secret\n"
+
+
+@dataclass
+class Client:
+    """Asks the gateway under test."""
+
+    app: KernelGatewayApp
+    base_url: str
+
+    async def ask(self, method: str, path: str, body: Any = None, raw: bytes | None = None, **headers: str) -> HTTPResponse:
+        """One request, whatever its status. `body` is sent as JSON, `raw` as it is."""
+        content = raw if raw is not None else json.dumps(body).encode() if body is not None else None
+        if content is None and method in ("POST", "PATCH"):
+            content = b""
+        return await AsyncHTTPClient().fetch(
+            self.base_url + path,
+            method=method,
+            body=content,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+            raise_error=False,
+            request_timeout=60,
+            allow_nonstandard_methods=True,
+        )
+
+    async def start(self, **body: Any) -> str:
+        """Start a python kernel; its id."""
+        answer = await self.ask("POST", "/api/kernels", {"name": "python3"} | body)
+        assert answer.code == 201, answer.body
+        return str(json.loads(answer.body)["id"])
+
+    async def run(self, kernel_id: str, code: str) -> str:
+        """What `code` prints in a python kernel."""
+        client = self.app.kernel_manager.get_kernel(kernel_id).client()
+        client.start_channels()
+        try:
+            await client.wait_for_ready(timeout=60)
+            printed: list[str] = []
+            await client.execute_interactive(
+                code, timeout=60, output_hook=lambda message: printed.append(message["content"].get("text", ""))
+            )
+            return "".join(printed)
+        finally:
+            client.stop_channels()
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    """Traits for the gateway under test: class name -> traits. Tests override it."""
+    return {}
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Jupyter and a Spark set-up of the test's own."""
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "spark-defaults.conf").write_text(DEFAULTS)
+    monkeypatch.setenv("SPARK_CONF_DIR", str(conf))
+    for name in ("RUNTIME", "DATA", "CONFIG"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
+    for name in ("SPARK_OPTS", "KG_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return conf
+
+
+def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
+    """A gateway with kg2at, not listening yet."""
+    config = Config(settings)
+    config.KernelGatewayApp.api = "kg2at_personality"
+    app = KernelGatewayApp(config=config)
+    app.initialize([], new_httpserver=False)
+    return app
+
+
+@pytest.fixture
+def gateway(io_loop: Any, environ: Path, settings: dict[str, Any], unused_port: int) -> Iterator[Client]:
+    """The gateway, listening; all its kernels are ended afterwards."""
+
+    async def serve() -> tuple[KernelGatewayApp, HTTPServer]:
+        app = make_app(settings)
+        server = HTTPServer(app.web_app)
+        server.listen(unused_port, "127.0.0.1")
+        return app, server
+
+    app, server = io_loop.run_sync(serve)
+    yield Client(app, f"http://127.0.0.1:{unused_port}")
+
+    async def end() -> None:
+        server.stop()
+        await app.personality.shutdown()
+        await app.kernel_websocket_connection_class.close_all()
+        await server.close_all_connections()
+        await asyncio.sleep(0)
+
+    io_loop.run_sync(end)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port that nobody listens on."""
+    from tests.e2e.gateway import free_port
+
+    return free_port()

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.gen_test(timeout=60)
+BODY = {"path": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+
+
+async def test_a_session_starts_and_takes_its_kernel_along(gateway: Any) -> None:
+    answer = await gateway.ask("POST", "/api/sessions", BODY)
+    assert answer.code == 201
+    session = json.loads(answer.body)
+    assert session["kernel"]["name"] == "python3"
+    assert [s["id"] for s in json.loads((await gateway.ask("GET", "/api/sessions")).body)] == [session["id"]]
+    assert (await gateway.ask("DELETE", f"/api/sessions/{session['id']}")).code == 204
+    assert gateway.app.kernel_manager.list_kernels() == []
+
+
+async def test_the_same_notebook_twice_at_once_shares_a_kernel(gateway: Any) -> None:
+    answers = await asyncio.gather(*(gateway.ask("POST", "/api/sessions", BODY) for _ in range(3)))
+    assert {answer.code for answer in answers} == {201}
+    assert len({json.loads(answer.body)["kernel"]["id"] for answer in answers}) == 1
+
+
+async def test_a_deleted_kernel_takes_its_session_along(gateway: Any) -> None:
+    session = json.loads((await gateway.ask("POST", "/api/sessions", BODY)).body)
+    await gateway.ask("DELETE", f"/api/kernels/{session['kernel']['id']}")
+    answer = await gateway.ask("GET", "/api/sessions")
+    assert (answer.code, answer.body) == (200, b"[]")
+
+
+async def test_the_old_form_of_the_body_works(gateway: Any) -> None:
+    body = {"notebook": {"path": "old.ipynb"}, "kernel": {"name": "python3"}}
+    answer = await gateway.ask("POST", "/api/sessions", body)
+    assert answer.code == 201 and json.loads(answer.body)["notebook"]["path"] == "old.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (None, 400, "No JSON data"),
+        ([], 400, "JSON object"),
+        ({"type": "notebook"}, 400, "Missing field in JSON data: path"),
+        ({"path": "a"}, 400, "Missing field in JSON data: type"),
+        ({"path": 5, "type": "notebook"}, 400, "'path' must be a string"),
+        ({"path": "a", "type": "notebook", "kernel": "python3"}, 400, "'kernel' must be an object"),
+        ({"path": "a", "type": "notebook", "kernel": {"name": 3}}, 400, "'name' must be a string"),
+        ({"path": "a", "type": "notebook", "kernel": {"name": "nope"}}, 404, "There are:"),
+    ],
+)
+async def test_a_bad_body_gets_a_sentence(gateway: Any, body: Any, status: int, says: str) -> None:
+    answer = await gateway.ask("POST", "/api/sessions", body)
+    assert answer.code == status and says in json.loads(answer.body)["message"], answer.body
+    assert gateway.app.kernel_manager.list_kernels() == []
