@@ -5,7 +5,7 @@ VENV   ?= .venv
 ARGS   ?=
 BIN    := $(VENV)/bin
 
-# With a Spark of your own (SPARK_HOME set) none is installed; else a whole one with Java and Toree comes from the package index.
+# With a Spark of your own (SPARK_HOME set) none is installed; else a whole one, Java and Toree come with it.
 ifdef SPARK_HOME
 EXTRAS ?= dev
 READY  := $(VENV)/.ready-own-spark

@@ -78,7 +78,7 @@ class Redactor:
         return MASK if self.is_secret(key, value) else value
 
     def text(self, text: str) -> str:
-        """`text` (log lines, an error) with each secret value masked, and what stands behind a secret key and `=` or `:`.
+        """`text` (log lines, an error) with each secret value masked, and what follows a secret key and `=` or `:`.
 
         Known values go first and whole, since a pair's value is taken to end at the first blank.
         """

@@ -24,7 +24,7 @@ class Setting:
     value: str = field(repr=False)
     source: str
     line: int | None = None
-    overrode: Setting | None = field(default=None, repr=False)
+    overrode: Setting | None = None
 
     @property
     def where(self) -> str:

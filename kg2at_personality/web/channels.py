@@ -23,6 +23,8 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     first. Here only the newest goes on.
     """
 
+    _connected = False
+
     async def prepare(self) -> None:
         """Called before the websocket is accepted: wait for the kernel's answer.
 
@@ -57,6 +59,11 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     def _forget_session(self) -> None:
         if self._open_sessions.get(self.session_key) is self.websocket_handler:
             del self._open_sessions[self.session_key]
+
+    def connect(self) -> Any:
+        """Called when the websocket is open."""
+        self._connected = True
+        return super().connect()
 
     def create_stream(self) -> None:
         """Called when the websocket is open: take the sockets, under an identity that no other connection has.
@@ -101,8 +108,15 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
             super().handle_outgoing_message(stream, message)
 
     def disconnect(self) -> None:  # type: ignore[override]
-        """Called when the websocket closes, once or twice. What is held then waits for the next connection."""
+        """Called when the websocket closes, or its request does before it is open; perhaps twice.
+
+        What is held then waits for the next connection. Only what was connected counts as a connection less.
+        """
         held, self._held = self._held, None
+        if not self._connected:
+            self._forget_session()
+            return
+        self._connected = False
         super().disconnect()  # type: ignore[no-untyped-call]
         buffers = self.multi_kernel_manager._kernel_buffers
         if held is not None and self.kernel_id in buffers:

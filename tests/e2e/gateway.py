@@ -236,10 +236,16 @@ class Channels:
 
     def receive(self, timeout: float) -> dict[str, Any]:
         """The next message of any kind."""
-        if timeout <= 0:
-            raise TimeoutError("no answer in time")
-        self.socket.settimeout(timeout)
-        return dict(json.loads(self.socket.recv()))
+        limit = time.monotonic() + timeout
+        while time.monotonic() < limit:
+            # Not recv(): a ping would begin the time-out anew.
+            self.socket.settimeout(max(0.01, limit - time.monotonic()))
+            opcode, frame = self.socket.recv_data(control_frame=True)
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                raise ConnectionError("the gateway closed the websocket")
+            if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
+                return dict(json.loads(frame))
+        raise TimeoutError("no answer in time")
 
     def close(self) -> None:
         self.socket.close()

@@ -197,6 +197,14 @@ def test_needed(request_: ExecutorRequest, most: int, least: int) -> None:
     assert (needed(request_, "max"), needed(request_, "min")) == (most, least)
 
 
+def test_missing() -> None:
+    fixed = ExecutorRequest(8, 2, GIB, 3)
+    assert missing(fixed, 2) == ExecutorRequest(6, 2, GIB, 2)
+    assert missing(fixed, 6) is None
+    assert missing(ExecutorRequest(5, 2, GIB), 4) is None
+    assert missing(ExecutorRequest(5, None, GIB), 4) == ExecutorRequest(1, None, GIB)
+
+
 @pytest.mark.parametrize("status", ["STANDBY", "RECOVERING", "COMPLETING_RECOVERY"])
 def test_a_master_that_is_not_alive_grants_nothing(status: str) -> None:
     state = replace(state_of(master_of([(4, 4)])), status=status)

@@ -261,6 +261,11 @@ def test_a_secret_value_is_not_in_the_error() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_bad_redaction_regex_is_found_first() -> None:
+    with pytest.raises(SparkConfError, match=r"spark.redaction.regex must be"):
+        SparkConfReader(overrides={"spark.cores.max": "lots", "spark.redaction.regex": "("}).read({})
+
+
 def test_characters_no_file_can_hold() -> None:
     for values in ({"spark.a": "\ud800"}, {"spark.\udcff": "a"}):
         with pytest.raises(SparkConfError, match=r"^the request: .*UTF-8 can't write"):

@@ -121,6 +121,10 @@ def test_latin_1_is_not_taken_for_ebcdic(tmp_path: Path) -> None:
     assert caught.value.where.endswith("spark-defaults.conf, line 2")
 
 
+def test_latin_1_comments_are_not_taken_for_ebcdic() -> None:
+    assert detected_encoding("# Schlüssel\n".encode("latin-1")) == "utf-8"
+
+
 def test_spoilt_utf_8_of_mostly_other_scripts_is_not_taken_for_ebcdic(tmp_path: Path) -> None:
     with pytest.raises(SparkConfError, match="line 2: it isn't utf-8"):
         read(tmp_path, f"# {'設定' * 50}\nspark.a ".encode() + b"\xff\n")
@@ -185,9 +189,7 @@ def make_socket(path: str) -> None:
 
 @pytest.mark.parametrize("make", [make_directory, os.mkfifo, make_socket])
 @pytest.mark.timeout(10)
-def test_what_is_no_file_is_an_error_and_no_hang(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
-) -> None:
+def test_what_is_no_file_is_an_error_and_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket has to be short
     make("spark-defaults.conf")
     with pytest.raises(SparkConfError, match=r"spark-defaults.conf: it (is not a regular file|can't be read)"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,25 @@ def test_the_script_sees_the_environment(tmp_path: Path, environ: dict[str, str]
 
 
 def test_noise_and_odd_values(tmp_path: Path, environ: dict[str, str]) -> None:
-    script = "echo A=noise; echo more >&2\nA='two\nlines = \"é\"'\ncat\n"  # cat: stdin is empty, not the gateway's
+    script = "echo A=noise; echo more >&2\nA='two\nlines = \"é\"'\n"
     assert load(tmp_path, script, environ)["A"] == 'two\nlines = "é"'
+
+
+@pytest.fixture
+def open_stdin() -> Iterator[None]:
+    """A stdin that never ends, as a gateway in a terminal has."""
+    reader, writer = os.pipe()
+    saved = os.dup(0)
+    os.dup2(reader, 0)
+    yield
+    os.dup2(saved, 0)
+    for descriptor in (reader, writer, saved):
+        os.close(descriptor)
+
+
+@pytest.mark.usefixtures("open_stdin")
+def test_the_script_does_not_read_the_gateways_stdin(tmp_path: Path, environ: dict[str, str]) -> None:
+    assert load(tmp_path, "cat\nA=1", environ, timeout=5)["A"] == "1"
 
 
 def test_undecodable_values_survive(tmp_path: Path) -> None:
@@ -186,7 +204,7 @@ def test_spark_opts(text: str, values: dict[str, str]) -> None:
 
 
 def test_unknown_options_are_ignored_with_a_sentence_and_without_values() -> None:
-    text = "--verbose --token hunter2 --pin=4711 --properties-file f.conf --conf spark.a=1"
+    text = "--verbose --token hunter2 --pin=4711 -p=4711 --properties-file f.conf --conf spark.a=1"
     opts = parse_spark_opts(text, "SPARK_OPTS")
     assert opts.values == {"spark.a": "1"}
     assert opts.ignored == (
@@ -194,6 +212,7 @@ def test_unknown_options_are_ignored_with_a_sentence_and_without_values() -> Non
         "SPARK_OPTS: --token is ignored",
         "SPARK_OPTS: a word that belongs to no option is ignored",
         "SPARK_OPTS: --pin is ignored",
+        "SPARK_OPTS: -p is ignored",
         "SPARK_OPTS: --properties-file is ignored",
     )
 

@@ -39,7 +39,7 @@ def make_java(root: Path, version: str | None = "17.0.15", script: str = "exit 1
     (root / "bin" / "java").write_text(f"#!/bin/sh\n{script}\n")
     (root / "bin" / "java").chmod(0o755)
     if version:
-        (root / "release").write_text(f'JAVA_RUNTIME_VERSION="x+1"\nJAVA_VERSION="{version}"\nJAVA_VERSION_DATE="y"\n')
+        (root / "release").write_text(f'JAVA_VERSION_DATE="2025"\nMY_JAVA_VERSION="9"\nJAVA_VERSION="{version}"\n')
     return root
 
 
@@ -47,7 +47,8 @@ def make_jar(path: Path, version: str = "0.5.0", scala: str = "2.12.15", *more: 
     """A Toree assembly with a BuildInfo class as sbt-buildinfo makes it; none if `scala` is ""."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", method) as jar:
-        jar.writestr("x/META-INF/MANIFEST.MF", "Implementation-Version: 9.9.9\n")
+        for other in ("x/META-INF/MANIFEST.MF", "META-INF/MANIFEST.MF.old"):
+            jar.writestr(other, "Implementation-Version: 9.9.9\n")
         jar.writestr("META-INF/MANIFEST.MF", f"Manifest-Version: 1.0\nImplementation-Version: {version}-incubating\n")
         for name in ("org/apache/toree/Main.class", *more):
             jar.writestr(name, b"\xca\xfe\xba\xbe")
@@ -153,7 +154,7 @@ def test_embedded_packages_come_before_kernelspecs(whole: dict[str, str], site: 
 def test_installed_kernelspec_tells_spark_and_toree(whole: dict[str, str], tmp_path: Path) -> None:
     kernels, spark = tmp_path / "kernels", whole.pop("SPARK_HOME")
     del whole["TOREE_HOME"]
-    folder = make_spec(kernels, "apache_toree_scala", toree_spec(kernels / "apache_toree_scala", SPARK_HOME=spark))
+    folder = make_spec(kernels, "apache_toree_scala", toree_spec(tmp_path / "gone", SPARK_HOME=spark))
     jar = make_jar(folder / "lib" / "toree-assembly-0.5.0-incubating.jar")
     found = InstallationFinder(kernel_dirs=(str(tmp_path / "missing"), str(kernels))).find(whole)
     assert (found.spark.home, found.toree.assembly) == (spark, str(jar))
@@ -173,6 +174,13 @@ def test_kernelspec_directories_keep_their_order(whole: dict[str, str], tmp_path
         make_spec(tmp_path / top / "kernels", "toree", toree_spec(spark, SPARK_HOME=str(spark)))
     dirs = (str(tmp_path / "z" / "kernels"), str(tmp_path / "a" / "kernels"))
     assert InstallationFinder(kernel_dirs=dirs).spark(whole).home == str(tmp_path / "z" / "spark")
+
+
+def test_kernelspecs_are_asked_by_name(whole: dict[str, str], tmp_path: Path) -> None:
+    del whole["SPARK_HOME"]
+    for name in "hcfbgeda":
+        make_spec(tmp_path / "kernels", name, toree_spec(tmp_path, SPARK_HOME=str(make_spark(tmp_path / name))))
+    assert InstallationFinder(kernel_dirs=(str(tmp_path / "kernels"),)).spark(whole).home == str(tmp_path / "a")
 
 
 @pytest.mark.parametrize(
@@ -469,6 +477,12 @@ def test_jar_named_after_its_scala(whole: dict[str, str], tmp_path: Path) -> Non
     assert InstallationFinder().find(whole | {"TOREE_HOME": str(tmp_path / "t6")}).toree.assembly == str(jar)
 
 
+def test_last_jar_by_name(whole: dict[str, str], tmp_path: Path) -> None:
+    for version in ("0.4.0", "0.9.0", "0.5.5", "0.3.0"):
+        make_jar(tmp_path / "toree" / "lib" / f"toree-assembly-{version}.jar", version)
+    assert InstallationFinder().find(whole).toree.version == "0.9.0"
+
+
 def test_replaced_jar_is_read_again(whole: dict[str, str], tmp_path: Path) -> None:
     jar = make_jar(tmp_path / "t.jar")
     finder = InstallationFinder(toree_assembly=str(jar))
@@ -499,7 +513,8 @@ def damage(jar: Path, how: str) -> None:
     """Break a jar as a transfer does."""
     raw = jar.read_bytes()
     broken = {"text": b"no zip at all", "empty": b"", "cut": raw[:-10], "half": raw[: len(raw) // 2]}
-    at = raw.index(b"META-INF/MANIFEST.MF", raw.index(b"META-INF/MANIFEST.MF") + 1) + 20
+    with zipfile.ZipFile(jar) as whole:
+        at = whole.getinfo("META-INF/MANIFEST.MF").header_offset + 30 + len("META-INF/MANIFEST.MF")
     jar.write_bytes(broken.get(how) or (b"" if how == "empty" else raw[:at] + b"\xff" * 8 + raw[at + 8 :]))
 
 
@@ -547,10 +562,16 @@ def test_real_toree_needs_no_py4j(tmp_path: Path) -> None:
     assert InstallationFinder(spark_home=str(spark)).find({"PATH": ""}).toree.version == "0.5.0"
 
 
+def seconds(cold: bool) -> float:
+    """How long one `find` takes; `cold`: with Toree's jar to read."""
+    if cold:
+        home._jar.cache_clear()
+    start = time.perf_counter()
+    InstallationFinder().find({"PATH": ""})
+    return time.perf_counter() - start
+
+
 @embedded
-def test_find_is_fast() -> None:
-    home._jar.cache_clear()
-    for limit in (0.2, 0.02):  # seconds: the first reads the jar's directory (5 ms alone on a machine), then 1 ms
-        start = time.perf_counter()
-        InstallationFinder().find({"PATH": ""})
-        assert time.perf_counter() - start < limit
+@pytest.mark.parametrize(("cold", "limit"), [(True, 0.03), (False, 0.02)])
+def test_find_is_fast(cold: bool, limit: float) -> None:
+    assert min(seconds(cold) for _ in range(5)) < limit  # the best of five: others may be using the machine
