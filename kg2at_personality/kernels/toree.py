@@ -15,8 +15,8 @@ from ..spark.home import Installation, InstallationFinder
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
 ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
 DRIVER_OPTIONS = "spark.driver.extraJavaOptions"
-#: Read by Spark as bytes in one place and as MiB in another (SparkContext.executorMemoryInMb, ConfigBuilder.bytesConf).
-BARE_SIZES = ("spark.executor.memory", "spark.driver.memory")
+#: Spark hands them to a JVM as they are, or takes a bare number for bytes (Utils.memoryStringToMb).
+JVM_SIZES = ("spark.executor.memory", "spark.driver.memory")
 #: Toree's signal for "interrupt": a second SIGINT within 3 s would end it, and nohup's children ignore SIGINT.
 INTERRUPT_SIGNAL = "USR2"
 
@@ -105,7 +105,7 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
     """The Spark properties of one launch. `java_options_file` is named when `java_options` says it is needed."""
     conf = plan.conf
     known = {key: value for key, value in conf.items() if key.startswith("spark.")}
-    known |= {key: f"{known[key]}m" for key in BARE_SIZES if known.get(key, "").isdigit()}
+    known |= {key: f"{conf.memory_mib(key, 0)}m" for key in JVM_SIZES if key in known}
     known["spark.master"] = conf.master
     known["spark.submit.deployMode"] = "client"
     known["spark.app.name"] = f"{conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}"

@@ -145,11 +145,9 @@ def test_sql_kernel_and_restart(gateway: Gateway) -> None:
     channels = gateway.connect(kernel_id)
     try:
         assert "42" in channels.run("select 40 + 2 as answer").text
-        channels.run("create temporary view here as select 1 as one")
         assert gateway.request("POST", f"/api/kernels/{kernel_id}/restart", {}).status == 200
         channels.close()
         channels = gateway.connect(kernel_id)
-        assert channels.run("select one from here").reply["status"] == "error"
         assert "43" in channels.run("select 40 + 3 as answer").text
     finally:
         channels.close()

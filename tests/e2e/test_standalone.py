@@ -1,0 +1,55 @@
+"""A real Toree on a real standalone master and worker, through a real gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kg2at_personality.spark.standalone import StandaloneCluster
+from tests.e2e.gateway import Gateway
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def gateway(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    directory: Path = tmp_path_factory.mktemp("gateway")
+    defaults = f"spark.master {cluster.master_url}\nspark.executor.memory 512m\n"
+    with Gateway(directory, defaults=defaults) as running:
+        yield running
+
+
+def granted(cluster: StandaloneCluster) -> dict[str, int]:
+    """Application name -> cores it holds."""
+    return {app["name"]: app["cores"] for app in cluster.state()["activeapps"]}
+
+
+def test_a_notebook_takes_its_cores_and_gives_them_back(gateway: Gateway, cluster: StandaloneCluster) -> None:
+    kernel_id = gateway.start_kernel(env={"KERNEL_SPARK_CORES_MAX": "2", "KERNEL_SPARK_EXECUTOR_CORES": "2"})
+    channels = gateway.connect(kernel_id)
+    assert granted(cluster) == {}, "Toree is lazy: no core before the first use of sc"
+    assert "5050.0" in channels.run("sc.parallelize(1 to 100).sum()").text
+    assert granted(cluster) == {f"Apache Toree - Scala {kernel_id}": 2}
+    assert "5050.0" in channels.run("println(sc.parallelize(1 to 100).sum())").text
+    assert gateway.delete(kernel_id) == 204
+    limit = time.monotonic() + 10
+    while granted(cluster) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert granted(cluster) == {}
+
+
+def test_a_notebook_without_a_size_takes_one_core(gateway: Gateway, cluster: StandaloneCluster) -> None:
+    kernel_id = gateway.start_kernel()
+    channels = gateway.connect(kernel_id)
+    assert "2" in channels.run("sc.parallelize(1 to 2).count()").text
+    assert granted(cluster) == {f"Apache Toree - Scala {kernel_id}": 1}
+    # Interrupted on a cluster, the kernel and its cores stay.
+    message = channels.execute("sc.parallelize(1 to 4, 4).foreach { _ => Thread.sleep(60000) }")
+    time.sleep(3)
+    assert gateway.request("POST", f"/api/kernels/{kernel_id}/interrupt", {}).status == 204
+    assert channels.finish(message, timeout=30).reply["status"] == "error"
+    assert "3" in channels.run("1 + 2").text
+    assert gateway.delete(kernel_id) == 204
