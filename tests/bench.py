@@ -142,7 +142,7 @@ class Bench:
         return homes | {"PATH": java}
 
     def _install_kernelspec(self, directory: Path) -> None:
-        """What `jupyter toree install` writes (toreeapp.py, create_kernel_json); its --prefix is ignored, so by hand."""
+        """What `jupyter toree install` writes (toreeapp.py); by hand, since that ignores its --prefix."""
         home = Path(self.installation.toree.assembly).parents[1]
         script = home / "bin" / "run.sh"
         if not script.is_file():
@@ -154,8 +154,6 @@ class Bench:
                 "__TOREE_SPARK_OPTS__": "--master local[1] --conf spark.ui.enabled=false",
                 "__TOREE_OPTS__": "",
                 "SPARK_HOME": self.installation.spark.home,
-                "PYTHONPATH": f"{self.installation.spark.home}/python",
-                "PYTHON_EXEC": "python",
             },
             "display_name": "Apache Toree - Scala",
             "language": "scala",

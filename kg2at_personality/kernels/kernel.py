@@ -53,6 +53,11 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         return isinstance(self.provisioner, ToreeProvisioner)
 
     @property
+    def is_sql(self) -> bool:
+        """Whether its notebooks hold SQL."""
+        return self.is_toree and self.provisioner.plan.interpreter == "SQL"
+
+    @property
     def is_dead(self) -> bool:
         """Whether the kernel died and nobody has restarted it."""
         return bool(self.execution_state == "dead")

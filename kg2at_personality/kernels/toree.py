@@ -94,7 +94,8 @@ def command(plan: Plan, connection_file: str, properties_file: str) -> list[str]
         *("--class", "org.apache.toree.Main"),
         plan.installation.toree.assembly,
         *("--profile", connection_file),
-        *("--default-interpreter", plan.interpreter),
+        # For SQL notebooks too: see web/sql.py.
+        *("--default-interpreter", "Scala"),
         *("--spark-context-initialization-mode", options.spark_context),
         *("--alternate-sigint", INTERRUPT_SIGNAL),
         *options.arguments,

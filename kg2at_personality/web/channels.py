@@ -10,7 +10,9 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from tornado.ioloop import IOLoop
 
 from ..errors import ConnectionReplaced, KernelSilent
+from . import sql
 
+V1 = "v1.kernel.websocket.jupyter.org"
 #: Seconds by which a Toree cell's result may come after its idle status (seen: 1 ms, once in 75 cells).
 IDLE_GRACE = 0.05
 
@@ -77,6 +79,16 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
             self.channels[channel] = stream = connect(identity=identity)
             stream.channel = channel
 
+    def handle_incoming_message(self, incoming_msg: str) -> None:
+        """Called for each message from the notebook."""
+        if self.kernel_manager.is_sql:
+            try:
+                incoming_msg = sql.to_kernel(incoming_msg, self.subprotocol == V1)
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                self.log.warning("Ignoring a malformed message to kernel %s: %s", self.kernel_id, error)
+                return
+        super().handle_incoming_message(incoming_msg)
+
     # Toree sends a cell's result and its idle status by different actors (KernelMessageRelay, StatusDispatch), so that
     # the result can be last. A notebook is done with a cell when it is idle, and drops what comes later.
 
@@ -86,6 +98,8 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
             super().handle_outgoing_message(stream, outgoing_msg)
             return
         parts: list[Any] = self.session.feed_identities(outgoing_msg)[1]
+        if self.kernel_manager.is_sql:
+            outgoing_msg = sql.from_kernel(self.session, parts)
         parent, content = bytes(parts[2]), bytes(parts[4])
         if self._held is not None and parent != self._held[0]:
             self._release()

@@ -19,7 +19,6 @@ from typing import Any
 
 import websocket
 
-
 START_LIMIT = 60.0
 
 
@@ -98,7 +97,7 @@ class Gateway:
         """Start and wait until it answers."""
         ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if self.nohup else None
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(  # noqa: PLW1509
+            self.process = subprocess.Popen(
                 self.argv,
                 env=self.environ,
                 cwd=self.directory / "cwd",
@@ -137,7 +136,9 @@ class Gateway:
 
     # What a client does.
 
-    def request(self, method: str, path: str, body: Any = None, token: str | None = None, raw: bytes | None = None) -> Answer:
+    def request(
+        self, method: str, path: str, body: Any = None, token: str | None = None, raw: bytes | None = None
+    ) -> Answer:
         """One request. `raw` is sent as it is; `token` "" sends none, None the right one."""
         data = raw if raw is not None else None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"token {self.token if token is None else token}"} if token != "" else {}
@@ -198,7 +199,13 @@ class Channels:
 
     def send(self, msg_type: str, content: dict[str, Any], channel: str = "shell") -> str:
         """Send a message; its id."""
-        header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session, "username": "", "version": "5.3"}
+        header = {
+            "msg_id": uuid.uuid4().hex,
+            "msg_type": msg_type,
+            "session": self.session,
+            "username": "",
+            "version": "5.3",
+        }
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": channel}
         self.socket.send(json.dumps(message | {"buffers": []}))
         return str(header["msg_id"])

@@ -70,7 +70,7 @@ def test_the_request_sizes_its_driver(notebook: Channels) -> None:
         ("%%html\n<b>bold</b>", "<b>bold</b>"),
         ("%showtypes on", ""),
         ('println("printed")', "printed"),
-        ("kernel.display.html(\"<i>rich</i>\")", "<i>rich</i>"),
+        ('kernel.display.html("<i>rich</i>")', "<i>rich</i>"),
     ],
 )
 def test_magics_printing_and_rich_output(notebook: Channels, code: str, shows: str) -> None:
@@ -107,7 +107,9 @@ def test_the_kernels_environment(notebook: Channels) -> None:
     assert "true" not in notebook.run('println(sys.env.values.exists(_.contains("s3cr3t-gateway-token")))').text
 
 
-def test_a_running_job_is_interrupted_twice_and_the_kernel_lives(gateway: Gateway, kernel: str, notebook: Channels) -> None:
+def test_a_running_job_is_interrupted_twice_and_the_kernel_lives(
+    gateway: Gateway, kernel: str, notebook: Channels
+) -> None:
     notebook.run("val survives = 7")
     message = notebook.execute("sc.parallelize(1 to 2, 2).foreach { _ => Thread.sleep(60000) }")
     time.sleep(2)
@@ -144,7 +146,11 @@ def test_sql_kernel_and_restart(gateway: Gateway) -> None:
     kernel_id = gateway.start_kernel("apache_toree_sql")
     channels = gateway.connect(kernel_id)
     try:
+        assert channels.ask("kernel_info_request", {})["language_info"]["name"] == "sql"
         assert "42" in channels.run("select 40 + 2 as answer").text
+        # Stock Toree never answers this, nor anything after it.
+        assert "no_such_table" in channels.run("select one from no_such_table", timeout=60).text
+        assert "%%dataframe" in channels.run("%lsmagic").text
         assert gateway.request("POST", f"/api/kernels/{kernel_id}/restart", {}).status == 200
         channels.close()
         channels = gateway.connect(kernel_id)

@@ -25,7 +25,9 @@ class Client:
     app: KernelGatewayApp
     base_url: str
 
-    async def ask(self, method: str, path: str, body: Any = None, raw: bytes | None = None, **headers: str) -> HTTPResponse:
+    async def ask(
+        self, method: str, path: str, body: Any = None, raw: bytes | None = None, **headers: str
+    ) -> HTTPResponse:
         """One request, whatever its status. `body` is sent as JSON, `raw` as it is."""
         content = raw if raw is not None else json.dumps(body).encode() if body is not None else None
         if content is None and method in ("POST", "PATCH"):

@@ -43,7 +43,9 @@ def reason_of(answer: Any) -> tuple[int, dict[str, str]]:
         (b'{"name": "' + b"x" * 2_000_000 + b'"}', 413, "max_body_size"),
     ],
 )
-async def test_a_bad_request_gets_a_sentence_and_costs_nothing(gateway: Any, raw: bytes, status: int, says: str) -> None:
+async def test_a_bad_request_gets_a_sentence_and_costs_nothing(
+    gateway: Any, raw: bytes, status: int, says: str
+) -> None:
     code, body = reason_of(await gateway.ask("POST", "/api/kernels", raw=raw))
     assert code == status and says in body["message"], body
     assert gateway.app.kernel_manager.list_kernels() == []
@@ -77,7 +79,9 @@ async def test_each_kernel_sees_its_own_env(gateway: Any) -> None:
     assert [await gateway.run(kernel_id, show) for kernel_id in ids] == [f"{name} None\n" for name in names]
 
 
-async def test_concurrent_posts_keep_their_env_apart_before_anything_is_launched(gateway: Any, monkeypatch: Any) -> None:
+async def test_concurrent_posts_keep_their_env_apart_before_anything_is_launched(
+    gateway: Any, monkeypatch: Any
+) -> None:
     """20 at once, and the last one without: what each launch is given."""
     manager = gateway.app.kernel_manager
     seen: dict[str | None, str | None] = {}
@@ -91,7 +95,9 @@ async def test_concurrent_posts_keep_their_env_apart_before_anything_is_launched
     monkeypatch.setattr(LocalProvisioner, "launch_kernel", record)
     bodies: list[Any] = [{"env": {"KERNEL_ASKED": str(n), "KERNEL_MARK": f"m{n}"}} for n in range(20)]
     bodies.append({})
-    answers = await asyncio.gather(*(gateway.ask("POST", "/api/kernels", {"name": "python3"} | body) for body in bodies))
+    answers = await asyncio.gather(
+        *(gateway.ask("POST", "/api/kernels", {"name": "python3"} | body) for body in bodies)
+    )
     assert {answer.code for answer in answers} == {500}
     assert seen == {str(n): f"m{n}" for n in range(20)} | {None: None}
     assert manager._pending_kernels == {} and manager._launching == {} and manager._starting == 0

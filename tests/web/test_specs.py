@@ -20,7 +20,9 @@ async def specs(gateway: Any) -> Any:
 
 @pytest.mark.gen_test
 async def test_the_listing(gateway: Any, environ: Path) -> None:
-    (environ / "spark-defaults.conf").write_text("spark.master spark://h:7077\nspark.hadoop.x.secret hush-hush-secret\n")
+    (environ / "spark-defaults.conf").write_text(
+        "spark.master spark://h:7077\nspark.hadoop.x.secret hush-hush-secret\n"
+    )
     found = await specs(gateway)
     assert found["default"] == "apache_toree_scala"
     assert {"apache_toree_scala", "apache_toree_sql", "apache_toree_scala_large", "apache_toree_sql_large"} < set(
@@ -79,14 +81,18 @@ async def test_a_file_broken_later_is_told_and_refuses_new_kernels_only(gateway:
 
 
 @pytest.mark.gen_test
-async def test_installed_specs_of_the_same_name_are_shadowed_once_loudly(gateway: Any, environ: Path, caplog: Any) -> None:
+async def test_installed_specs_of_the_same_name_are_shadowed_once_loudly(
+    gateway: Any, environ: Path, caplog: Any
+) -> None:
     installed = environ.parent / "DATA" / "kernels" / "apache_toree_scala"
     installed.mkdir(parents=True)
     (installed / "kernel.json").write_text(json.dumps({"argv": ["old"], "display_name": "Old", "language": "scala"}))
     caplog.set_level("INFO")
     gateway.app.kernel_spec_manager.log.propagate = True
     for _ in range(2):
-        assert (await specs(gateway))["kernelspecs"]["apache_toree_scala"]["spec"]["display_name"] == "Apache Toree - Scala"
+        assert (await specs(gateway))["kernelspecs"]["apache_toree_scala"]["spec"][
+            "display_name"
+        ] == "Apache Toree - Scala"
     told = {id(record): record.getMessage() for record in caplog.records if "is used instead of" in record.getMessage()}
     assert len(told) == 1 and str(installed) in next(iter(told.values()))
 
