@@ -123,3 +123,62 @@ class MalformedAnswer(MasterUnreachable):
     """Something answered that is not a Spark master, or not one that kg2at understands."""
 
     reason = "Spark master's answer is malformed"
+
+
+class StillUnreachable(MasterUnreachable):
+    """A kernel waited for the master in vain. `retry_after` is in seconds."""
+
+    def __init__(self, failure: MasterUnreachable, retry_after: float) -> None:
+        super().__init__(failure.url, failure.problem)
+        self.reason = failure.reason
+        self.retry_after = retry_after
+
+
+class NeverFits(RequestError):
+    """This cluster can't grant the request even when nothing else runs."""
+
+    reason = "The cluster is too small"
+
+
+class Refused(KG2ATError):
+    """Not now; the same request may succeed in `retry_after` seconds."""
+
+    status = 503
+    reason = "Not now"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ClusterBusy(Refused):
+    """The cores were not free in time."""
+
+    reason = "Cluster is busy"
+
+
+class QueueFull(Refused):
+    """`max_queue` notebooks wait already."""
+
+    status = 429
+    reason = "Too many notebooks are waiting"
+
+
+class ShareUsed(Refused):
+    """The user's notebooks have, or wait for, all of `max_cores_per_user`."""
+
+    status = 429
+    reason = "Your share of cores is used"
+
+
+class GatewayEnds(Refused):
+    """The gateway shuts down and admits nobody any more."""
+
+    reason = "Gateway is shutting down"
+
+
+class KernelIdTaken(RequestError):
+    """A kernel with this id waits, or has its cores, already."""
+
+    status = 409
+    reason = "Kernel id in use"

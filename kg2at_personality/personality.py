@@ -13,12 +13,15 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_core.paths import jupyter_path
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from jupyter_server.utils import url_path_join
 from kernel_gateway.jupyter_websocket import JupyterWebsocketPersonality
 from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
 from traitlets import TraitError, default
 from traitlets.config import Config
 from traitlets.config.loader import DeferredConfigString
 
+from .admission.clusters import Clusters, MasterOptions
+from .admission.queue import AdmissionPolicy
 from .admission.request import RequestBounds
 from .errors import ConfigError
 from .kernels.manager import GatewayKernelManager
@@ -29,6 +32,7 @@ from .kernels.toree import ToreeLauncher, ToreeOptions
 from .settings import Settings
 from .spark.conf import SparkConfReader
 from .spark.home import InstallationFinder
+from .web import status
 from .web.channels import ChannelsConnection
 from .web.routes import guarded
 
@@ -124,8 +128,22 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     # Wiring.
 
+    def _make_clusters(self) -> Clusters:
+        policy = AdmissionPolicy(
+            core_check=self.core_check,
+            core_wait_timeout=self.core_wait_timeout,
+            core_poll_interval=self.core_poll_interval,
+            core_requirement=self.core_requirement,
+            max_queue=self.max_queue,
+            max_cores_per_user=self.max_cores_per_user,
+            master_unreachable=self.master_unreachable,
+        )
+        options = MasterOptions(self.master_url, self.master_timeout, self.master_validate_cert, self.master_ca_certs)
+        return Clusters(policy, options, self.log)
+
     def _install_managers(self) -> None:
         app = self.parent
+        self.clusters = self._make_clusters()
         app.kernel_spec_manager = self._derived("kernel_spec_manager_class", ToreeKernelSpecManager)(
             parent=app, log=app.log, launcher=self.launcher, inject=self.inject_kernelspecs
         )
@@ -137,6 +155,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             launcher=self.launcher,
             kernel_ports=PortRange.parse(self.kernel_ports) if self.kernel_ports else None,
             max_kernel_log_size=self.max_kernel_log_size,
+            clusters=self.clusters,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )
         app.session_manager = GatewaySessionManager(log=app.log, kernel_manager=app.kernel_manager)
@@ -160,7 +179,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     def create_request_handlers(self) -> list[tuple[Any, ...]]:
         """Called once by Kernel Gateway: its own routes, each behind kg2at's handler."""
-        return guarded(super().create_request_handlers())
+        own = [(url_path_join("/", self.parent.base_url, path), handler) for path, handler in status.routes]
+        return own + guarded(super().create_request_handlers())
 
     # Begin and end.
 
@@ -191,6 +211,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         try:
             if self._prespawn is not None:
                 self._prespawn.cancel()
+            await self.clusters.close()
             await self.parent.kernel_manager.shutdown_all_kernels()
         except Exception:
             self.log.exception("Not every kernel could be shut down")

@@ -94,6 +94,65 @@ class Settings(HasTraits):
         help="""Largest body of a request, in bytes. Requests that start kernels are small; 0 takes any size.""",
     ).tag(config=True)
 
+    # When a kernel may start.
+
+    core_check = Enum(
+        ["wait", "reject", "off"],
+        "wait",
+        help="""What happens when the standalone cluster has not the cores that a kernel asks for: wait for them, reject
+        the request at once, or off: start it all the same, so that its first job may hang.""",
+    ).tag(config=True)
+    core_wait_timeout = Float(
+        15.0,
+        min=0,
+        help="""Seconds that a request for a kernel waits for cores at most. Longer spares a user to try again, but
+        clients give up by themselves: JupyterLab after 42 s, nb2kg after 20 s; what a client tells of that
+        (KERNEL_LAUNCH_TIMEOUT) is heeded. 0: no wait.""",
+    ).tag(config=True)
+    core_poll_interval = Float(
+        1.0,
+        min=0.05,
+        help="""Seconds between two looks at the master while somebody waits. Shorter lets waiters in sooner, for more
+        requests to the master: one per interval, however many wait.""",
+    ).tag(config=True)
+    core_requirement = Enum(
+        ["max", "min"],
+        "max",
+        help="""Which cores must be free: max, all of spark.cores.max, so that jobs run as fast as configured; min, one
+        executor, so that more notebooks run at the same time, some of them slower.""",
+    ).tag(config=True)
+    max_queue = Int(
+        100, min=0, help="""How many requests may wait for cores at the same time, a count; 0: none waits."""
+    ).tag(config=True)
+    max_cores_per_user = Int(
+        0,
+        min=0,
+        help="""Most cores that the kernels of one user (KERNEL_USERNAME, as the client tells it) may hold together. A
+        bound keeps the cluster fair, and idle when few use it. 0: no bound.""",
+    ).tag(config=True)
+    master_unreachable = Enum(
+        ["wait", "admit"],
+        "wait",
+        help="""What happens when no master answers: wait, and refuse in the end; or admit, start the kernel with a
+        warning in the log, trusting that the master comes back.""",
+    ).tag(config=True)
+    master_url = Unicode(
+        "",
+        help="""Web address of the standalone master, as in http://master:8080; several with commas. Empty: the hosts
+        of spark.master with spark.master.ui.port, SPARK_MASTER_WEBUI_PORT or 8080.""",
+    ).tag(config=True)
+    master_timeout = Float(
+        5.0,
+        min=0.1,
+        help="""Seconds that the master has for an answer. Longer bears a busy master, shorter tells of a hung one.""",
+    ).tag(config=True)
+    master_validate_cert = Bool(
+        True, help="""Whether the certificate of an https master is checked. False trusts whoever answers."""
+    ).tag(config=True)
+    master_ca_certs = Unicode(
+        "", help="""File of the PEM certificates that sign an https master's. Empty: the system's."""
+    ).tag(config=True)
+
     # How a Toree is started.
 
     spark_context = Enum(

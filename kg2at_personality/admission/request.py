@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import OutOfBounds, RequestError
+from ..spark.cluster import ExecutorRequest
+from ..spark.conf import SparkConf
 from ..spark.units import parse_size
 
 SOURCE = "the request"
@@ -74,3 +76,36 @@ def _memory(name: str, text: str, trait: str, bound: int | str) -> str:
             f"{name}={text.strip()} is above the {bound} that this gateway allows ({trait}). Ask for less."
         )
     return f"{size // MIB}m"
+
+
+#: What an application without spark.cores.max may take: every core (Spark's spark.deploy.defaultCores).
+UNLIMITED = 2**31 - 1
+
+
+def executors_of(conf: SparkConf) -> ExecutorRequest | None:
+    """What an application of this configuration asks a standalone master for; None on any other master."""
+    if not conf.master.startswith("spark://"):
+        return None
+    initial = None
+    if conf.boolean("spark.dynamicAllocation.enabled", False):
+        # Utils.getDynamicAllocationInitialExecutors
+        initial = max(
+            conf.integer("spark.dynamicAllocation.minExecutors", 0),
+            conf.integer("spark.dynamicAllocation.initialExecutors", 0),
+            conf.integer("spark.executor.instances", 0),
+        )
+    return ExecutorRequest(
+        cores_max=conf.integer("spark.cores.max", UNLIMITED),
+        executor_cores=conf.integer("spark.executor.cores", 0) or None,
+        executor_memory_mib=conf.memory_mib("spark.executor.memory", 1024),
+        initial_executors=initial,
+    )
+
+
+def patience_of(env: Mapping[str, str]) -> float | None:
+    """Seconds until the client gives up (KERNEL_LAUNCH_TIMEOUT, as Jupyter's gateway clients send); None: unknown."""
+    try:
+        patience = float(env.get("KERNEL_LAUNCH_TIMEOUT", ""))
+    except ValueError:
+        return None
+    return patience if 0 < patience < UNLIMITED else None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
+from jupyter_server._tz import utcnow
 from kernel_gateway.services.kernels.manager import KernelGatewayIOLoopKernelManager
 from traitlets import Unicode, default
 
@@ -35,6 +36,7 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.since = utcnow()
         self._answer: asyncio.Future[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -46,6 +48,16 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
     def has_answered(self) -> bool:
         """Whether the process that runs now has answered a request."""
         return self._answer is not None and self._answer.done() and not self._answer.exception()
+
+    @property
+    def user(self) -> str:
+        """Whose kernel it is, as the client told; "" when it did not."""
+        return str((self._launch_args or {}).get("env", {}).get("KERNEL_USERNAME", ""))
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, None when it has none."""
+        return self.provisioner.pid if self.has_kernel else None
 
     @property
     def is_toree(self) -> bool:
@@ -132,6 +144,7 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         if self.provisioner is not None:
             await self.provisioner.wait()
         await self.cleanup_resources()
+        self.parent.release(self.kernel_id)
         if self._restarter is not None:
             # Tells the open websockets.
             self._restarter._fire_callbacks("dead")
@@ -158,7 +171,9 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
 
     async def _async_restart_kernel(self, now: bool = False, newports: bool = False, **kw: Any) -> None:
         """Restart by a plan made from the files as they are now; ports and connection file stay."""
-        kw |= await self.parent.launch_arguments(self.kernel_name, self._launch_args)
+        env = self._launch_args["env"]
+        kw |= await self.parent.launch_arguments(self.kernel_name, env)
+        await self.parent.admit(self.kernel_id, self.kernel_name, env, kw.get("plan"))
         try:
             await super()._async_restart_kernel(now=now, newports=False, **kw)
         except Exception as error:

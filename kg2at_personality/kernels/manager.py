@@ -13,11 +13,13 @@ from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
 from traitlets import Any as AnyTrait
 from traitlets import Instance, Int, default
 
+from ..admission.queue import AdmissionRequest
+from ..admission.request import patience_of
 from ..errors import TooManyKernels, UnknownKernelSpec
 from .environment import kernel_environment
 from .kernel import GatewayKernel
 from .specs import DEFAULT_KERNEL_NAME
-from .toree import ToreeLauncher
+from .toree import Plan, ToreeLauncher
 
 
 class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
@@ -28,6 +30,7 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
 
     launcher = Instance(ToreeLauncher)
     kernel_ports = AnyTrait(None, help="The PortRange for kernels' ZeroMQ ports; None: any free ones.")
+    clusters = AnyTrait(None, help="The Clusters that admit kernels; None: every kernel starts at once.")
     max_kernel_log_size = Int(0, help="Bytes of output kept for each Toree; 0: all.")
 
     def __init__(self, **kwargs: Any) -> None:
@@ -62,8 +65,13 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         """
         if kwargs.get("kernel_id") in self:
             return str(await super().start_kernel(kernel_name=kernel_name, **kwargs))
+        kernel_name = self.parent.force_kernel_name or kernel_name or self.default_kernel_name
+        kernel_id = kwargs.pop("kernel_id", None) or self.new_kernel_id()
         with self._slot():
-            start = asyncio.ensure_future(self._start(kernel_name, env, kwargs))
+            passed = kernel_environment(os.environ, env, self.parent.env_process_whitelist, self.parent.auth_token)
+            kwargs |= await self.launch_arguments(kernel_name, passed)
+            await self.admit(kernel_id, kernel_name, passed, kwargs.get("plan"))
+            start = asyncio.ensure_future(self._start(kernel_id, kernel_name=kernel_name, env=passed, **kwargs))
             try:
                 return await asyncio.shield(start)
             except asyncio.CancelledError:
@@ -83,15 +91,11 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         finally:
             self._starting -= 1
 
-    async def _start(self, kernel_name: str | None, env: Mapping[str, str] | None, kwargs: dict[str, Any]) -> str:
-        kernel_name = self.parent.force_kernel_name or kernel_name or self.default_kernel_name
-        kwargs["kernel_id"] = kwargs.get("kernel_id") or self.new_kernel_id()
-        passed = kernel_environment(os.environ, env, self.parent.env_process_whitelist, self.parent.auth_token)
-        kwargs |= await self.launch_arguments(kernel_name, {"env": passed})
+    async def _start(self, kernel_id: str, **kwargs: Any) -> str:
         try:
-            kernel_id = str(await super().start_kernel(kernel_name=kernel_name, env=passed, **kwargs))
+            await super().start_kernel(kernel_id=kernel_id, **kwargs)
         except BaseException:
-            await self._discard(kwargs["kernel_id"])
+            await self._discard(kernel_id)
             raise
         self._launching.pop(kernel_id)
         self._kernels[kernel_id].watch_start()
@@ -103,8 +107,8 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         self._launching[kernel_id] = kernel
         return kernel, name, kernel_id
 
-    async def launch_arguments(self, kernel_name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """What a launch needs beside `arguments`: the plan of a Toree, nothing for other kernels.
+    async def launch_arguments(self, kernel_name: str, env: Mapping[str, str]) -> dict[str, Any]:
+        """What a launch needs beside its environment: the plan of a Toree, nothing for other kernels.
 
         Raises UnknownKernelSpec, RequestError and ConfigError.
         """
@@ -116,10 +120,29 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         about = spec.metadata.get("kg2at")
         if not about:
             return {}
-        plan = await asyncio.to_thread(
-            self.launcher.plan, about["interpreter"], about.get("profile", ""), arguments["env"]
-        )
+        plan = await asyncio.to_thread(self.launcher.plan, about["interpreter"], about.get("profile", ""), env)
         return {"plan": plan}
+
+    async def admit(self, kernel_id: str, kernel_name: str, env: Mapping[str, str], plan: Plan | None) -> None:
+        """Wait until the cluster has the cores that `plan` asks for. Raises what AdmissionQueue.acquire raises.
+
+        Called before each start; a restart keeps what its kernel was admitted with.
+        """
+        if plan is None or self.clusters is None or self.clusters.renew(kernel_id):
+            return
+        user = env.get("KERNEL_USERNAME", "")
+        request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env))
+        await self.clusters.acquire(request, plan.conf)
+
+    def release(self, kernel_id: str) -> None:
+        """Give back the cores of a kernel that has ended."""
+        if self.clusters is not None:
+            self.clusters.release(kernel_id)
+
+    def remove_kernel(self, kernel_id: str) -> Any:
+        """Called when a kernel has been shut down: it leaves the list, and its cores are free."""
+        self.release(kernel_id)
+        return super().remove_kernel(kernel_id)
 
     async def _take_back(self, start: asyncio.Future[str]) -> None:
         """End the kernel of a start whose client is gone."""
@@ -139,6 +162,7 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         self._kernel_connections.pop(kernel_id, None)
         if kernel is not None:
             await kernel.discard()
+        self.release(kernel_id)
 
     def _handle_kernel_died(self, kernel_id: str) -> None:
         """Called when a kernel died once too often. It stays listed, with its reason, until somebody deletes it."""

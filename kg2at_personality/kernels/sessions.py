@@ -16,14 +16,14 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
         super().__init__(kernel_manager, **kwargs)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def get_or_create(self, path: str, kernel_name: str | None) -> dict[str, Any]:
-        """The session of `path`, with a new kernel when it has none. Raises what `start_kernel` raises."""
+    async def get_or_create(self, path: str, kernel_name: str | None) -> tuple[dict[str, Any], bool]:
+        """The session of `path`, and whether it is new, with a new kernel. Raises what `start_kernel` raises."""
         lock = self._locks.setdefault(path, asyncio.Lock())
         async with lock:
             self._forget_ended()
             if self.session_exists(path=path):
-                return dict(self.get_session(path=path))
-            return dict(await self.create_session(path=path, kernel_name=kernel_name))
+                return self.get_session(path=path), False
+            return await self.create_session(path=path, kernel_name=kernel_name), True
 
     def list_sessions(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
         """The sessions whose kernels are listed."""

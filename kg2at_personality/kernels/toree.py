@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..admission.request import SOURCE as REQUEST
-from ..admission.request import RequestBounds, requested_properties
+from ..admission.request import RequestBounds, executors_of, requested_properties
+from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf, SparkConfReader
 from ..spark.home import Installation, InstallationFinder
 
@@ -44,6 +45,11 @@ class Plan:
     interpreter: str
     options: ToreeOptions
     conf_dir: str = ""
+
+    @property
+    def executors(self) -> ExecutorRequest | None:
+        """What its application will ask the cluster for; None when it uses no cluster."""
+        return executors_of(self.conf) if self.options.spark_context != "none" else None
 
 
 @dataclass(frozen=True)

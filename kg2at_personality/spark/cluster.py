@@ -1,14 +1,11 @@
-"""The state of a Spark standalone cluster, and what its master would grant. Pure: no clock, no network.
+"""The state of a Spark standalone cluster and what an application asks of it. Pure: no clock, no network.
 
-Cores are counted in cores, memory in MiB. The placement rule is that of `org.apache.spark.deploy.master.Master`
-(`startExecutorsOnWorkers`, `scheduleExecutorsOnWorkers`), the same from Spark 2.0 to 3.5 with
-`spark.deploy.spreadOut` at its default, true.
+Cores are counted in cores, memory in MiB. What the master would grant is in `placement`.
 """
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,8 +13,7 @@ from ..errors import MalformedAnswer, RequestError
 
 ALIVE = "ALIVE"
 Requirement = Literal["max", "min"]
-_Room = tuple[int, int]  # (cores free, MiB free) of a worker
-_Move = tuple[_Room, int, int]  # workers with this room, how many of them, how often each is handed out cores
+Room = tuple[int, int]  # (cores free, MiB free) of a worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +88,23 @@ class ExecutorRequest:
     executor_memory_mib: int
     initial_executors: int | None = None
 
+    @property
+    def size(self) -> int:
+        """Cores handed out at a time (`minCoresPerExecutor`)."""
+        return self.executor_cores or 1
+
+    @property
+    def rounds(self) -> int:
+        """How often `size` cores are handed out at most."""
+        turns = max(0, self.cores_max) // self.size
+        return turns if self.executor_cores is None else min(turns, self.breadth)
+
+    @property
+    def breadth(self) -> int:
+        """Executors at most (`executorLimit`)."""
+        limit = self.initial_executors
+        return max(1, self.cores_max) if limit is None else max(1, limit)
+
 
 @dataclass(frozen=True)
 class Capacity:
@@ -104,102 +117,6 @@ class Capacity:
     memory_free_mib: int
 
 
-class Placement:
-    """A working copy of the free room, on which requests are placed one after another as the master would.
-
-    Workers with equal room are interchangeable, so only their number is kept: one pass over 1,000 requests costs
-    in proportion to the executors placed, not to requests times workers. Among workers with equally many free cores
-    Spark's order is that of a hash set; here the one with more memory goes first.
-    """
-
-    def __init__(self, state: ClusterState) -> None:
-        """An ALIVE master places on ALIVE workers only; any other master places nothing (`Master.schedule`)."""
-        self._count: dict[_Room, int] = {}
-        if state.status == ALIVE:
-            for worker in _alive(state):
-                room = _room(worker)
-                self._count[room] = self._count.get(room, 0) + 1
-        self._order = sorted(self._count)
-
-    def grantable(self, request: ExecutorRequest) -> int:
-        """Cores the request would get. Takes nothing."""
-        return self._plan(request)[0]
-
-    def place(self, request: ExecutorRequest, at_least: int = 0) -> int:
-        """Give the request all it would get, and return that, in cores.
-
-        If that is less than `at_least` nothing is taken: the request waits and the room is still there for others.
-        """
-        granted, moves = self._plan(request)
-        if granted >= at_least:
-            self._apply(request, moves)
-        return granted
-
-    def _plan(self, request: ExecutorRequest) -> tuple[int, list[_Move]]:
-        """Spread executors (or, without `spark.executor.cores`, single cores) round robin over the workers.
-
-        Most free cores first, each worker once before any twice: `scheduleExecutorsOnWorkers`.
-        """
-        wanted = _rounds(request)
-        first = self._usable(request, min(wanted, _breadth(request)))
-        left = wanted - sum([count for _, count, _ in first])
-        moves, left = _fill(request, first, left) if left else (first, 0)
-        return (wanted - left) * _size(request), moves
-
-    def _usable(self, request: ExecutorRequest, breadth: int) -> list[_Move]:
-        """One turn for each of the first `breadth` workers that can take an executor (`canLaunchExecutor`)."""
-        size, memory = _size(request), request.executor_memory_mib
-        moves: list[_Move] = []
-        for room in reversed(self._order):
-            if not breadth or room[0] < size:
-                break
-            if room[1] >= memory:
-                count = min(self._count[room], breadth)
-                breadth -= count
-                moves.append((room, count, 1))
-        return moves
-
-    def _apply(self, request: ExecutorRequest, moves: list[_Move]) -> None:
-        size, memory, fixed = _size(request), request.executor_memory_mib, request.executor_cores is not None
-        for (cores, free), count, turns in moves:
-            self._add((cores, free), -count)
-            self._add((cores - turns * size, free - (turns * memory if fixed else memory)), count)
-
-    def _add(self, room: _Room, count: int) -> None:
-        before = self._count.get(room, 0)
-        if not before:
-            bisect.insort(self._order, room)
-        self._count[room] = before + count
-        if not before + count:
-            del self._count[room]
-            del self._order[bisect.bisect_left(self._order, room)]
-
-
-def grantable(state: ClusterState, request: ExecutorRequest, promised: Iterable[ExecutorRequest] = ()) -> int:
-    """Cores this master could grant to `request` now, after all of `promised` have been placed, in that order."""
-    placement = Placement(state)
-    for other in promised:
-        placement.place(other)
-    return placement.grantable(request)
-
-
-def ever(state: ClusterState, request: ExecutorRequest, requirement: Requirement = "max") -> bool:
-    """Could these workers satisfy the request if nothing else ran on them?
-
-    A DEAD worker may come back, so it counts unless its host has an ALIVE one again (a restarted worker has a new id
-    and port; the old entry stays for 15 minutes: `Master.timeOutDeadWorkers`). A master that lists no worker at all
-    has just started and rules out nothing.
-    """
-    hosts = {worker.host for worker in _alive(state)}
-    workers = tuple(
-        replace(worker, state=ALIVE, cores_used=0, memory_used_mib=0)
-        for worker in state.workers
-        if worker.state in (ALIVE, "UNKNOWN") or (worker.state == "DEAD" and worker.host not in hosts)
-    )
-    idle = replace(state, status=ALIVE, workers=workers)
-    return not workers or Placement(idle).grantable(request) >= needed(request, requirement)
-
-
 def needed(request: ExecutorRequest, requirement: Requirement) -> int:
     """Cores that satisfy the request: for "max" all that Spark will give it at first, for "min" one executor.
 
@@ -207,8 +124,8 @@ def needed(request: ExecutorRequest, requirement: Requirement) -> int:
     and no `spark.executor.cores` each of the first executors may be as small as one core.
     """
     if requirement == "min":
-        return _size(request)
-    return min(_rounds(request), _breadth(request)) * _size(request)
+        return request.size
+    return min(request.rounds, request.breadth) * request.size
 
 
 def missing(request: ExecutorRequest, granted: int) -> ExecutorRequest | None:
@@ -237,8 +154,8 @@ def check(request: ExecutorRequest) -> None:
 
 def capacity(state: ClusterState) -> Capacity:
     """Totals over ALIVE workers."""
-    workers = _alive(state)
-    rooms = [_room(worker) for worker in workers]
+    workers = alive_workers(state)
+    rooms = [free_room(worker) for worker in workers]
     return Capacity(
         workers=len(workers),
         cores_total=sum(worker.cores for worker in workers),
@@ -248,66 +165,14 @@ def capacity(state: ClusterState) -> Capacity:
     )
 
 
-# Placement in detail.
-
-
-def _alive(state: ClusterState) -> list[Worker]:
+def alive_workers(state: ClusterState) -> list[Worker]:
+    """The workers that take executors."""
     return [worker for worker in state.workers if worker.state == ALIVE]
 
 
-def _room(worker: Worker) -> _Room:
+def free_room(worker: Worker) -> Room:
+    """What is free on a worker: (cores, MiB)."""
     return max(0, worker.cores - worker.cores_used), max(0, worker.memory_mib - worker.memory_used_mib)
-
-
-def _size(request: ExecutorRequest) -> int:
-    """Cores handed out at a time (`minCoresPerExecutor`)."""
-    return request.executor_cores or 1
-
-
-def _rounds(request: ExecutorRequest) -> int:
-    """How often `_size` cores are handed out at most."""
-    turns = max(0, request.cores_max) // _size(request)
-    return turns if request.executor_cores is None else min(turns, _breadth(request))
-
-
-def _breadth(request: ExecutorRequest) -> int:
-    """Executors at most (`executorLimit`)."""
-    limit = request.initial_executors
-    return max(1, request.cores_max) if limit is None else max(1, limit)
-
-
-def _turns(request: ExecutorRequest, room: _Room) -> int:
-    """How often a worker with this room can be handed out cores: every executor needs memory, more cores don't."""
-    turns = room[0] // _size(request)
-    if request.executor_cores is None or not request.executor_memory_mib:
-        return turns
-    return min(turns, room[1] // request.executor_memory_mib)
-
-
-def _fill(request: ExecutorRequest, first: list[_Move], left: int) -> tuple[list[_Move], int]:
-    """Hand out `left` more turns round robin to workers that had one each: (what each has then, turns left over)."""
-    live = [(room, count, _turns(request, room)) for room, count, _ in first]
-    moves: list[_Move] = []
-    turn = 1
-    while live:
-        moves += [(room, count, turn) for room, count, turns in live if turns == turn or not left]
-        live = [item for item in live if item[2] > turn] if left else []
-        workers = sum(count for _, count, _ in live)
-        if 0 < left < workers:
-            return moves + _last_round(live, turn, left), 0
-        rounds = min([turns - turn for _, _, turns in live] + [left // max(1, workers)])
-        turn, left = turn + rounds, left - rounds * workers
-    return moves, left
-
-
-def _last_round(live: list[tuple[_Room, int, int]], turn: int, left: int) -> list[_Move]:
-    """The round that does not go all the way round: the first `left` workers get one turn more."""
-    moves: list[_Move] = []
-    for room, count, _ in live:
-        more = min(count, left)
-        left -= more
-        moves += [(room, more, turn + 1), (room, count - more, turn)]
-    return [move for move in moves if move[1]]
 
 
 # Reading the JSON. A value of the wrong type is an error, a missing one is not.

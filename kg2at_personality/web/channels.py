@@ -80,14 +80,15 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
             stream.channel = channel
 
     def handle_incoming_message(self, incoming_msg: str) -> None:
-        """Called for each message from the notebook."""
-        if self.kernel_manager.is_sql:
-            try:
+        """Called for each message from the notebook. A malformed one is ignored."""
+        try:
+            if self.subprotocol == V1:
+                check_v1(incoming_msg)
+            if self.kernel_manager.is_sql:
                 incoming_msg = sql.to_kernel(incoming_msg, self.subprotocol == V1)
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
-                self.log.warning("Ignoring a malformed message to kernel %s: %s", self.kernel_id, error)
-                return
-        super().handle_incoming_message(incoming_msg)
+            super().handle_incoming_message(incoming_msg)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            self.log.warning("Ignoring a malformed message to kernel %s: %r", self.kernel_id, error)
 
     # Toree sends a cell's result and its idle status by different actors (KernelMessageRelay, StatusDispatch), so that
     # the result can be last. A notebook is done with a cell when it is idle, and drops what comes later.
@@ -135,3 +136,12 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         buffers = self.multi_kernel_manager._kernel_buffers
         if held is not None and self.kernel_id in buffers:
             buffers[self.kernel_id]["buffer"].append((held[1].channel, held[2]))
+
+
+def check_v1(message: Any) -> None:
+    """Raise ValueError when the first number of a v1 message is none of its offsets' count.
+
+    jupyter_server would loop over as many as it says, up to 2**64 (deserialize_msg_from_ws_v1).
+    """
+    if not isinstance(message, bytes) or len(message) < 8 * (1 + int.from_bytes(message[:8], "little")):
+        raise ValueError("not as long as its count of offsets says")

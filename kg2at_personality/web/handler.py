@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
+import math
 import re
+from collections.abc import Awaitable, Callable, Coroutine
 from http.client import responses
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
@@ -14,6 +17,9 @@ from tornado import web
 
 from ..errors import KG2ATError
 
+T = TypeVar("T")
+#: What the access log says of a request that nobody waits for (nginx' status).
+HUNG_UP = 499, "Client closed request"
 SCHEME = "token "
 TOKEN_ARGUMENT = re.compile(r"([?&]token=)[^&]*")
 OWN_FAULT = "The gateway ran into an error of its own. Its log says more; please tell the administrator."
@@ -61,6 +67,37 @@ class GatewayHandler(web.RequestHandler):
             raise web.HTTPError(400, f"The body must be a JSON object, not {kind(body)}.")
         return body
 
+    # A client that hangs up.
+
+    _work: asyncio.Future[Any] | None = None
+    _is_gone = False
+
+    async def while_connected(self, work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[Any]]) -> T:
+        """Do `work` as long as the client listens; `undo` its result when it is gone by then.
+
+        `work` is cancelled when the client hangs up. Ends the request then.
+        """
+        self._work = asyncio.ensure_future(work)
+        try:
+            result: T = await self._work
+        except asyncio.CancelledError:
+            if not self._is_gone:
+                raise
+            self.set_status(*HUNG_UP)
+            raise web.Finish from None
+        if self._is_gone:
+            await undo(result)
+            self.set_status(*HUNG_UP)
+            raise web.Finish
+        return result
+
+    def on_connection_close(self) -> None:
+        """Called by tornado when the client hangs up before it has its answer."""
+        self._is_gone = True
+        if self._work is not None:
+            self._work.cancel()
+        super().on_connection_close()
+
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Called by tornado for any exception: kg2at's own errors know their status."""
         error = kwargs.get("exc_info", (None, None))[1]
@@ -78,6 +115,9 @@ class GatewayHandler(web.RequestHandler):
         if isinstance(self, JupyterHandler):
             # tornado's send_error dropped them; without them a browser shows its page nothing.
             self.set_cors_headers()
+        retry_after = getattr(error, "retry_after", None)
+        if retry_after is not None:
+            self.set_header("Retry-After", str(math.ceil(retry_after)))
         self.set_status(status_code, reason)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"reason": reason, "message": message}))

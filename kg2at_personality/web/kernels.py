@@ -31,12 +31,13 @@ class MainKernelHandler(GatewayHandler, stock.MainKernelHandler):  # type: ignor
     async def post(self) -> None:
         """Start a kernel: 201 with its model. The body may hold `name`, `path`, `kernel_id` and `env`."""
         body = self.get_json_body() or {}
-        kernel_id = await self.kernel_manager.start_kernel(
+        start = self.kernel_manager.start_kernel(
             kernel_name=text_field(body, "name"),
             path=text_field(body, "path"),
             kernel_id=_kernel_id(body),
             env=self._env(body),
         )
+        kernel_id = await self.while_connected(start, self.kernel_manager.shutdown_kernel)
         self.set_header("Location", url_path_join(self.base_url, "api", "kernels", url_escape(kernel_id)))
         self.set_status(201)
         self.finish(json.dumps(self.kernel_manager.kernel_model(kernel_id), default=json_default))

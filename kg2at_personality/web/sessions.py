@@ -22,10 +22,15 @@ class SessionRootHandler(GatewayHandler, stock.SessionRootHandler):  # type: ign
     async def post(self) -> None:
         """201 with the session of `path`, started when there is none. Kernels' errors pass through as they are."""
         path, kernel_name = self._wanted()
-        model = await self.session_manager.get_or_create(path, kernel_name)
+        model, _ = await self.while_connected(self.session_manager.get_or_create(path, kernel_name), self._undo)
         self.set_header("Location", url_path_join(self.base_url, "api", "sessions", model["id"]))
         self.set_status(201)
         self.finish(json.dumps(model, default=json_default))
+
+    async def _undo(self, session: tuple[dict[str, Any], bool]) -> None:
+        model, is_new = session
+        if is_new:
+            await self.session_manager.delete_session(model["id"])
 
     def _wanted(self) -> tuple[str, str | None]:
         """The path and the kernel name (None: the default) that the body asks for."""

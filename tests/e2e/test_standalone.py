@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 def gateway(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     directory: Path = tmp_path_factory.mktemp("gateway")
     defaults = f"spark.master {cluster.master_url}\nspark.executor.memory 512m\n"
+    defaults += f"spark.master.ui.port {cluster.ui_url.rpartition(':')[2]}\n"
     with Gateway(directory, defaults=defaults) as running:
         yield running
 

@@ -17,16 +17,14 @@ from kg2at_personality.spark.cluster import (
     Capacity,
     ClusterState,
     ExecutorRequest,
-    Placement,
     Requirement,
     Worker,
     capacity,
     check,
-    ever,
-    grantable,
     missing,
     needed,
 )
+from kg2at_personality.spark.placement import Placement, ever, grantable
 from tests.fakes.master import FakeApp, FakeMaster, FakeWorker, Shape
 
 GIB = 1024

@@ -20,8 +20,9 @@ import pytest
 
 from kg2at_personality.errors import MalformedAnswer, MasterUnreachable, SparkConfError
 from kg2at_personality.spark import master as module
-from kg2at_personality.spark.cluster import Capacity, ClusterState, ExecutorRequest, capacity, ever, grantable
+from kg2at_personality.spark.cluster import Capacity, ClusterState, ExecutorRequest, capacity
 from kg2at_personality.spark.master import MasterClient, master_urls, shown
+from kg2at_personality.spark.placement import ever, grantable
 from tests.fakes.master import FakeMaster, Fault, MasterServer
 
 T = TypeVar("T")

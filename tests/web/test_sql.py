@@ -8,6 +8,7 @@ from jupyter_client.session import Session
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 
 from kg2at_personality.web import sql
+from kg2at_personality.web.channels import check_v1
 
 
 def request(code: str, msg_type: str = "execute_request") -> dict[str, Any]:
@@ -42,10 +43,21 @@ def test_statements_become_cells_of_the_sql_magic(is_v1: bool, code: str, cell: 
 
 
 @pytest.mark.parametrize("message", ["", "{", "[]", "{}", '{"header": {"msg_type": "execute_request"}}', "5"])
-@pytest.mark.parametrize("is_v1", [False, True])
-def test_a_malformed_message_raises_what_the_connection_expects(message: str, is_v1: bool) -> None:
+def test_a_malformed_message_raises_what_the_connection_expects(message: str) -> None:
     with pytest.raises((ValueError, LookupError, TypeError, AttributeError)):
-        sql.to_kernel(message.encode() if is_v1 else message, is_v1)
+        sql.to_kernel(message, False)
+
+
+@pytest.mark.parametrize(
+    "message", [b"", b"{", b"\xff" * 8, b"\xff" * 80, (9).to_bytes(8, "little") + b"x" * 8, "text"]
+)
+def test_a_v1_message_that_would_hang_the_gateway_is_refused(message: bytes | str) -> None:
+    with pytest.raises(ValueError):
+        check_v1(message)
+
+
+def test_a_right_v1_message_passes() -> None:
+    check_v1(serialize_msg_to_ws_v1([b"{}", b"{}", b"{}", b"{}"], "shell"))
 
 
 def test_a_binary_message_of_the_older_protocol_is_left_alone() -> None:

@@ -17,6 +17,7 @@ ROUTES = [
     "/kernelspecs/apache_toree_scala/logo-64x64.png",
     "/api/sessions",
     "/api/sessions/1-2-3-4-5",
+    "/kg2at/status",
     "/nothing",
     "/",
 ]

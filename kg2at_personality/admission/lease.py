@@ -1,0 +1,126 @@
+"""What one kernel was promised, and what of it the master grants already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..spark.cluster import App, ClusterState, ExecutorRequest, missing, needed
+
+PROMISED, RUNNING, RESTING = "promised", "running", "resting"
+AFTERLIFE = 3.0  # s after a restart in which an application may still be the old kernel's: a new one takes longer
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(slots=True)
+class Sighting:
+    """The applications of one kernel in an answer of the master."""
+
+    active: list[App] = field(default_factory=list)
+    completed: set[str] = field(default_factory=set)
+
+    @property
+    def ids(self) -> set[str]:
+        return {app.id for app in self.active} | self.completed
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """Nothing in it is counted up or down: `settle` reads it anew from each answer of an ALIVE master.
+
+    `promise` is what was admitted, `cores` what counts for the user's share, `granted` what the master grants, in cores.
+    """
+
+    kernel_id: str
+    user: str
+    promise: ExecutorRequest
+    cores: int
+    state: str = PROMISED
+    granted: int = 0
+    app_id: str | None = None
+    _old: set[str] = field(default_factory=set)  # applications of earlier lives
+    _doubtful: set[str] = field(default_factory=set)  # seen in the afterlife only
+    _seen: set[str] = field(default_factory=set)
+    _doubt_until: float | None = None  # None: no afterlife, or it is over
+
+    @property
+    def rest(self) -> ExecutorRequest | None:
+        """What the master still has to grant: all of the promise before the first application, nothing at rest."""
+        return None if self.state == RESTING else missing(self.promise, self.granted)
+
+    @property
+    def promised_cores(self) -> int:
+        rest = self.rest
+        return needed(rest, "max") if rest else 0
+
+    @property
+    def used_cores(self) -> int:
+        """Cores that the kernel has, or that nobody else may have."""
+        return 0 if self.state == RESTING else max(self.cores, self.granted)
+
+    def renew(self, now: float) -> None:
+        """The kernel starts again: all is promised anew, and no application seen so far counts any more.
+
+        One of the old life may turn up for the first time just afterwards, and go. So what is seen within
+        AFTERLIFE seconds only, and never later, ends no new life; nor does what has ended before the first answer.
+        """
+        self._old |= self._seen | self._doubtful
+        self._seen, self._doubtful = set(), set()
+        self.state, self.granted, self.app_id = PROMISED, 0, None
+        self._doubt_until = now + AFTERLIFE
+
+    def forget(self, sighting: Sighting) -> None:
+        """An answer that was asked for before the renewal: all in it is of the old life."""
+        self._old |= sighting.ids
+
+    def settle(self, sighting: Sighting, asked_at: float) -> None:
+        """Read an answer that was asked for at `asked_at`, by the clock of `renew`."""
+        active = [app for app in sighting.active if app.id not in self._old]
+        self._remember({app.id for app in active}, sighting.completed - self._old, asked_at)
+        self.granted = sum(app.cores for app in active)
+        if active:
+            self.state, self.app_id = RUNNING, active[-1].id
+        elif self._seen:
+            self.state = RESTING
+        else:
+            self.state, self.app_id = PROMISED, None
+        present = sighting.ids
+        self._old &= present
+        self._seen = self._seen & present or set(list(self._seen)[:1])  # one is enough to know that there was one
+
+    def _remember(self, active: set[str], completed: set[str], asked_at: float) -> None:
+        """Tell the applications of this life from those that may be of the one before."""
+        if self._doubt_until is None:
+            self._seen |= active | completed
+            return
+        if not self._doubtful and not self._seen:
+            self._old |= completed  # the first answers
+        if asked_at < self._doubt_until:
+            self._doubtful |= active
+            self._old |= completed
+        else:
+            self._seen |= active
+            self._old |= self._doubtful - active
+            self._doubtful, self._doubt_until = set(), None
+
+
+def sightings(state: ClusterState, kernel_ids: Container[str]) -> Mapping[str, Sighting]:
+    """The applications whose names contain one of these kernel ids.
+
+    An id that is no UUID has to stand as a word of its own, so that the cost is that of reading all names once.
+    """
+    found: dict[str, Sighting] = {}
+    for app in state.apps:
+        for kernel_id in _ids(app.name):
+            if kernel_id in kernel_ids:
+                found.setdefault(kernel_id, Sighting()).active.append(app)
+    for app in state.completed:
+        for kernel_id in _ids(app.name):
+            if kernel_id in kernel_ids:
+                found.setdefault(kernel_id, Sighting()).completed.add(app.id)
+    return found
+
+
+def _ids(name: str) -> Iterable[str]:
+    return {*_UUID.findall(name), *name.split()}

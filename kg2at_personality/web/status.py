@@ -1,0 +1,63 @@
+"""`/kg2at/status`: who holds cores, who waits for them, as JSON from memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jupyter_client.jsonutil import json_default
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from kernel_gateway.mixins import CORSMixin
+from tornado import web
+
+from .handler import GatewayHandler
+
+
+class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc]
+    """Asks nobody, so that it answers while the master is down."""
+
+    auth_resource = "kernels"
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """200 with `cluster`, `queue`, `kernels`; `clusters` has the parts of each, where kernels use several."""
+        manager: Any = self.kernel_manager
+        clusters = manager.clusters.status()
+        leases = {kernel_id: lease for each in clusters for kernel_id, lease in each.pop("leases").items()}
+        kernels = [
+            _kernel(manager.get_kernel(kernel_id), leases.get(kernel_id)) for kernel_id in manager.list_kernel_ids()
+        ]
+        body = {
+            "cluster": clusters[0]["cluster"] if clusters else None,
+            "queue": [waiter for each in clusters for waiter in each["queue"]],
+            "kernels": kernels,
+            "clusters": clusters,
+        }
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(body, default=json_default))
+
+
+def _kernel(kernel: Any, lease: dict[str, Any] | None) -> dict[str, Any]:
+    """One row. `cores` are those it holds or that are kept for it; `since` is when it was started."""
+    return {
+        "kernel_id": kernel.kernel_id,
+        "name": kernel.kernel_name,
+        "user": kernel.user,
+        "cores": lease["cores"] if lease else 0,
+        "state": _state(kernel, lease),
+        "app_id": lease["app_id"] if lease else None,
+        "pid": kernel.pid,
+        "since": kernel.since,
+    }
+
+
+def _state(kernel: Any, lease: dict[str, Any] | None) -> str:
+    """What the kernel does, in words."""
+    if kernel.is_dead:
+        return f"dead: {kernel.reason}"
+    return f"{kernel.execution_state}, {lease['state']}" if lease else str(kernel.execution_state)
+
+
+routes = [("/kg2at/status", StatusHandler)]

@@ -1,0 +1,191 @@
+"""A Toree without a JVM: a SPARK_HOME whose spark-submit is tests/fakes/spark_submit.py, and a gateway that uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import socket
+import sys
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tornado.httpserver import HTTPServer
+
+from kg2at_personality.kernels.kernel import GatewayKernel
+from tests.e2e.gateway import free_port
+from tests.web.conftest import Client, make_app
+
+SUBMIT = Path(__file__).with_name("spark_submit.py")
+#: Ends a kernel that won't in half a second, looks for dead ones every 0.1 s.
+QUICK = {"KernelManager": {"shutdown_wait_time": 0.5}, "KernelRestarter": {"time_to_dead": 0.1}}
+
+
+class FakeSpark:
+    """Spark, Java and Toree's assembly below `root`, and Jupyter's directories, all the test's own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.conf, self.runtime = root, root / "conf", root / "RUNTIME"
+        self.submit = root / "spark" / "bin" / "spark-submit"
+        self.records = root / "records"
+        for path in (self.conf, self.records, *(root / name for name in ("RUNTIME", "DATA", "CONFIG"))):
+            path.mkdir(exist_ok=True)
+        self._make_spark()
+        self._make_java("17.0.15")
+        self._make_toree()
+        self.defaults()
+
+    def _make_spark(self) -> None:
+        self.submit.parent.mkdir(parents=True)
+        self.submit.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{SUBMIT}" "$@"\n')
+        self.submit.chmod(0o755)
+        (self.root / "spark" / "jars").mkdir()
+        for jar in ("spark-core_2.12-3.5.9.jar", "scala-library-2.12.18.jar"):
+            (self.root / "spark" / "jars" / jar).touch()
+
+    def _make_java(self, version: str) -> None:
+        java = self.root / "java" / "bin" / "java"
+        java.parent.mkdir(parents=True)
+        java.write_text("#!/bin/sh\nexit 1\n")
+        java.chmod(0o755)
+        (self.root / "java" / "release").write_text(f'JAVA_VERSION="{version}"\n')
+
+    def _make_toree(self) -> None:
+        path = self.root / "toree" / "lib" / "toree-assembly-0.5.0-incubating.jar"
+        path.parent.mkdir(parents=True)
+        with zipfile.ZipFile(path, "w") as jar:
+            jar.writestr("META-INF/MANIFEST.MF", "Implementation-Version: 0.5.0-incubating\n")
+            jar.writestr("org/apache/toree/Main.class", b"\xca\xfe\xba\xbe")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables that lead a gateway here."""
+        return {
+            "SPARK_HOME": str(self.root / "spark"),
+            "JAVA_HOME": str(self.root / "java"),
+            "TOREE_HOME": str(self.root / "toree"),
+            "SPARK_CONF_DIR": str(self.conf),
+            "SPARK_FAKE_RECORDS": str(self.records),
+            **{f"JUPYTER_{name}_DIR": str(self.root / name) for name in ("RUNTIME", "DATA", "CONFIG")},
+        }
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> FakeSpark:
+        """Set these variables, and take away those that would lead elsewhere."""
+        for name in [name for name in os.environ if name.startswith(("SPARK_", "KG_", "KG2AT_"))]:
+            monkeypatch.delenv(name)
+        for name, value in self.environ.items():
+            monkeypatch.setenv(name, value)
+        return self
+
+    def defaults(self, *lines: str, master: str = "local[2]") -> None:
+        """Write spark-defaults.conf."""
+        (self.conf / "spark-defaults.conf").write_text("\n".join([f"spark.master {master}", *lines, ""]))
+
+    def gate(self) -> Gate:
+        """Make each Toree wait until the gate is opened."""
+        gate = Gate(self.root / "gate")
+        self.defaults(f"spark.fake.gate {gate.path}")
+        return gate
+
+    def launches(self, kernel_id: str = "*") -> list[dict[str, Any]]:
+        """What each spark-submit of `kernel_id` recorded, in order."""
+        return [json.loads(path.read_text()) for path in sorted(self.records.glob(f"{kernel_id}.*.json"))]
+
+    async def launched(self, kernel_id: str, times: int = 1) -> dict[str, Any]:
+        """Wait until spark-submit has been called `times` times, and what it recorded last."""
+        await until(lambda: len(self.launches(kernel_id)) >= times, f"launch {times} of {kernel_id}")
+        return self.launches(kernel_id)[times - 1]
+
+    def interrupts(self, kernel_id: str) -> list[str]:
+        """The names of the signals that a Toree took for interrupts."""
+        path = self.records / f"{kernel_id}.interrupts"
+        return path.read_text().split() if path.exists() else []
+
+    def left(self) -> list[str]:
+        """The kernels' files that are still there."""
+        return sorted(path.name for path in self.runtime.glob("kernel-*")) if self.runtime.exists() else []
+
+    def living(self) -> list[int]:
+        """The processes of all launches that still run."""
+        return [launch["pid"] for launch in self.launches() if runs(launch["pid"])]
+
+
+class Gate:
+    """A FIFO that kernels wait at."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        os.mkfifo(path)
+
+    def open(self) -> None:
+        """Let the kernels that wait go on; returns at once."""
+        threading.Thread(target=self.path.write_text, args=("",), daemon=True).start()
+
+
+def runs(pid: int) -> bool:
+    """Whether the process runs; a zombie doesn't."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def until(condition: Callable[[], object], what: str, limit: float = 20.0) -> None:
+    """Wait until `condition` holds; fails when `limit` seconds have passed."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + limit
+    while not condition():
+        assert loop.time() < end, f"never came: {what}"
+        await asyncio.sleep(0.01)
+
+
+def free_range(size: int) -> str:
+    """A range of ports that nobody listens on, below those the system gives out itself."""
+    for _ in range(1000):
+        first = random.randrange(20000, 30000)
+        if all(_is_free(port) for port in range(first, first + size)):
+            return f"{first}-{first + size - 1}"
+    raise AssertionError("no free range of ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@contextmanager
+def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
+    """A gateway in this process, listening; all its kernels are ended afterwards."""
+    port = free_port()
+
+    async def serve() -> tuple[Any, HTTPServer]:
+        app = make_app(settings)
+        server = HTTPServer(app.web_app)
+        server.listen(port, "127.0.0.1")
+        return app, server
+
+    app, server = io_loop.run_sync(serve)
+    try:
+        yield Client(app, f"http://127.0.0.1:{port}")
+    finally:
+
+        async def end() -> None:
+            server.stop()
+            await app.personality.shutdown()
+            await app.kernel_websocket_connection_class.close_all()
+            await server.close_all_connections()
+
+        io_loop.run_sync(end)
+
+
+async def start(gateway: Client, **arguments: Any) -> tuple[str, GatewayKernel]:
+    """Start a Toree; its id and its manager."""
+    kernel_id = await gateway.app.kernel_manager.start_kernel(kernel_name="apache_toree_scala", **arguments)
+    return kernel_id, gateway.app.kernel_manager.get_kernel(kernel_id)

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import javaproperties
+import pytest
+
+from kg2at_personality.kernels.files import KernelFiles
+
+#: Writes 400 lines for each line it reads, answers with one, and ends with a last line.
+WRITER = """
+import sys
+number = 0
+for _ in sys.stdin:
+    for _ in range(400):
+        number += 1
+        print(f"line {number:08}", file=sys.stderr, flush=True)
+    print(number, flush=True)
+print("the end", file=sys.stderr, flush=True)
+"""
+#: Writes until its stdin is closed.
+RESTLESS = """
+import sys, threading
+done = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), done.set())).start()
+number = 0
+while not done.is_set():
+    number += 1
+    print(f"line {number:08}", file=sys.stderr, flush=True)
+    if number == 500: print("begun", flush=True)
+print("the end", file=sys.stderr, flush=True)
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> KernelFiles:
+    return KernelFiles(str(tmp_path / "kernel-1-2.json"))
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_they_stand_beside_the_connection_file(files: KernelFiles, tmp_path: Path) -> None:
+    names = [path.relative_to(tmp_path).name for path in (files.properties, files.java_options, files.log)]
+    assert names == ["kernel-1-2.properties", "kernel-1-2.javaopts", "kernel-1-2.log"]
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_they_are_private_from_their_first_byte(files: KernelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, seen = os.open, []
+
+    def spy(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        fd = real(path, flags, *args, **kwargs)
+        seen.append((os.fstat(fd).st_mode & 0o777, os.fstat(fd).st_size))
+        return fd
+
+    monkeypatch.setattr(os, "open", spy)
+    files.write_properties({"spark.secret": "x"}, "ascii")
+    files.write_java_options('"-Dpassword=x"\n')
+    files.open_log().close()
+    assert seen == [(0o600, 0)] * 3
+    assert {mode(path) for path in (files.properties, files.java_options, files.log)} == {0o600}
+
+
+def test_a_reader_sees_the_old_file_or_the_new_one_whole(files: KernelFiles) -> None:
+    files.write_properties({"a": "old"}, "ascii")
+    with open(files.properties) as reader:
+        files.write_properties({"a": "new"}, "ascii")
+        assert javaproperties.load(reader) == {"a": "old"}
+    assert javaproperties.loads(files.properties.read_text()) == {"a": "new"}
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside(
+    files: KernelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write_properties({"a": "old"}, "ascii")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_properties({"a": "new"}, "ascii")
+    assert [path.name for path in tmp_path.iterdir()] == ["kernel-1-2.properties"]
+    assert "old" in files.properties.read_text()
+
+
+def test_a_link_laid_in_the_way_is_not_followed(files: KernelFiles, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    files.properties.with_name(files.properties.name + ".new").symlink_to(victim)
+    files.properties.symlink_to(victim)
+    files.write_properties({"a": "b"}, "ascii")
+    assert victim.read_text() == "precious" and not files.properties.is_symlink()
+
+
+def test_properties_hold_no_time_and_only_ascii(files: KernelFiles) -> None:
+    files.write_properties({"spark.ä": "€ 𝄞"}, "ascii")
+    assert files.properties.read_bytes() == b"spark.\\u00e4=\\u20ac \\ud834\\udd1e\n"
+
+
+def test_properties_in_ebcdic(files: KernelFiles) -> None:
+    files.write_properties({"spark.a": "b"}, "cp1047")
+    assert files.properties.read_bytes().decode("cp1047").strip() == "spark.a=b"
+
+
+def test_no_java_options_no_file(files: KernelFiles) -> None:
+    files.write_java_options("")
+    assert not files.java_options.exists()
+
+
+def test_no_java_options_any_more_no_file_any_more(files: KernelFiles) -> None:
+    """A restart reads spark-defaults.conf afresh; the secret that is gone from there is gone from here."""
+    files.write_java_options('"-Dpassword=hush"\n')
+    files.write_java_options("")
+    assert not files.java_options.exists()
+
+
+class TestLog:
+    def test_a_new_log_is_empty(self, files: KernelFiles) -> None:
+        for _ in range(2):
+            with files.open_log() as log:
+                assert files.log.read_bytes() == b""
+                log.write(b"said\n")
+
+    @pytest.mark.parametrize(("size", "limit"), [(100, 0), (100, 100), (0, 10)])
+    def test_it_is_left_alone_within_its_limit(self, files: KernelFiles, size: int, limit: int) -> None:
+        files.log.write_bytes(b"x" * size)
+        files.trim_log(limit)
+        assert files.log.stat().st_size == size
+
+    def test_without_one_there_is_nothing_to_trim(self, files: KernelFiles) -> None:
+        files.trim_log(10)
+        assert not files.log.exists()
+
+    def test_it_stays_within_its_limit_and_keeps_the_newest_while_a_kernel_writes(self, files: KernelFiles) -> None:
+        limit = 4000
+        with files.open_log() as log:
+            writer = subprocess.Popen(
+                [sys.executable, "-c", WRITER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert writer.stdin and writer.stdout
+        for _ in range(10):
+            print(file=writer.stdin, flush=True)
+            written = int(writer.stdout.readline())
+            files.trim_log(limit)
+            text = files.log.read_text()
+            assert len(text) <= limit and text.endswith(f"line {written:08}\n") and "\0" not in text
+            assert text.startswith("[kg2at cut the older lines]\n")
+            kept = text.splitlines()[2:]
+            assert kept == [f"line {number:08}" for number in range(written - len(kept) + 1, written + 1)]
+        writer.communicate()
+        assert files.last_lines(1) == ["the end"]
+        assert mode(files.log) == 0o600
+
+    def test_a_restless_kernel_leaves_no_hole_and_its_last_line(self, files: KernelFiles) -> None:
+        with files.open_log() as log:
+            writer = subprocess.Popen(
+                [sys.executable, "-c", RESTLESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+            )
+        assert writer.stdin and writer.stdout
+        writer.stdout.readline()
+        for _ in range(200):
+            files.trim_log(1000)
+        writer.communicate()
+        text = files.log.read_bytes()
+        assert b"\0" not in text and text.endswith(b"\nthe end\n") and b"cut the older lines" in text
+
+    def test_last_lines(self, files: KernelFiles) -> None:
+        files.log.write_text("\n".join(["1", "", "2", "  ", "3", ""]))
+        assert files.last_lines() == ["1", "2", "3"]
+        assert files.last_lines(2) == ["2", "3"]
+
+    def test_last_lines_of_bytes_that_are_no_text(self, files: KernelFiles) -> None:
+        files.log.write_bytes(b"caf\xe9\n")
+        assert files.last_lines() == ["caf\N{REPLACEMENT CHARACTER}"]
+
+    def test_last_lines_of_no_log(self, files: KernelFiles) -> None:
+        assert files.last_lines() == []
+
+    def test_last_lines_are_whole_lines(self, files: KernelFiles) -> None:
+        """Half a line could be half a secret, which nobody recognises."""
+        files.log.write_text(f"password is sword{'f' * 90}ish\nwent wrong\n")
+        assert files.last_lines(limit=20) == ["went wrong"]
+
+    def test_trimming_leaves_whole_lines(self, files: KernelFiles) -> None:
+        files.log.write_text(f"password is sword{'f' * 90}ish\nwent wrong\n")
+        files.trim_log(40)
+        assert files.log.read_text() == "[kg2at cut the older lines]\nwent wrong\n"
+
+
+def test_removal(files: KernelFiles, tmp_path: Path) -> None:
+    connection_file = Path(files.connection_file)
+    connection_file.write_text("{}")
+    files.write_properties({"a": "b"}, "ascii")
+    files.write_java_options("x")
+    files.open_log().close()
+    for _ in range(2):
+        files.remove()
+        assert [path.name for path in tmp_path.iterdir()] == [connection_file.name]

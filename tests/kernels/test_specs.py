@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.kernelspec import NoSuchKernel
+from traitlets.config import Config
+
+from kg2at_personality.kernels.specs import ToreeKernelSpecManager, local_cores, memory_label, sizes
+from kg2at_personality.kernels.toree import ToreeLauncher
+from kg2at_personality.spark.conf import SparkConfReader
+from tests.fakes.toree import FakeSpark
+
+TOREE = {"apache_toree_scala", "apache_toree_sql"}
+PRIVATE = {"kernel_provisioner": {"provisioner_name": "local-provisioner", "config": {"host": "h", "password": "hush"}}}
+
+
+@pytest.fixture
+def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSpark:
+    return FakeSpark(tmp_path).enter(monkeypatch)
+
+
+def manager(profiles: dict[str, dict[str, str]] | None = None, **traits: Any) -> ToreeKernelSpecManager:
+    return ToreeKernelSpecManager(launcher=ToreeLauncher(profiles=profiles or {}), **traits)
+
+
+def install(spark: FakeSpark, name: str, **more: Any) -> Path:
+    """A kernelspec that somebody installed."""
+    folder = spark.root / "DATA" / "kernels" / name
+    folder.mkdir(parents=True)
+    spec = {"argv": ["run", "--password=hush"], "env": {"A": "hush"}, "display_name": name, "language": "x"}
+    (folder / "kernel.json").write_text(json.dumps(spec | more))
+    return folder
+
+
+def described(specs: dict[str, Any], name: str) -> tuple[str, dict[str, Any]]:
+    spec = specs[name]["spec"]
+    return spec["display_name"], spec["metadata"]["kg2at"]
+
+
+class TestListing:
+    def test_both_languages_beside_what_is_installed(self, spark: FakeSpark) -> None:
+        install(spark, "other")
+        assert manager().get_all_specs().keys() >= TOREE | {"other", "python3"}
+
+    def test_what_a_client_learns_of_the_cluster(self, spark: FakeSpark) -> None:
+        spark.defaults("spark.cores.max 6", "spark.executor.cores 2", "spark.executor.memory 1536", master="spark://h:1")
+        assert described(manager().get_all_specs(), "apache_toree_sql") == (
+            "Apache Toree - SQL",
+            {
+                "interpreter": "SQL",
+                "profile": "",
+                "master": "spark://h:1",
+                "cores": 6,
+                "executor_cores": 2,
+                "executor_memory": "1536m",
+                "spark_version": "3.5.9",
+                "toree_version": "0.5.0",
+            },
+        )
+
+    @pytest.mark.parametrize(
+        ("profile", "master", "label"),
+        [
+            ({"spark.cores.max": "8"}, "spark://h:1", "large, 8 cores"),
+            ({"spark.cores.max": "1"}, "spark://h:1", "large, 1 core"),
+            ({}, "spark://h:1", "large, 1 core"),
+            ({"spark.executor.cores": "3"}, "spark://h:1", "large, 3 cores"),
+            ({"spark.cores.max": "8"}, "local[2]", "large, 2 cores"),
+            ({}, "local[*]", "large"),
+            ({}, "yarn", "large"),
+        ],
+    )
+    def test_the_name_of_a_profile(self, spark: FakeSpark, profile: dict[str, str], master: str, label: str) -> None:
+        spark.defaults(master=master)
+        specs = manager({"large": profile}).get_all_specs()
+        assert described(specs, "apache_toree_scala_large")[0] == f"Apache Toree - Scala ({label})"
+        assert described(specs, "apache_toree_sql_large")[0] == f"Apache Toree - SQL ({label})"
+        assert described(specs, "apache_toree_scala")[0] == "Apache Toree - Scala"
+
+    def test_the_listing_reads_the_files_afresh(self, spark: FakeSpark) -> None:
+        specs = manager()
+        for cores in (3, 4):
+            spark.defaults(f"spark.cores.max {cores}", master="spark://h:1")
+            assert described(specs.get_all_specs(), "apache_toree_scala")[1]["cores"] == cores
+
+    def test_a_broken_file_is_told_where_it_matters_and_hides_nothing(self, spark: FakeSpark) -> None:
+        spark.defaults("spark.cores.max lots")
+        install(spark, "other")
+        specs = manager({"large": {"spark.cores.max": "2"}}).get_all_specs()
+        sentence = f"{spark.conf}/spark-defaults.conf, line 2: spark.cores.max must be a whole number of cores, not 'lots'"
+        assert described(specs, "apache_toree_scala") == (
+            "Apache Toree - Scala",
+            {"interpreter": "Scala", "profile": "", "error": sentence},
+        )
+        assert described(specs, "apache_toree_scala_large")[0] == "Apache Toree - Scala (large)"
+        assert "other" in specs
+
+    def test_a_missing_spark_is_told(self, spark: FakeSpark) -> None:
+        spark.submit.unlink()
+        assert "SPARK_HOME" in described(manager().get_all_specs(), "apache_toree_scala")[1]["error"]
+
+    def test_one_spec_says_the_same_as_the_listing(self, spark: FakeSpark) -> None:
+        specs = manager({"large": {"spark.executor.memory": "4g"}})
+        for name in (*TOREE, "apache_toree_sql_large", "python3"):
+            assert specs.public_spec(name) == specs.get_all_specs()[name]["spec"]
+
+    def test_nothing_private_is_handed_out(self, spark: FakeSpark) -> None:
+        install(spark, "foreign", metadata=PRIVATE | {"process_proxy": {"config": "hush"}, "mine": 1})
+        spark.defaults("spark.password hush", "spark.executor.extraJavaOptions -Dx=hush")
+        specs = manager({"large": {"spark.secret": "hush"}})
+        assert "hush" not in json.dumps(specs.get_all_specs())
+        assert "hush" not in json.dumps(specs.public_spec("foreign"))
+        assert specs.get_all_specs()["foreign"]["spec"]["metadata"] == {"mine": 1}
+        for name in specs.get_all_specs():
+            assert specs.public_spec(name)["argv"] == [] and specs.public_spec(name)["env"] == {}
+
+    def test_but_it_is_still_used_to_launch(self, spark: FakeSpark) -> None:
+        install(spark, "foreign", metadata=PRIVATE)
+        spec = manager().get_kernel_spec("foreign")
+        assert spec.metadata == PRIVATE and spec.argv == ["run", "--password=hush"] and spec.env == {"A": "hush"}
+
+
+class TestNames:
+    def test_injection_can_be_turned_off(self, spark: FakeSpark) -> None:
+        install(spark, "apache_toree_scala")
+        specs = manager({"large": {}}, inject=False)
+        assert specs.injected == {} and not {name for name in specs.get_all_specs() if "large" in name}
+        assert specs.get_kernel_spec("apache_toree_scala").argv == ["run", "--password=hush"]
+
+    def test_the_administrators_choice_of_kernelspecs_holds(self, spark: FakeSpark) -> None:
+        allowed = {"apache_toree_scala_large", "other"}
+        install(spark, "other")
+        specs = manager({"large": {}}, config=Config({"KernelSpecManager": {"allowed_kernelspecs": allowed}}))
+        assert specs.get_all_specs().keys() == allowed
+        for name in ("apache_toree_scala", "apache_toree_sql_large"):
+            with pytest.raises(NoSuchKernel):
+                specs.get_kernel_spec(name)
+        assert specs.get_kernel_spec("apache_toree_scala_large").metadata["kg2at"]["profile"] == "large"
+
+    def test_names_are_found_in_any_case(self, spark: FakeSpark) -> None:
+        specs = manager({"Large.2": {"spark.cores.max": "2"}})
+        assert "apache_toree_scala_large.2" in specs.get_all_specs()
+        assert specs.get_kernel_spec("Apache_Toree_Scala_LARGE.2").metadata["kg2at"]["profile"] == "Large.2"
+
+    def test_an_installed_one_of_the_same_name_is_shadowed_with_a_line(self, spark: FakeSpark, caplog: Any) -> None:
+        folder = install(spark, "apache_toree_scala")
+        log = logging.getLogger("test_specs")
+        caplog.set_level(logging.INFO, log.name)
+        specs = manager(log=log)
+        for _ in range(2):
+            assert specs.get_all_specs()["apache_toree_scala"]["resource_dir"] != str(folder)
+        [line] = [line for line in caplog.messages if "is used instead of" in line]
+        assert str(folder) in line and "apache_toree_scala" in line
+
+    def test_unknown(self, spark: FakeSpark) -> None:
+        for name in ("nope", "apache_toree_scala_nope", "apache_toree_python", "../apache_toree_scala"):
+            with pytest.raises((NoSuchKernel, KeyError)):
+                manager().get_kernel_spec(name)
+
+    def test_both_are_launched_by_the_provisioner_and_interrupted_by_a_signal(self, spark: FakeSpark) -> None:
+        for name in TOREE:
+            spec = manager().get_kernel_spec(name)
+            assert spec.metadata["kernel_provisioner"]["provisioner_name"] == "kg2at-toree-provisioner"
+            assert spec.interrupt_mode == "signal"
+
+    def test_the_name_alone_costs_no_look_at_spark(self, spark: FakeSpark) -> None:
+        spark.defaults("spark.cores.max lots")
+        assert manager().get_kernel_spec("apache_toree_scala").metadata["kg2at"] == {"interpreter": "Scala", "profile": ""}
+
+    def test_one_kernels_spec_is_not_anothers(self, spark: FakeSpark) -> None:
+        specs = manager({"large": {}})
+        specs.get_kernel_spec("apache_toree_scala").metadata["kg2at"]["profile"] = "changed"
+        assert specs.get_kernel_spec("apache_toree_scala").metadata["kg2at"]["profile"] == ""
+
+
+@pytest.mark.parametrize(
+    ("master", "cores"),
+    [
+        ("local", 1),
+        ("local[4]", 4),
+        ("local[ 4 , 2 ]", 4),
+        ("local[*]", None),
+        ("local[*,2]", None),
+        ("local-cluster[2,1,512]", None),
+        ("spark://h:1", None),
+        ("yarn", None),
+    ],
+)
+def test_cores_of_a_local_master(master: str, cores: int | None) -> None:
+    assert local_cores(master) == cores
+
+
+@pytest.mark.parametrize(("mib", "label"), [(512, "512m"), (1024, "1g"), (1536, "1536m"), (4096, "4g")])
+def test_memory_as_spark_writes_it(mib: int, label: str) -> None:
+    assert memory_label(mib) == label
+
+
+def test_sizes_of_a_plain_spark() -> None:
+    plain = {"master": "local[*]", "cores": None, "executor_cores": None, "executor_memory": "1g"}
+    assert sizes(SparkConfReader().read({})) == plain

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import javaproperties
+import pytest
+
+from kg2at_personality.admission.request import RequestBounds
+from kg2at_personality.errors import InstallationError, OutOfBounds, RequestError, SparkConfError
+from kg2at_personality.kernels.files import KernelFiles
+from kg2at_personality.kernels.toree import (
+    Plan,
+    ToreeLauncher,
+    ToreeOptions,
+    command,
+    driver_options,
+    environment,
+    java_options,
+    properties,
+)
+from kg2at_personality.spark.conf import SparkConf, SparkConfReader
+from kg2at_personality.spark.home import Installation, Java, Spark, Toree
+from tests.fakes.toree import FakeSpark
+
+KERNEL = "11-22-33-44-55"
+DRIVER = "spark.driver.extraJavaOptions"
+DEFAULT = "spark.driver.defaultJavaOptions"
+OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
+AWKWARD = {
+    "spark.blanks": "two  blanks and a\ttab",
+    "spark.quotes": """a "double" and a 'single' one""",
+    "spark.shell": "$HOME `id` $(id) ; | & > < * ? ! # \\",
+    "spark.lines": "one\ntwo\r\nthree",
+    "spark.letters": "Zürich, 東京, 𝄞, \u00a0",
+    "spark.separators": "a=b:c d",
+    "spark.key with blanks=and:more": "value",
+    "spark.looks.like.a.reference": "${spark.quotes} {connection_file}",
+    "spark.empty": "",
+    "spark.ends.with.backslash": "C:\\temp\\",
+}
+
+
+def conf(values: dict[str, str] | None = None) -> SparkConf:
+    return SparkConfReader(overrides=values or {}).read({})
+
+
+def plan(values: dict[str, str] | None = None, java: int = 17, options: ToreeOptions | None = None) -> Plan:
+    installation = Installation(
+        Spark("/opt/spark", "3.5.9", "2.12"), Java("/opt/java", str(java), java), Toree("/opt/toree.jar", "0.5.0", "2.12")
+    )
+    return Plan(conf(values), installation, "Scala", options or ToreeOptions())
+
+
+class TestCommand:
+    def test_it_is_spark_submit_with_toree(self) -> None:
+        argv = command(plan(), "/run/kernel.json", "/run/kernel.properties")
+        assert argv[:6] == [
+            "/opt/spark/bin/spark-submit",
+            "--properties-file",
+            "/run/kernel.properties",
+            "--class",
+            "org.apache.toree.Main",
+            "/opt/toree.jar",
+        ]
+        assert argv[argv.index("--profile") + 1] == "/run/kernel.json"
+        assert argv[argv.index("--alternate-sigint") + 1] == "USR2"
+
+    def test_no_value_of_sparks_is_on_it(self) -> None:
+        values = AWKWARD | {"spark.my.password": "hush", DRIVER: "-Dx=hush", "spark.master": "spark://hush:7077"}
+        plain = command(plan(), "/run/kernel.json", "/run/kernel.properties")
+        assert command(plan(values), "/run/kernel.json", "/run/kernel.properties") == plain
+
+    @pytest.mark.parametrize("context", ["lazy", "eager", "none"])
+    def test_the_context(self, context: str) -> None:
+        argv = command(plan(options=ToreeOptions(spark_context=context)), "c", "p")
+        assert argv[argv.index("--spark-context-initialization-mode") + 1] == context
+
+    def test_more_options_of_toree_go_last_and_whole(self) -> None:
+        options = ToreeOptions(arguments=("--nosparkcontext", "a b", "$HOME"))
+        assert command(plan(options=options), "c", "p")[-3:] == ["--nosparkcontext", "a b", "$HOME"]
+
+    def test_niceness(self) -> None:
+        assert command(plan(options=ToreeOptions(niceness=7)), "c", "p")[:3] == ["nice", "-n", "7"]
+
+
+class TestProperties:
+    def test_they_survive_their_file(self, tmp_path: Path) -> None:
+        files = KernelFiles(str(tmp_path / "kernel.json"))
+        written = properties(plan(AWKWARD), KERNEL, "/run/kernel.javaopts")
+        files.write_properties(written, "ascii")
+        assert javaproperties.loads(files.properties.read_text("ascii")) == written
+        assert {key: written[key] for key in AWKWARD} == AWKWARD
+
+    def test_the_application_carries_the_kernels_id(self) -> None:
+        assert properties(plan(), KERNEL, "")["spark.app.name"] == f"Apache Toree - Scala {KERNEL}"
+        assert properties(plan({"spark.app.name": "Mine"}), KERNEL, "")["spark.app.name"] == f"Mine {KERNEL}"
+
+    def test_the_master_is_always_told_and_the_driver_runs_here(self) -> None:
+        told = properties(plan({"spark.submit.deployMode": "cluster"}), KERNEL, "")
+        assert told["spark.master"] == "local[*]" and told["spark.submit.deployMode"] == "client"
+
+    @pytest.mark.parametrize("key", ["spark.driver.memory", "spark.executor.memory"])
+    @pytest.mark.parametrize(
+        ("text", "mib"), [("600", 600), ("512m", 512), ("2g", 2048), ("512mb", 512), ("1gb", 1024), ("1GB", 1024), ("2G", 2048)]
+    )
+    def test_sizes_are_written_as_both_spark_and_java_read_them(self, key: str, text: str, mib: int) -> None:
+        """-Xmx600 is 600 bytes for Java, and -Xmx512mb nothing at all."""
+        size = re.fullmatch(r"(\d+)([mg])", properties(plan({key: text}), KERNEL, "")[key].lower())
+        assert size and int(size[1]) * {"m": 1, "g": 1024}[size[2]] == mib
+
+
+class TestJavaOptions:
+    def test_java_from_9_on_lets_toree_open_jars(self) -> None:
+        for java in (9, 11, 17, 21):
+            assert properties(plan(java=java), KERNEL, "f")[DRIVER] == OPENS
+        assert properties(plan({DRIVER: "-Dplain=1"}), KERNEL, "f")[DRIVER] == f"{OPENS} -Dplain=1"
+
+    def test_java_8_gets_no_option_that_it_does_not_know(self) -> None:
+        assert DRIVER not in properties(plan(java=8), KERNEL, "f")
+        old = plan({DRIVER: "-Dmy.password=hush"}, java=8)
+        assert properties(old, KERNEL, "f")[DRIVER] == "-Dmy.password=hush" and java_options(old) == ""
+
+    def test_without_a_secret_there_is_no_file(self) -> None:
+        assert java_options(plan({DRIVER: "-Dplain=1"})) == ""
+
+    def test_a_secret_goes_into_a_file(self) -> None:
+        secret = plan({DRIVER: "-Dmy.password=hush -Dplain=1"})
+        assert properties(secret, KERNEL, "/run/k.javaopts")[DRIVER] == "@/run/k.javaopts"
+        assert java_options(secret) == f'"{OPENS}"\n"-Dmy.password=hush"\n"-Dplain=1"\n'
+
+    @pytest.mark.parametrize(
+        ("written", "options"),
+        [
+            ("""-Dpassword="two words" -Db=1""", ["-Dpassword=two words", "-Db=1"]),
+            ("""'-Dpassword=two words'""", ["-Dpassword=two words"]),
+            (r"""-Dpassword=two\ words""", ["-Dpassword=two words"]),
+            (r"""-Dpassword='a\b'""", [r"-Dpassword=a\b"]),
+            (r'''-Dpassword='say "hush"' ''', ['-Dpassword=say "hush"']),
+            ("-Dpassword=#hash", ["-Dpassword=#hash"]),
+            ("-Dpassword=ü", ["-Dpassword=ü"]),
+        ],
+    )
+    def test_quoted_options_stay_whole(self, written: str, options: list[str]) -> None:
+        # In a Java argument file a backslash in quotes escapes what follows (the java command, "@argfiles").
+        lines = java_options(plan({DRIVER: written})).splitlines()
+        assert [re.sub(r"\\(.)", r"\1", line[1:-1]) for line in lines] == [OPENS, *options]
+        assert all(line[0] == line[-1] == '"' for line in lines)
+
+    def test_spark_quotes_what_goes_on_the_command_line_itself(self) -> None:
+        assert shlex.split(driver_options(plan({DRIVER: '-Da="two words"'}))) == [OPENS, "-Da=two words"]
+
+    def test_default_options_are_no_way_around(self) -> None:
+        """Since 3.0 Spark puts these on the JVM's command line as well, before the others."""
+        both = plan({DEFAULT: "-Dmy.password=hush", DRIVER: "-Dplain=1"})
+        written = properties(both, KERNEL, "/run/k.javaopts")
+        assert "hush" not in written.get(DEFAULT, "") + written[DRIVER]
+        assert java_options(both).splitlines()[-2:] == ['"-Dmy.password=hush"', '"-Dplain=1"']
+
+    def test_a_quote_left_open_is_the_configurations_fault(self) -> None:
+        """Spark itself would say "Invalid option string"."""
+        with pytest.raises(SparkConfError, match=DRIVER) as caught:
+            java_options(plan({DRIVER: "-Dpassword='hush"}))
+        assert "hush" not in str(caught.value)
+
+
+class TestEnvironment:
+    def test_what_spark_submit_must_find(self) -> None:
+        assert environment(plan(), {}, KERNEL) == {
+            "SPARK_HOME": "/opt/spark",
+            "JAVA_HOME": "/opt/java",
+            "KERNEL_ID": KERNEL,
+            "PYTHONHASHSEED": "0",
+        }
+
+    def test_what_was_found_wins_and_the_rest_stays(self) -> None:
+        env = environment(plan(), {"SPARK_HOME": "/other", "KERNEL_MARK": "mine", "_BPXK_AUTOCVT": "ON"}, KERNEL)
+        assert (env["SPARK_HOME"], env["KERNEL_MARK"], env["_BPXK_AUTOCVT"]) == ("/opt/spark", "mine", "ON")
+
+    def test_spark_opts_are_in_the_properties_already(self) -> None:
+        assert "SPARK_OPTS" not in environment(plan(), {"SPARK_OPTS": "--conf spark.password=hush"}, KERNEL)
+
+    def test_the_job_name(self) -> None:
+        named = plan(options=ToreeOptions(job_name="TOREE1"))
+        assert environment(named, {"_BPX_JOBNAME": "GATEWAY"}, KERNEL)["_BPX_JOBNAME"] == "TOREE1"
+        assert environment(plan(), {"_BPX_JOBNAME": "GATEWAY"}, KERNEL)["_BPX_JOBNAME"] == "GATEWAY"
+
+    def test_the_configurations_directory(self) -> None:
+        moved = replace(plan(), conf_dir="/etc/spark")
+        assert environment(moved, {"SPARK_CONF_DIR": "/old"}, KERNEL)["SPARK_CONF_DIR"] == "/etc/spark"
+        assert environment(plan(), {"SPARK_CONF_DIR": "/old"}, KERNEL)["SPARK_CONF_DIR"] == "/old"
+
+
+class TestLauncher:
+    @pytest.fixture
+    def spark(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSpark:
+        return FakeSpark(tmp_path).enter(monkeypatch)
+
+    @pytest.mark.parametrize(
+        ("master", "lines", "cores"),
+        [
+            ("spark://h:7077", [], "1"),
+            ("spark://h1:7077,h2:7077", [], "1"),
+            ("spark://h:7077", ["spark.executor.cores 4"], "4"),
+            ("spark://h:7077", ["spark.cores.max 6"], "6"),
+            ("spark://h:7077", ["spark.cores.max 6", "spark.executor.cores 2"], "6"),
+            ("spark://h:7077", ["spark.dynamicAllocation.enabled true"], None),
+            ("spark://h:7077", ["spark.dynamicAllocation.enabled false"], "1"),
+            ("local[*]", [], None),
+            ("yarn", [], None),
+            ("k8s://https://h:443", ["spark.executor.cores 4"], None),
+        ],
+    )
+    def test_no_notebook_takes_a_whole_standalone_cluster(
+        self, spark: FakeSpark, master: str, lines: list[str], cores: str | None
+    ) -> None:
+        spark.defaults(*lines, master=master)
+        assert ToreeLauncher().conf().get("spark.cores.max") == cores
+
+    def test_the_request_wins_over_the_profile_and_that_over_the_file(self, spark: FakeSpark) -> None:
+        spark.defaults("spark.cores.max 2", "spark.executor.memory 2g", "spark.driver.memory 2g")
+        launcher = ToreeLauncher(profiles={"large": {"spark.cores.max": "8", "spark.executor.memory": "8g"}})
+        found = launcher.conf("large", {"KERNEL_SPARK_CORES_MAX": "4"})
+        assert found["spark.cores.max"] == "4" and found.setting("spark.cores.max").source == "the request"
+        assert found["spark.executor.memory"] == "8g" and found.setting("spark.executor.memory").source == "profile large"
+        assert found["spark.driver.memory"] == "2g"
+
+    def test_a_request_above_its_bound(self, spark: FakeSpark) -> None:
+        launcher = ToreeLauncher(bounds=RequestBounds(cores=4))
+        with pytest.raises(OutOfBounds):
+            launcher.conf("", {"KERNEL_SPARK_CORES_MAX": "5"})
+
+    def test_a_bound_holds_for_requests_only(self, spark: FakeSpark) -> None:
+        spark.defaults("spark.cores.max 8")
+        assert ToreeLauncher(bounds=RequestBounds(cores=4)).conf()["spark.cores.max"] == "8"
+
+    def test_more_cores_than_spark_can_count_is_the_requests_fault(self, spark: FakeSpark) -> None:
+        with pytest.raises(RequestError):
+            ToreeLauncher().conf("", {"KERNEL_SPARK_CORES_MAX": str(2**31)})
+
+    def test_each_plan_reads_the_files_afresh(self, spark: FakeSpark) -> None:
+        launcher = ToreeLauncher()
+        for value in ("1", "2"):
+            spark.defaults(f"spark.cores.max {value}")
+            assert launcher.plan("Scala").conf["spark.cores.max"] == value
+
+    def test_a_plan(self, spark: FakeSpark) -> None:
+        options = ToreeOptions(niceness=3)
+        made = ToreeLauncher(SparkConfReader(conf_dir=str(spark.conf)), options=options).plan("SQL")
+        assert (made.interpreter, made.options, made.conf_dir) == ("SQL", options, str(spark.conf))
+        assert made.installation.spark.home == str(spark.root / "spark")
+
+    def test_a_broken_file(self, spark: FakeSpark) -> None:
+        spark.defaults("spark.cores.max lots")
+        with pytest.raises(SparkConfError, match=r"spark-defaults.conf, line 2: spark.cores.max"):
+            ToreeLauncher().plan("Scala")
+
+    def test_a_missing_spark(self, spark: FakeSpark) -> None:
+        spark.submit.unlink()
+        with pytest.raises(InstallationError, match="SPARK_HOME"):
+            ToreeLauncher().plan("Scala")
