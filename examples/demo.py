@@ -169,7 +169,8 @@ async def cores_back(cluster: StandaloneCluster) -> None:
 @contextmanager
 def serving(cluster: StandaloneCluster, found: Installation, directory: Path) -> Iterator[Gateway]:
     """A gateway with kg2at on a free port of the loopback, with nothing of this machine's own configuration."""
-    conf = [f"spark.master {cluster.master_url}", f"spark.cores.max {cluster.cores}", "spark.ui.enabled false"]
+    conf = [f"spark.master {cluster.master_url}", f"spark.master.ui.port {cluster.ui_url.rpartition(':')[2]}"]
+    conf += [f"spark.cores.max {cluster.cores}", "spark.ui.enabled false"]
     (directory / "spark-defaults.conf").write_text("\n".join([*conf, ""]))
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]

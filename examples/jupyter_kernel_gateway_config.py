@@ -41,6 +41,19 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.max_driver_memory = "2g"
 # c.KernelGatewayApp.max_kernels = 20
 
+# When a kernel may start, on a standalone cluster.
+# c.KG2ATPersonality.core_check = "wait"  # for free cores; or "reject", "off"
+# c.KG2ATPersonality.core_wait_timeout = 15.0  # seconds; JupyterLab itself gives up after 42, nb2kg after 20
+# c.KG2ATPersonality.core_poll_interval = 1.0  # seconds between two looks at the master while somebody waits
+# c.KG2ATPersonality.core_requirement = "max"  # all of spark.cores.max free; "min": one executor's
+# c.KG2ATPersonality.max_queue = 100  # requests that may wait
+# c.KG2ATPersonality.max_cores_per_user = 16  # by KERNEL_USERNAME; 0: no bound
+# c.KG2ATPersonality.master_unreachable = "wait"  # or "admit": start all the same
+# c.KG2ATPersonality.master_url = ""  # http://master:8080; empty: found from spark.master
+# c.KG2ATPersonality.master_timeout = 5.0  # seconds for one answer
+# c.KG2ATPersonality.master_validate_cert = True
+# c.KG2ATPersonality.master_ca_certs = ""  # PEM file; empty: the system's
+
 # How a Toree is started.
 # c.KG2ATPersonality.spark_context = "lazy"  # or "eager", "none"
 # c.KG2ATPersonality.toree_options = []
@@ -51,4 +64,5 @@ c.KernelGatewayApp.api = "kg2at_personality"
 
 # What clients may see and say.
 # c.KG2ATPersonality.list_kernels = True
-# c.KG2ATPersonality.env_whitelist = ["LANG"]  # KERNEL_* is always let through
+# c.KG2ATPersonality.env_whitelist = ["TZ"]  # of a request's env; KERNEL_* is always let through
+# c.KernelGatewayApp.env_process_whitelist = ["MY_DATA"]  # of the gateway's own environment, beside what Spark needs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import secrets
 import signal
@@ -11,32 +10,26 @@ import threading
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_core.paths import jupyter_path
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from jupyter_server.utils import url_path_join
 from kernel_gateway.jupyter_websocket import JupyterWebsocketPersonality
 from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
 from traitlets import TraitError, default
-from traitlets.config import Config
-from traitlets.config.loader import DeferredConfigString
 
 from .admission.clusters import Clusters, MasterOptions
 from .admission.queue import AdmissionPolicy
-from .admission.request import RequestBounds
 from .errors import ConfigError
 from .kernels.manager import GatewayKernelManager
 from .kernels.ports import PortRange
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import ToreeKernelSpecManager
-from .kernels.toree import ToreeLauncher, ToreeOptions
 from .settings import Settings
-from .spark.conf import SparkConfReader
-from .spark.home import InstallationFinder
 from .web import status
 from .web.channels import ChannelsConnection
 from .web.routes import guarded
+from .wiring import ENV_PREFIX, is_loopback, launcher_of, with_environment
 
-ENV_PREFIX = "KG2AT_"
+__all__ = ["ENV_PREFIX", "KG2ATPersonality"]
 
 
 class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[misc]
@@ -50,9 +43,9 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     def __init__(self, **kwargs: Any) -> None:
         app = kwargs["parent"]
         try:
-            super().__init__(**kwargs, config=_with_environment(app.config, type(self)))
+            super().__init__(**kwargs, config=with_environment(app.config, type(self).__name__))
             self._check_managers()
-            self.launcher = self._make_launcher()
+            self.launcher = launcher_of(self)
             if self.inject_kernelspecs:
                 self._check_spark()
         except (ConfigError, TraitError) as error:
@@ -100,30 +93,6 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             found.spark.home,
             found.java.version,
             found.toree.version,
-        )
-
-    def _make_launcher(self) -> ToreeLauncher:
-        return ToreeLauncher(
-            reader=SparkConfReader(
-                spark_home=self.spark_home or None,
-                conf_dir=self.spark_conf_dir or None,
-                overrides={key: str(value) for key, value in self.spark_conf.items()},
-                encoding=self.spark_defaults_encoding or None,
-                env_script_timeout=self.spark_env_timeout,
-            ),
-            finder=InstallationFinder(
-                spark_home=self.spark_home or None,
-                java_home=self.java_home or None,
-                toree_assembly=self.toree_assembly or None,
-                kernel_dirs=tuple(jupyter_path("kernels")),
-            ),
-            profiles={
-                name: {key: str(value) for key, value in profile.items()} for name, profile in self.profiles.items()
-            },
-            options=ToreeOptions(self.spark_context, tuple(self.toree_options), self.niceness, self.job_name),
-            bounds=RequestBounds(
-                self.max_cores_per_kernel, self.max_executor_cores, self.max_executor_memory, self.max_driver_memory
-            ),
         )
 
     # Wiring.
@@ -215,29 +184,6 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             await self.parent.kernel_manager.shutdown_all_kernels()
         except Exception:
             self.log.exception("Not every kernel could be shut down")
-
-
-def _with_environment(config: Config, personality: type[Settings]) -> Config:
-    """`config` with the KG2AT_* variables as defaults, as KG_* are for Kernel Gateway.
-
-    KG2AT_SPARK_HOME sets `spark_home`, and so on; values are written as on the command line.
-    """
-    names = (name for name in Settings.class_trait_names(config=True) if name not in ("parent", "log", "config"))
-    variables = {name: os.environ.get(ENV_PREFIX + name.upper()) for name in names}
-    found = {name: DeferredConfigString(value) for name, value in variables.items() if value is not None}
-    merged = Config({personality.__name__: found})
-    merged.merge(config)
-    return merged
-
-
-def is_loopback(ip: str) -> bool:
-    """Whether only this machine reaches a server that listens on `ip`."""
-    if ip == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(ip).is_loopback
-    except ValueError:
-        return False
 
 
 def _let_kernels_be_interrupted(app: Any) -> None:

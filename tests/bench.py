@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -271,13 +272,25 @@ def report(samples: Samples) -> dict[str, Any]:
     }
 
 
+def fill(readme: Path, samples: Samples) -> None:
+    """Put the table between the marks that README.md has for it."""
+    begin, end = "<!-- bench -->\n", "<!-- /bench -->"
+    head, found, rest = readme.read_text(encoding="utf-8").partition(begin)
+    if not found or end not in rest:
+        raise CannotMeasure(f"{readme} has no {begin.strip()} and {end} to fill.")
+    text = "\n".join(["```", *table(samples), "```", ""])
+    readme.write_text(head + begin + text + rest[rest.index(end) :], encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="3 starts, 3 POSTs of each kind, 1 whole kernel")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there too")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="put the table into that README, where marked")
     parser.add_argument("--only", choices=("starts", "posts", "lives"), help="measure only this part")
     options = parser.parse_args()
     rounds = {"starts": 3, "posts": 3, "lives": 1} if options.quick else {"starts": 10, "posts": 10, "lives": 3}
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))  # as Ctrl-C: in good order
     scratch = Path(tempfile.mkdtemp(prefix="kg2at-bench-"))
     try:
         bench = Bench(InstallationFinder().find(os.environ), scratch)
@@ -289,6 +302,8 @@ def main() -> None:
         print("\n".join(table(bench.samples)))
         if options.json:
             options.json.write_text(json.dumps(report(bench.samples), indent=1) + "\n")
+        if options.readme:
+            fill(options.readme, bench.samples)
     except Exception as error:
         sys.exit(f"Could not measure. {type(error).__name__}: {error}")
     finally:

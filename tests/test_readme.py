@@ -1,4 +1,4 @@
-"""README.md says what the code does: its tables, commands and links. `python tests/test_readme.py` writes the settings."""
+"""README.md says what the code does. `python tests/test_readme.py` writes its table of settings."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ class Sighting:
 class Lease:
     """Nothing in it is counted up or down: `settle` reads it anew from each answer of an ALIVE master.
 
-    `promise` is what was admitted, `cores` what counts for the user's share, `granted` what the master grants, in cores.
+    `promise` is what was admitted, `cores` counts for the user's share, `granted` is what the master grants, in cores.
+    `rest` is what the master still has to grant: all of it before the first application, nothing while it rests.
     """
 
     kernel_id: str
@@ -39,20 +40,15 @@ class Lease:
     state: str = PROMISED
     granted: int = 0
     app_id: str | None = None
+    rest: ExecutorRequest | None = field(init=False)
+    rest_cores: int = field(init=False)
     _old: set[str] = field(default_factory=set)  # applications of earlier lives
     _doubtful: set[str] = field(default_factory=set)  # seen in the afterlife only
     _seen: set[str] = field(default_factory=set)
     _doubt_until: float | None = None  # None: no afterlife, or it is over
 
-    @property
-    def rest(self) -> ExecutorRequest | None:
-        """What the master still has to grant: all of the promise before the first application, nothing at rest."""
-        return None if self.state == RESTING else missing(self.promise, self.granted)
-
-    @property
-    def promised_cores(self) -> int:
-        rest = self.rest
-        return needed(rest, "max") if rest else 0
+    def __post_init__(self) -> None:
+        self._measure()
 
     @property
     def used_cores(self) -> int:
@@ -69,6 +65,7 @@ class Lease:
         self._seen, self._doubtful = set(), set()
         self.state, self.granted, self.app_id = PROMISED, 0, None
         self._doubt_until = now + AFTERLIFE
+        self._measure()
 
     def forget(self, sighting: Sighting) -> None:
         """An answer that was asked for before the renewal: all in it is of the old life."""
@@ -79,23 +76,24 @@ class Lease:
         active = [app for app in sighting.active if app.id not in self._old]
         self._remember({app.id for app in active}, sighting.completed - self._old, asked_at)
         self.granted = sum(app.cores for app in active)
-        if active:
-            self.state, self.app_id = RUNNING, active[-1].id
-        elif self._seen:
-            self.state = RESTING
-        else:
-            self.state, self.app_id = PROMISED, None
+        self.app_id = active[-1].id if active else None
+        self.state = RUNNING if active else RESTING if self._seen else PROMISED
+        self._measure()
         present = sighting.ids
         self._old &= present
         self._seen = self._seen & present or set(list(self._seen)[:1])  # one is enough to know that there was one
+
+    def _measure(self) -> None:
+        self.rest = None if self.state == RESTING else missing(self.promise, self.granted)
+        self.rest_cores = needed(self.rest, "max") if self.rest else 0
 
     def _remember(self, active: set[str], completed: set[str], asked_at: float) -> None:
         """Tell the applications of this life from those that may be of the one before."""
         if self._doubt_until is None:
             self._seen |= active | completed
             return
-        if not self._doubtful and not self._seen:
-            self._old |= completed  # the first answers
+        if not self._doubtful:
+            self._old |= completed  # maybe before the first answer
         if asked_at < self._doubt_until:
             self._doubtful |= active
             self._old |= completed

@@ -1,45 +1,355 @@
-"""Placeholder while the queue is being written: admits everybody."""
+"""Who may start a kernel now: first come first served, and nobody is promised what another was.
+
+One poller asks the master while someone waits or a promise is not yet kept, and at each answer everything is worked out
+anew from the answer and the leases. An answer is a picture of the moment it was asked for: what was given back since
+still counts in it (`_late`), and what was renewed since is not settled by it (`_renewed`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from ..errors import KernelIdTaken, KG2ATError, MasterUnreachable, StillUnreachable
+from ..spark.cluster import ALIVE, ClusterState, ExecutorRequest, Room, capacity, check, needed
+from ..spark.placement import rooms
+from .headroom import Headroom
+from .lease import Lease, Sighting, sightings
+from .policy import AdmissionPolicy, AdmissionRequest, cores_of
+from .poller import Poller
+from .refusals import RETRY_AFTER, Picture, above_share, busy, closing, queue_full
+from .verdicts import Shares, Verdicts, Waiter
 
-@dataclass(frozen=True)
-class AdmissionPolicy:
-    core_check: str = "wait"
-    core_wait_timeout: float = 15.0
-    core_poll_interval: float = 1.0
-    core_requirement: str = "max"
-    max_queue: int = 100
-    max_cores_per_user: int = 0
-    master_unreachable: str = "wait"
+__all__ = ["AdmissionPolicy", "AdmissionQueue", "AdmissionRequest"]
 
-
-@dataclass(frozen=True)
-class AdmissionRequest:
-    kernel_id: str
-    kernel_name: str
-    user: str
-    executors: Any
-    patience: float | None = None
+TURN = 50  # waiters looked at closely before the event loop gets a turn
+Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class AdmissionQueue:
-    def __init__(self, state: Callable[[], Any], policy: AdmissionPolicy, **kwargs: Any) -> None: ...
+    """The queue for one cluster. It belongs to one event loop; nothing in it is for other threads.
 
-    async def acquire(self, request: AdmissionRequest) -> None: ...
+    `state` asks the master and raises MasterUnreachable (`MasterClient.state`); `clock` is in seconds and must go as
+    the event loop's own, `log` gets a line for each admission, wait and refusal.
+    """
+
+    def __init__(
+        self,
+        state: Callable[[], Awaitable[ClusterState]],
+        policy: AdmissionPolicy,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        log: Log = logging.getLogger(__name__),  # noqa: B008
+    ) -> None:
+        self.policy = policy
+        self._state, self._clock, self._log = state, clock, log
+        self._waiting: OrderedDict[str, Waiter] = OrderedDict()
+        self._leases: dict[str, Lease] = {}
+        self._closed = False
+        self._poller = Poller(
+            self._poll, policy.core_poll_interval, wanted=self._wanted, waiting=lambda: bool(self._waiting)
+        )
+        self._late: list[Lease] = []  # given back since the poll under way asked
+        self._renewed: set[str] = set()  # renewed since the poll under way asked
+        self._picture: Picture | None = None
+        self._failure: MasterUnreachable | None = None  # of the last poll
+
+    # What callers do.
+
+    async def acquire(self, request: AdmissionRequest) -> None:
+        """Return when the kernel may start; it then holds a lease until `release`. Without executors, or if checks
+        are off, it returns at once and holds none.
+
+        Raises RequestError, OutOfBounds, NeverFits, ClusterBusy, QueueFull, ShareUsed, StillUnreachable, GatewayEnds,
+        and KernelIdTaken for a kernel that waits or has a lease. Whoever cancels leaves neither place nor lease.
+        """
+        executors = request.executors
+        if executors is None or self.policy.core_check == "off":
+            return
+        try:
+            waiter = self._enter(request, executors)
+        except KG2ATError as error:
+            self._log_refusal(request, error)
+            raise
+        try:
+            await waiter.admitted
+        except asyncio.CancelledError:
+            self._withdraw(waiter)
+            raise
 
     def holds(self, kernel_id: str) -> bool:
-        return False
+        """Whether the kernel has a lease."""
+        return kernel_id in self._leases
 
-    def release(self, kernel_id: str) -> None: ...
+    def release(self, kernel_id: str) -> None:
+        """Give back the kernel's lease, if it has one; whoever waits is looked at at once."""
+        lease = self._leases.pop(kernel_id, None)
+        if lease is not None:
+            if self._poller.asking:
+                self._late.append(lease)
+            self._poller.look(at_once=True)
 
-    def renew(self, kernel_id: str) -> None: ...
+    def renew(self, kernel_id: str) -> None:
+        """Promise all of the lease anew: its kernel starts again. Call it when the old process has ended.
+
+        No application seen so far counts for it any more. Without a lease it does nothing. The cores that the old
+        application gives back are those promised, so that nobody waits for them and no check is needed.
+        """
+        lease = self._leases.get(kernel_id)
+        if lease is not None:
+            lease.renew(self._clock())
+            if self._poller.asking:
+                self._renewed.add(kernel_id)
+            self._poller.look(at_once=True)
 
     def status(self) -> dict[str, Any]:
-        return {"cluster": {}, "queue": [], "leases": {}}
+        """Cluster, queue and leases from memory; `age_s` is the age of what the master said, None before it said any.
 
-    async def close(self) -> None: ...
+        Times are in seconds, memory in MiB.
+        """
+        now = self._clock()
+        queue = [
+            {
+                "kernel_id": waiter.request.kernel_id,
+                "kernel": waiter.request.kernel_name,
+                "user": waiter.request.user,
+                "cores": needed(waiter.promise, "max"),
+                "waited_s": round(now - waiter.since, 3),
+                "position": position,
+            }
+            for position, waiter in enumerate(self._waiting.values(), 1)
+        ]
+        leases = {
+            lease.kernel_id: {
+                "cores": needed(lease.promise, "max"),
+                "granted": lease.granted,
+                "state": lease.state,
+                "app_id": lease.app_id,
+            }
+            for lease in self._leases.values()
+        }
+        return {"cluster": self._cluster(now), "queue": queue, "leases": leases}
+
+    async def close(self) -> None:
+        """Refuse everybody who waits or comes later, and end the poller. Leases stay; a second call does nothing."""
+        self._closed = True
+        for waiter in list(self._waiting.values()):
+            self._refuse(waiter, closing())
+        await self._poller.close()
+
+    # Coming and going.
+
+    def _enter(self, request: AdmissionRequest, executors: ExecutorRequest) -> Waiter:
+        """Queue the request. Raises what needs no answer of the master to know."""
+        check(executors)
+        cores, bound = cores_of(executors), self.policy.max_cores_per_user
+        if self._closed:
+            raise closing()
+        if request.kernel_id in self._waiting or request.kernel_id in self._leases:
+            raise KernelIdTaken(f"A kernel with the id {request.kernel_id} waits for its cores, or has them, already.")
+        if bound and cores > bound:
+            raise above_share(cores, bound)
+        blocked = next((waiter.examined for waiter in self._waiting.values()), False)
+        if blocked and len(self._waiting) >= self.policy.max_queue:
+            raise queue_full(len(self._waiting))
+        loop, promise = asyncio.get_running_loop(), self.policy.promise(executors)
+        waiter = Waiter(request, promise, cores, self._clock(), loop.create_future())
+        waiter.timer = loop.call_later(self.policy.wait(request.patience), self._expire, waiter)
+        self._waiting[request.kernel_id] = waiter
+        self._poller.look(at_once=not blocked and not self._poller.asking)
+        return waiter
+
+    def _leave(self, waiter: Waiter) -> None:
+        if self._waiting.get(waiter.request.kernel_id) is waiter:
+            del self._waiting[waiter.request.kernel_id]
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+
+    def _withdraw(self, waiter: Waiter) -> None:
+        """Its client hung up: in the queue, or between the admission and its coming to know of it."""
+        self._leave(waiter)
+        if not waiter.admitted.cancelled() and waiter.admitted.exception() is None:
+            self._log.info("Kernel %s was admitted, but nobody waits for it any more", waiter.request.kernel_id)
+            self.release(waiter.request.kernel_id)
+        else:
+            self._poller.look(at_once=True)
+
+    def _admit(self, waiter: Waiter, why: str = "") -> None:
+        request = waiter.request
+        self._leave(waiter)
+        self._leases[request.kernel_id] = Lease(request.kernel_id, request.user, waiter.promise, waiter.cores)
+        waiter.admitted.set_result(None)
+        level = logging.WARNING if why else logging.INFO
+        waited = self._clock() - waiter.since
+        self._log.log(level, "Admitted after %.3f s%s: %s", waited, why, waiter)
+
+    def _refuse(self, waiter: Waiter, error: KG2ATError) -> None:
+        self._leave(waiter)
+        if not waiter.admitted.done():
+            waiter.admitted.set_exception(error)
+            self._log_refusal(waiter.request, error)
+
+    def _log_refusal(self, request: AdmissionRequest, error: KG2ATError) -> None:
+        self._log.warning("Refused kernel %s of %r: %s: %s", request.kernel_id, request.user, error.reason, error)
+
+    def _expire(self, waiter: Waiter) -> None:
+        """Its wait is over. Those behind it are looked at: they may fit where it did not."""
+        if not waiter.admitted.done():
+            self._refuse(waiter, self._too_late(waiter))
+            self._poller.look(at_once=True)
+
+    def _too_late(self, waiter: Waiter) -> KG2ATError:
+        """Why it did not get in: the master did not answer, or said that there is no room."""
+        if self._failure is not None:
+            return StillUnreachable(self._failure, RETRY_AFTER)
+        if self._picture is None or not waiter.examined:
+            url = self._picture.url if self._picture else "(not asked before)"
+            failure = MasterUnreachable(url, f"no answer within {self._clock() - waiter.since:.1f} s")
+            return StillUnreachable(failure, RETRY_AFTER)
+        return busy(waiter.promise, self._picture, self._promised(), self._ahead(waiter))
+
+    def _ahead(self, waiter: Waiter) -> int:
+        for ahead, other in enumerate(self._waiting.values()):
+            if other is waiter:
+                return ahead
+        return 0
+
+    def _promised(self) -> int:
+        """Cores that leases are still to get."""
+        return sum(lease.rest_cores for lease in self._leases.values())
+
+    # Asking.
+
+    def _wanted(self) -> bool:
+        return not self._closed and (bool(self._waiting) or any(lease.rest for lease in self._leases.values()))
+
+    async def _poll(self) -> None:
+        """Ask once and judge. Nothing that goes wrong ends the poller."""
+        asked_at = self._clock()
+        try:
+            answer = await self._ask()
+            if answer is None:
+                self._fail()
+            else:
+                await self._judge(answer, asked_at)
+        except Exception:
+            self._log.exception("Judging the Spark master's answer failed; whoever waits goes on waiting")
+        finally:
+            self._late.clear()
+            self._renewed.clear()
+
+    async def _ask(self) -> ClusterState | None:
+        """The master's answer; None, and `_failure`, if there is none."""
+        try:
+            answer = await self._state()
+        except MasterUnreachable as error:
+            failure = error
+        except Exception as error:
+            self._log.exception("Asking the Spark master failed in an unexpected way")
+            url = self._picture.url if self._picture else "(unknown)"
+            failure = MasterUnreachable(url, f"{type(error).__name__}; the log of the gateway has the rest")
+        else:
+            self._failure = None
+            return answer
+        if self._failure is None or self._failure.problem != failure.problem:
+            self._log.warning("%s", failure)
+        self._failure = failure
+        return None
+
+    # Judging.
+
+    async def _judge(self, answer: ClusterState, asked_at: float) -> None:
+        """Let in who fits, in turns short enough for the event loop."""
+        if answer.status == ALIVE:
+            self._settle(answer, asked_at)
+        self._picture = Picture(answer.url, answer.status, capacity(answer), asked_at)
+        free, verdicts = rooms(answer), Verdicts(answer)
+        while self._turn(free, verdicts):  # noqa: ASYNC110, it waits for nothing but its next turn
+            await asyncio.sleep(0)
+
+    def _settle(self, answer: ClusterState, asked_at: float) -> None:
+        """Read from the answer what each lease has."""
+        leases = [*self._leases.values(), *self._late]
+        seen = sightings(answer, {lease.kernel_id for lease in leases})
+        for lease in leases:
+            sighting = seen.get(lease.kernel_id) or Sighting()
+            if lease.kernel_id in self._renewed:
+                lease.forget(sighting)
+            else:
+                lease.settle(sighting, asked_at)
+
+    def _turn(self, free: Mapping[Room, int], verdicts: Verdicts) -> bool:
+        """One pass over the queue. True if it is not through yet.
+
+        Strictly first come first served: behind the first that does not fit nobody is let in, even if it would fit.
+        """
+        room = Headroom(free, [lease.rest for lease in (*self._leases.values(), *self._late) if lease.rest])
+        shares, looked, kept = Shares(self.policy.max_cores_per_user, self._leases.values()), 0, 0
+        for waiter in self._in_line():
+            if not (kept and waiter.examined):
+                if looked == TURN:
+                    return True
+                looked += 1
+                if error := shares.refuse(waiter) or verdicts.refuse(waiter):
+                    self._refuse(waiter, error)
+                    continue
+                if not kept and room.take(waiter.promise):
+                    shares.add(waiter)
+                    self._admit(waiter)
+                    continue
+                if not self._keep(waiter, kept):
+                    continue
+            shares.add(waiter)
+            kept += 1
+        return False
+
+    def _in_line(self) -> list[Waiter]:
+        """Who waits, without those that were cancelled and have not left yet."""
+        return [waiter for waiter in self._waiting.values() if not waiter.admitted.done()]
+
+    def _keep(self, waiter: Waiter, ahead: int) -> bool:
+        """Whether one that does not get in now may wait; else it is refused. Who waits already may go on."""
+        if waiter.examined:
+            return True
+        waiter.examined = True
+        if self.policy.core_check == "reject" or not self.policy.max_queue:
+            self._refuse(waiter, self._too_late(waiter))
+        elif ahead >= self.policy.max_queue:
+            self._refuse(waiter, queue_full(ahead))
+        else:
+            self._log.info("Waits behind %d: %s", ahead, waiter)
+            return True
+        return False
+
+    def _fail(self) -> None:
+        """The master did not answer: let all pass, or wait on, as the policy says."""
+        shares, kept = Shares(self.policy.max_cores_per_user, self._leases.values()), 0
+        for waiter in self._in_line():
+            if error := shares.refuse(waiter):
+                self._refuse(waiter, error)
+                continue
+            if self.policy.master_unreachable == "admit":
+                self._admit(waiter, f", unchecked ({self._failure})")
+            elif self._keep(waiter, kept):
+                kept += 1
+            shares.add(waiter)
+
+    def _cluster(self, now: float) -> dict[str, Any]:
+        """The part of the status about the master and its workers."""
+        picture = self._picture
+        cluster: dict[str, Any] = {
+            "master": picture.url if picture else None,
+            "status": picture.status if picture else "not asked yet",
+            "cores_total": picture.capacity.cores_total if picture else None,
+            "cores_free": picture.capacity.cores_free if picture else None,
+            "cores_promised": self._promised(),
+            "memory_total_mib": picture.capacity.memory_total_mib if picture else None,
+            "memory_free_mib": picture.capacity.memory_free_mib if picture else None,
+            "workers": picture.capacity.workers if picture else None,
+            "age_s": round(now - picture.asked_at, 3) if picture else None,
+        }
+        return cluster if self._failure is None else cluster | {"error": str(self._failure)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
         return {name: at for name, at in names.items() if not allowed or name in allowed}
 
     def _variants(self) -> Iterator[tuple[str, tuple[Path, str]]]:
-        for template in sorted(path.parent for path in TEMPLATES.glob("*/kernel.json")):
+        for template in _templates():
             yield template.name, (template, "")
             for profile in self.launcher.profiles:
                 yield f"{template.name}_{profile}".lower(), (template, profile)
@@ -127,6 +128,12 @@ class ToreeKernelSpecManager(KernelSpecManager):
         except KG2ATError as error:
             return {"error": str(error)}
         return {"spark_version": found.spark.version, "toree_version": found.toree.version}
+
+
+@cache
+def _templates() -> tuple[Path, ...]:
+    """The directories of the specs that come with kg2at."""
+    return tuple(sorted(path.parent for path in TEMPLATES.glob("*/kernel.json")))
 
 
 def sizes(conf: SparkConf) -> dict[str, Any]:

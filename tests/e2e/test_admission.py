@@ -159,14 +159,8 @@ def test_a_foreign_application_is_respected(
         assert gateway.delete(four.pop()) == 204
     until(lambda: cluster.state()["activeapps"] == [])
     (tmp_path / "foreign.py").write_text(FOREIGN)
-    argv = [
-        f"{installation.spark.home}/bin/spark-submit",
-        "--master",
-        cluster.master_url,
-        "--conf",
-        "spark.cores.max=3",
-    ]
-    argv += ["--conf", "spark.executor.memory=512m", str(tmp_path / "foreign.py")]
+    argv = [f"{installation.spark.home}/bin/spark-submit", "--master", cluster.master_url]
+    argv += ["--conf", "spark.cores.max=3", "--conf", "spark.executor.memory=512m", str(tmp_path / "foreign.py")]
     environ = gateway.environ | {"PYSPARK_PYTHON": sys.executable, "JAVA_HOME": installation.java.home}
     with subprocess.Popen(
         argv, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -133,8 +133,8 @@ class TestDeathAtStart:
         spark.defaults("spark.fake.does die")
         kernel_id, kernel = await start(gateway)
         await dead(kernel)
-        # Ten times as long as the restarter waits between two looks.
-        await asyncio.sleep(1)
+        assert kernel._restarter._pcallback is None, "nobody looks after it any more"
+        await kernel._restarter.poll()
         assert len(spark.launches(kernel_id)) == 1 and not kernel.has_answered
         assert spark.left() == [] and kernel_id in gateway.app.kernel_manager
 

@@ -1,0 +1,172 @@
+"""What all commands of `jupyter kg2at` have in common."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, NoReturn
+
+from jupyter_core.application import JupyterApp
+from jupyter_core.application import base_aliases as jupyter_aliases
+from jupyter_core.application import base_flags as jupyter_flags
+from traitlets import Bool, TraitError
+from traitlets.config.loader import ConfigFileNotFound, KVArgParseConfigLoader
+
+from .. import __version__
+from ..errors import ConfigError, KG2ATError
+from ..kernels.toree import ToreeLauncher
+from ..wiring import launcher_of
+from .gateway import KernelGatewayApp, KG2ATPersonality
+from .output import Row, is_terminal, print_json, print_table
+
+OK, WRONG, USAGE = 0, 1, 2
+#: The file that `jupyter kernelgateway` reads, too.
+CONFIG_FILE_NAME = "jupyter_kernel_gateway_config"
+
+
+class UsageError(Exception):
+    """The command line makes no sense; `str(error)` says why. Exit status 2."""
+
+
+class _Loader(KVArgParseConfigLoader):
+    """Refuses an option that nobody knows, which traitlets would only warn about."""
+
+    def _handle_unrecognized_alias(self, arg: str) -> NoReturn:
+        raise UsageError(f"unknown option {arg}; --help lists them")
+
+
+class Command(JupyterApp):
+    """A subcommand: override `run`, and `name`, `description`, `examples`; give `positional` if it takes arguments.
+
+    `run` returns the exit status: OK, or WRONG when something is wrong. KG2ATError is printed and is WRONG,
+    UsageError is printed and is USAGE; a user meets no traceback. `settings` and `gateway` are what a gateway that
+    is started here and now would have; add `aliases` and `flags` to copies of these.
+    """
+
+    version = __version__
+    positional = 0  # how many arguments beside options `run` may find in `self.extra_args`
+
+    as_json = Bool(False, help="Print JSON instead of a table.").tag(config=True)
+
+    classes: ClassVar[Any] = [KG2ATPersonality, KernelGatewayApp]  # type: ignore[misc]
+    aliases: ClassVar[Any] = dict(jupyter_aliases)  # type: ignore[misc]
+    flags: ClassVar[Any] = {  # type: ignore[misc]
+        "debug": jupyter_flags["debug"],
+        "show-config": jupyter_flags["show-config"],
+        "json": ({"Command": {"as_json": True}}, "Print JSON instead of a table."),
+        ("y", "yes"): ({"JupyterApp": {"answer_yes": True}}, "Answer yes to any question."),
+    }
+
+    def run(self) -> int:
+        """Do it and return the exit status. Called once, when the configuration is loaded."""
+        raise NotImplementedError
+
+    # The settings.
+
+    @cached_property
+    def gateway(self) -> KernelGatewayApp:
+        """Kernel Gateway's own settings. Raises ConfigError."""
+        try:
+            gateway = KernelGatewayApp(config=self.config, log=self.log)
+            _ = gateway.port, gateway.port_retries  # their defaults are read now
+            return gateway
+        except (TraitError, ValueError) as error:
+            raise ConfigError(f"Kernel Gateway's settings: {error}") from error
+
+    @cached_property
+    def settings(self) -> KG2ATPersonality:
+        """kg2at's settings: command line, config file, KG2AT_* variables. Raises ConfigError."""
+        try:
+            return KG2ATPersonality(self.config, parent=self.gateway, log=self.log)
+        except TraitError as error:
+            raise ConfigError(f"kg2at's settings: {error}") from error
+
+    @cached_property
+    def launcher(self) -> ToreeLauncher:
+        """What such a gateway would launch kernels with. Raises ConfigError."""
+        return launcher_of(self.settings)
+
+    # Output.
+
+    def table(self, rows: Iterable[Row], columns: Mapping[str, str]) -> None:
+        """Print `rows`: with --json all of their keys, else those of `columns` (key -> heading)."""
+        if self.as_json:
+            print_json([dict(row) for row in rows])
+        else:
+            print_table(rows, columns)
+
+    def confirm(self, question: str) -> bool:
+        """Whether the user says yes to `question`; with --yes always, and never where nobody can answer."""
+        if self.answer_yes:
+            return True
+        if not sys.stdin.isatty():
+            print(f"{question} Nobody is there to answer; say --yes.", file=sys.stderr)
+            return False
+        try:
+            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
+
+    # What JupyterApp calls.
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody watches standard output."""
+        return is_terminal()
+
+    def _config_file_name_default(self) -> str:
+        return CONFIG_FILE_NAME
+
+    def _log_level_default(self) -> int:
+        return 30  # WARNING: what a command says is its output
+
+    def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> _Loader:
+        return _Loader(argv, aliases, flags, classes=classes, log=self.log, subcommands=self.subcommands)
+
+    def parse_command_line(self, argv: Any = None) -> None:
+        """Raises UsageError for a value that its option can't take."""
+        try:
+            super().parse_command_line(argv)
+        except TraitError as error:
+            raise UsageError(str(error)) from error
+
+    def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
+        """Load what the gateway would load; a broken or missing file is an error."""
+        if self.config_file and not os.path.exists(self.config_file):
+            raise ConfigError(f"--config: there is no file {self.config_file}")
+        try:
+            super().load_config_file(suppress_errors=False)
+        except ConfigFileNotFound as error:
+            raise ConfigError(f"--config: {error}") from error
+        except Exception as error:
+            raise ConfigError(f"The configuration file can't be read: {type(error).__name__}: {error}") from error
+
+    def start(self) -> None:
+        """Run, and exit with the status."""
+        super().start()
+        if len(self.extra_args) > self.positional:
+            raise UsageError(f"{self.extra_args[self.positional]!r} is one argument too many; --help tells the usage")
+        self.exit(self.run())
+
+
+def guarded(name: str, action: Any, *arguments: Any) -> Any:
+    """`action(*arguments)`; what a user can cause becomes a sentence and an exit status."""
+    try:
+        return action(*arguments)
+    except UsageError as error:
+        _end(name, str(error), USAGE)
+    except (KG2ATError, TraitError) as error:
+        _end(name, str(error), WRONG)
+    except KeyboardInterrupt:
+        _end(name, "interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read has read enough; what is left in the buffer must not raise at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(WRONG)
+
+
+def _end(name: str, text: str, status: int) -> NoReturn:
+    print(f"{name}: {text}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,72 @@
+"""What the gateway and `jupyter kg2at` make of the same settings."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+
+from jupyter_core.paths import jupyter_path
+from traitlets.config import Config
+from traitlets.config.loader import DeferredConfigString
+
+from .admission.request import RequestBounds
+from .kernels.toree import ToreeLauncher, ToreeOptions
+from .settings import Settings
+from .spark.conf import SparkConfReader
+from .spark.home import InstallationFinder
+
+ENV_PREFIX = "KG2AT_"
+
+
+def with_environment(config: Config, section: str) -> Config:
+    """`config` with the KG2AT_* variables as defaults of `section`, as KG_* are for Kernel Gateway.
+
+    KG2AT_SPARK_HOME sets `spark_home`, and so on; values are written as on the command line.
+    """
+    names = (name for name in Settings.class_trait_names(config=True) if name not in ("parent", "log", "config"))
+    variables = {name: os.environ.get(ENV_PREFIX + name.upper()) for name in names}
+    found = {name: DeferredConfigString(value) for name, value in variables.items() if value is not None}
+    merged = Config({section: found})
+    merged.merge(config)
+    return merged
+
+
+def launcher_of(settings: Settings) -> ToreeLauncher:
+    """What resolves the launches of a gateway with these settings."""
+    return ToreeLauncher(
+        reader=SparkConfReader(
+            spark_home=settings.spark_home or None,
+            conf_dir=settings.spark_conf_dir or None,
+            overrides={key: str(value) for key, value in settings.spark_conf.items()},
+            encoding=settings.spark_defaults_encoding or None,
+            env_script_timeout=settings.spark_env_timeout,
+        ),
+        finder=InstallationFinder(
+            spark_home=settings.spark_home or None,
+            java_home=settings.java_home or None,
+            toree_assembly=settings.toree_assembly or None,
+            kernel_dirs=tuple(jupyter_path("kernels")),
+        ),
+        profiles={
+            name: {key: str(value) for key, value in profile.items()} for name, profile in settings.profiles.items()
+        },
+        options=ToreeOptions(
+            settings.spark_context, tuple(settings.toree_options), settings.niceness, settings.job_name
+        ),
+        bounds=RequestBounds(
+            settings.max_cores_per_kernel,
+            settings.max_executor_cores,
+            settings.max_executor_memory,
+            settings.max_driver_memory,
+        ),
+    )
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether only this machine reaches a server that listens on `ip`."""
+    if ip == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,288 @@
+"""The queue and a fake master against any history: nobody is promised what another was, or is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from kg2at_personality.admission.queue import AdmissionPolicy, AdmissionQueue, AdmissionRequest
+from kg2at_personality.errors import KG2ATError, MasterUnreachable
+from kg2at_personality.spark.cluster import ClusterState, ExecutorRequest, needed
+from kg2at_personality.spark.placement import Placement
+from tests.fakes.clock import VirtualLoop, ticks
+from tests.fakes.master import FakeApp, FakeMaster
+
+GIB = 1024
+DONE = 1e-6  # s
+silent = logging.getLogger("tests.admission")
+silent.setLevel(logging.CRITICAL)
+
+
+@dataclass(eq=False)
+class Kernel:
+    """`sure`: nothing has happened since its admission that excuses the master from granting it all at once."""
+
+    id: str
+    wanted: ExecutorRequest
+    task: asyncio.Task[None]
+    admitted: bool = False
+    sure: bool = False
+    app: FakeApp | None = None
+    used: bool = False  # had an application in this life
+
+
+class Machine(RuleBasedStateMachine):
+    """Executors of all sizes. `events` counts what no queue can foresee; `asked_at_event` was that at the last poll."""
+
+    sizes = (None, 1, 2, 3, 4)
+    memories = (GIB // 2, GIB, 2 * GIB)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = VirtualLoop()
+        self.master = FakeMaster(self.loop.time)
+        self.policy = AdmissionPolicy(core_wait_timeout=30.0, max_queue=6)
+        self.queue = AdmissionQueue(self.state, self.policy, clock=self.loop.time, log=silent)
+        self.kernels: list[Kernel] = []
+        self.foreign: list[FakeApp] = []
+        self.foreign_cores = 0
+        self.delay = (0.0, 0.0)
+        self.unreachable = False
+        self.events = self.asked_at_event = 0
+        for _ in range(3):
+            self.master.add_worker(4, 4 * GIB)
+
+    async def state(self) -> ClusterState:
+        await asyncio.sleep(self.delay[0])
+        self.asked_at_event = self.events
+        answer = self.master.to_json()
+        await asyncio.sleep(self.delay[1])
+        if self.unreachable:
+            raise MasterUnreachable("http://master:8080", "connection refused")
+        return ClusterState.from_json(answer)
+
+    def run(self, seconds: float = 0.0) -> None:
+        """Let the queue work, and see whom it let in."""
+
+        async def pass_time() -> None:
+            await asyncio.sleep(seconds)
+            await ticks()
+
+        self.loop.run_until_complete(pass_time())
+        self.notice()
+
+    def notice(self) -> None:
+        for kernel in [kernel for kernel in self.kernels if kernel.task.done() and not kernel.admitted]:
+            if kernel.task.cancelled() or kernel.task.exception():
+                self.kernels.remove(kernel)
+                assert kernel.task.cancelled() or isinstance(kernel.task.exception(), KG2ATError)
+            else:
+                earlier = self.kernels[: self.kernels.index(kernel)]
+                assert all(other.task.done() for other in earlier), "somebody was passed"
+                kernel.admitted, kernel.sure = True, self.asked_at_event == self.events
+
+    def happened(self) -> None:
+        """Something no queue can foresee: promises that are open now need not come true at once."""
+        self.events += 1
+        for kernel in self.kernels:
+            kernel.sure = False
+
+    def watch(self) -> None:
+        """Others' applications that wait for more cores may take what somebody gives back."""
+        cores = sum(app.cores for app in self.foreign)
+        if cores > self.foreign_cores:
+            self.happened()
+        self.foreign_cores = cores
+
+    def some(self, data: st.DataObject, *, admitted: bool) -> Kernel | None:
+        among = [kernel for kernel in self.kernels if kernel.admitted is admitted]
+        return data.draw(st.sampled_from(among)) if among else None
+
+    # Coming and going.
+
+    @rule(data=st.data(), cores=st.integers(1, 8), ahead=st.booleans())
+    def acquire(self, data: st.DataObject, cores: int, ahead: bool) -> None:
+        size = data.draw(st.sampled_from(self.sizes))
+        memory = data.draw(st.sampled_from(self.memories))
+        wanted = ExecutorRequest(max(cores, size or 1), size, memory)
+        kernel_id = str(uuid.UUID(int=data.draw(st.integers(0, 2**128 - 1))))
+        if any(kernel.id == kernel_id for kernel in self.kernels):
+            return
+        request = AdmissionRequest(kernel_id, "apache_toree_scala", "ann", wanted)
+        self.kernels.append(Kernel(kernel_id, wanted, self.loop.create_task(self.queue.acquire(request))))
+        if not ahead:
+            self.run()
+
+    @rule(data=st.data(), steps=st.integers(0, 8))
+    def cancel(self, data: st.DataObject, steps: int) -> None:
+        """After any number of turns of the event loop, so also between admission and resumption."""
+        kernel = self.some(data, admitted=False)
+        if kernel is not None:
+            self.loop.run_until_complete(ticks(steps))
+            if not kernel.task.done():
+                kernel.task.cancel()
+                self.loop.run_until_complete(asyncio.wait([kernel.task]))
+                assert kernel.task.cancelled()
+                assert not self.queue.holds(kernel.id)
+        self.run()
+
+    @rule(data=st.data(), delayed=st.booleans())
+    def release(self, data: st.DataObject, delayed: bool) -> None:
+        kernel = self.some(data, admitted=True)
+        if kernel is not None:
+            self.end(kernel)
+            self.kernels.remove(kernel)
+            self.queue.release(kernel.id)
+            self.queue.release(kernel.id)
+        self.run(1.5 if delayed else 0.0)
+
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        """A restart can't wait. Its cores are there again, but only executors of one size find them in any order."""
+        kernel = self.some(data, admitted=True)
+        if kernel is not None:
+            took_all = kernel.app is not None and kernel.app.cores >= needed(kernel.wanted, "max")
+            self.end(kernel)
+            self.queue.renew(kernel.id)
+            if (kernel.used and not took_all) or (kernel.used and len(self.sizes) > 1):
+                self.happened()
+            elif kernel.used:
+                kernel.sure = True
+            kernel.used = False
+        self.run(10.0)  # no new JVM registers sooner
+
+    def end(self, kernel: Kernel) -> None:
+        if kernel.app is not None:
+            self.master.finish(kernel.app)
+            kernel.app = None
+            self.watch()
+
+    # What kernels do.
+
+    @precondition(lambda self: self.master.status == "ALIVE")
+    @rule(data=st.data())
+    def first_use(self, data: st.DataObject) -> None:
+        """In any order, and any time after the admission: here is what all of this is for."""
+        among = [kernel for kernel in self.kernels if kernel.admitted and kernel.app is None]
+        if among:
+            kernel = data.draw(st.sampled_from(among))
+            if kernel.used:
+                self.happened()  # after sc.stop() the cores were everybody's
+            self.start(kernel)
+            if kernel.sure:
+                assert kernel.app is not None
+                assert kernel.app.cores >= needed(kernel.wanted, "max"), "more was promised than there is"
+
+    def start(self, kernel: Kernel) -> None:
+        wanted = kernel.wanted
+        name = f"Apache Toree - Scala {kernel.id}"
+        kernel.app = self.master.submit(name, wanted.cores_max, wanted.executor_cores, wanted.executor_memory_mib)
+        kernel.used = True
+        self.master.step()
+
+    @rule(data=st.data())
+    def sc_stop(self, data: st.DataObject) -> None:
+        among = [kernel for kernel in self.kernels if kernel.app is not None]
+        if among:
+            self.end(data.draw(st.sampled_from(among)))
+        self.run()
+
+    # What else happens to a cluster.
+
+    @precondition(lambda self: self.master.status == "ALIVE" and len(self.foreign) < 3)
+    @rule(cores=st.integers(1, 5) | st.none(), size=st.none() | st.integers(1, 4))
+    def foreign_app_comes(self, cores: int | None, size: int | None) -> None:
+        self.foreign.append(self.master.submit("nightly", cores, size, GIB))
+        self.master.step()
+        self.watch()
+
+    @rule(data=st.data())
+    def foreign_app_goes(self, data: st.DataObject) -> None:
+        if self.foreign:
+            app = data.draw(st.sampled_from(self.foreign))
+            self.foreign.remove(app)
+            self.foreign_cores = sum(other.cores for other in self.foreign)
+            self.master.finish(app)
+            self.watch()
+
+    @rule(data=st.data())
+    def worker_dies(self, data: st.DataObject) -> None:
+        alive = [worker for worker in self.master.workers if worker.state == "ALIVE"]
+        if len(alive) > 1:
+            self.happened()
+            self.master.kill_worker(data.draw(st.sampled_from(alive)))
+            self.foreign_cores = sum(app.cores for app in self.foreign)
+
+    @rule(cores=st.integers(1, 6))
+    def worker_comes(self, cores: int) -> None:
+        if sum(worker.state == "ALIVE" for worker in self.master.workers) < 4:
+            self.master.add_worker(cores, 4 * GIB)
+            self.watch()
+
+    @rule(recovering=st.booleans())
+    def fail_over(self, recovering: bool) -> None:
+        self.master.status = "RECOVERING" if recovering else "ALIVE"
+        self.master.schedule()
+        self.watch()
+
+    @rule(unreachable=st.booleans(), delay=st.tuples(st.sampled_from([0.0, 0.2]), st.sampled_from([0.0, 0.4])))
+    def network(self, unreachable: bool, delay: tuple[float, float]) -> None:
+        self.unreachable, self.delay = unreachable, delay
+
+    @rule(seconds=st.sampled_from([0.05, 0.3, 1.0, 6.0, 40.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.run(seconds)
+
+    @precondition(lambda self: self.master.status == "ALIVE" and not self.unreachable)
+    @rule()
+    def nobody_starves(self) -> None:
+        """Some polls later the first in the queue is in if it fits beside what is promised in the same size."""
+        self.run(3.0)
+        waiting = [kernel for kernel in self.kernels if not kernel.admitted]
+        placement = Placement(ClusterState.from_json(self.master.to_json()))
+        rests = [lease.rest for lease in self.queue._leases.values() if lease.rest]
+        if waiting and (len(self.sizes) == 1 or not rests):
+            for rest in rests:
+                placement.place(rest)
+            assert placement.grantable(waiting[0].wanted) < needed(waiting[0].wanted, "max"), "the first is starved"
+
+    @invariant()
+    def nothing_is_lost_or_leaked(self) -> None:
+        self.run()
+        status = json.loads(json.dumps(self.queue.status()))
+        waiting = [kernel.id for kernel in self.kernels if not kernel.admitted]
+        assert set(status["leases"]) == {kernel.id for kernel in self.kernels if kernel.admitted}
+        assert [waiter["kernel_id"] for waiter in status["queue"]] == waiting
+        assert sum(waiter.examined for waiter in self.queue._waiting.values()) <= self.policy.max_queue
+
+    def teardown(self) -> None:
+        for kernel in self.kernels:
+            kernel.task.cancel()
+            self.queue.release(kernel.id)
+        self.loop.run_until_complete(self.queue.close())
+        self.loop.run_until_complete(ticks())
+        assert self.queue.status()["queue"] == []
+        assert self.queue.status()["leases"] == {}
+        assert not asyncio.all_tasks(self.loop)
+        self.loop.close()
+
+
+class OneSize(Machine):
+    """Executors of one size only: placement is exact, and restarts are safe as well."""
+
+    sizes = (2,)
+    memories = (GIB,)
+
+
+steady = settings(deadline=None, max_examples=60, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow])
+TestAllSizes = Machine.TestCase
+TestAllSizes.settings = steady
+TestOneSize = OneSize.TestCase
+TestOneSize.settings = steady
