@@ -44,6 +44,20 @@ class TooManyKernels(KG2ATError):
     reason = "Resource Limit"
 
 
+class KernelExists(KG2ATError):
+    """A kernel of this id is being started by another request."""
+
+    status = 409
+    reason = "Kernel is being started"
+
+
+class ShuttingDown(KG2ATError):
+    """The gateway ends, and starts nothing any more."""
+
+    status = 503
+    reason = "Gateway is shutting down"
+
+
 # What the administrator has to mend.
 
 
@@ -72,6 +86,12 @@ class InstallationError(ConfigError):
     """Spark, Java or Toree is missing, or they don't fit together."""
 
     reason = "Spark, Java or Toree is missing"
+
+
+class LaunchFailed(ConfigError):
+    """The system refused to write a kernel's files or to start its process."""
+
+    reason = "Kernel could not be launched"
 
 
 class NoFreePort(ConfigError):

@@ -22,6 +22,8 @@ MEMORY = {
     "KERNEL_SPARK_DRIVER_MEMORY": "spark.driver.memory",
 }
 MIB = 1024 * 1024
+#: What an application without spark.cores.max may take: every core (Spark's spark.deploy.defaultCores).
+UNLIMITED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ def requested_properties(env: Mapping[str, str], bounds: RequestBounds) -> dict[
 
 def _cores(name: str, text: str, trait: str, bound: int | str) -> str:
     text = text.strip()
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise RequestError(f"{name} must be a whole number of cores, 1 or more, not {text!r}.")
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:12]) <= UNLIMITED):
+        raise RequestError(f"{name} must be a whole number of cores, from 1 to {UNLIMITED}, not {text[:40]!r}.")
     if bound and int(text) > int(bound):
         raise OutOfBounds(f"{name}={text} is above the {bound} cores that this gateway allows ({trait}). Ask for less.")
     return str(int(text))
@@ -76,10 +78,6 @@ def _memory(name: str, text: str, trait: str, bound: int | str) -> str:
             f"{name}={text.strip()} is above the {bound} that this gateway allows ({trait}). Ask for less."
         )
     return f"{size // MIB}m"
-
-
-#: What an application without spark.cores.max may take: every core (Spark's spark.deploy.defaultCores).
-UNLIMITED = 2**31 - 1
 
 
 def executors_of(conf: SparkConf) -> ExecutorRequest | None:

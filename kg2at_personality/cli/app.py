@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, ClassVar
 
+from ..errors import ConfigError, KG2ATError
 from .command import USAGE, Command, UsageError, guarded
+from .template import write
 
 PACKAGE = "kg2at_personality.cli"
 
@@ -26,10 +29,30 @@ class KG2ATApp(Command):
 
     positional = 1
 
+    flags: ClassVar[Any] = Command.flags | {  # type: ignore[misc]
+        "generate-config": (
+            {"JupyterApp": {"generate_config": True}},
+            "Write a configuration file with every setting of kg2at, for the gateway to read (at --config, if given).",
+        ),
+    }
+
+    def write_default_config(self) -> None:
+        """Called by JupyterApp for --generate-config. Asks before it replaces a file."""
+        path = self.config_file or os.path.join(self.config_dir, f"{self.config_file_name}.py")
+        if os.path.exists(path) and not self.confirm(f"{path} exists. Replace it?"):
+            raise KG2ATError(f"{path} is left as it was.")
+        try:
+            write(path)
+        except OSError as error:
+            raise ConfigError(f"{path} can't be written: {error.strerror}") from error
+        print(f"Written: {path}")
+
     def run(self) -> int:
         """Called when no subcommand was named."""
         if self.extra_args:
-            raise UsageError(f"there is no subcommand {self.extra_args[0]!r}; --help lists them")
+            known = self.extra_args[0] in self.subcommands
+            hint = "options go behind the subcommand" if known else "--help lists them"
+            raise UsageError(f"there is no subcommand {self.extra_args[0]!r} here; {hint}")
         self.print_help()
         return USAGE
 

@@ -54,7 +54,6 @@ class Command(JupyterApp):
     aliases: ClassVar[Any] = dict(jupyter_aliases)  # type: ignore[misc]
     flags: ClassVar[Any] = {  # type: ignore[misc]
         "debug": jupyter_flags["debug"],
-        "show-config": jupyter_flags["show-config"],
         "json": ({"Command": {"as_json": True}}, "Print JSON instead of a table."),
         ("y", "yes"): ({"JupyterApp": {"answer_yes": True}}, "Answer yes to any question."),
     }

@@ -10,6 +10,8 @@ NEEDED = frozenset(
     "YARN_CONF_DIR HIVE_CONF_DIR LD_LIBRARY_PATH LIBPATH STEPLIB JUPYTER_PATH".split()
 )
 NEEDED_PREFIXES = ("LC_", "SPARK_", "HADOOP_", "IBM_JAVA_", "_BPX", "_CEE", "_TAG", "_EDC")
+#: Characters.
+LONG_TOKEN = 16
 #: The gateway's own settings, its token among them.
 OWN_PREFIXES = ("KG_", "KG2AT_")
 
@@ -21,16 +23,20 @@ def kernel_environment(
 
     `environ` is the gateway's own environment, `env` what the client sent (None when it sent none: then the whole
     environment is inherited, as in the stock gateway), `inherited` the names an administrator lets through. Neither
-    the gateway's settings nor anything that equals its `token` is ever passed.
+    the gateway's settings nor anything that holds its `token` is ever passed.
     """
     if env is None:
         passed = dict(environ)
     else:
         passed = {name: value for name, value in environ.items() if _is_needed(name) or name in inherited}
     passed = {name: value for name, value in passed.items() if not name.startswith(OWN_PREFIXES)}
-    if token:
-        passed = {name: value for name, value in passed.items() if token not in value}
+    passed = {name: value for name, value in passed.items() if not _holds(value, token)}
     return passed | dict(env or {})
+
+
+def _holds(value: str, token: str) -> bool:
+    """Whether `value` is the token, or an option that holds one too long to be there by chance."""
+    return bool(token) and (value == token or (len(token) >= LONG_TOKEN and token in value))
 
 
 def _is_needed(name: str) -> bool:

@@ -37,9 +37,11 @@ class KernelFiles:
         _write_private(self.properties, text.encode(encoding))
 
     def write_java_options(self, text: str) -> None:
-        """Write a Java argument file, or none for ""."""
+        """Write a Java argument file; "" removes the one of an earlier start."""
         if text:
             _write_private(self.java_options, text.encode())
+        else:
+            self.java_options.unlink(missing_ok=True)
 
     def open_log(self) -> IO[bytes]:
         """The kernel's output, emptied. In append mode, so that it can be cut while the kernel writes to it."""
@@ -68,9 +70,13 @@ class KernelFiles:
         return [line for line in text.splitlines() if line.strip()][-count:]
 
     def _tail(self, size: int) -> bytes:
+        """The last whole lines of the log in `size` bytes; of a longer line, its end."""
         with open(self.log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
-            return file.read(size)
+            start = max(0, os.fstat(file.fileno()).st_size - size - 1)
+            file.seek(start)
+            content = file.read(size + 1)
+        # One byte more tells whether the first line is whole.
+        return content if len(content) <= size else content.partition(b"\n")[2] or content[1:]
 
     def remove(self) -> None:
         """Remove what we wrote; the connection file is jupyter_client's."""

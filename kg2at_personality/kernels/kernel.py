@@ -13,7 +13,7 @@ from jupyter_server._tz import utcnow
 from kernel_gateway.services.kernels.manager import KernelGatewayIOLoopKernelManager
 from traitlets import Unicode, default
 
-from ..errors import KernelDied
+from ..errors import KernelDied, KG2ATError
 from .provisioner import ToreeProvisioner
 
 #: Seconds between two looks at a kernel that has not answered yet.
@@ -25,8 +25,13 @@ class Restarter(AsyncIOLoopKernelRestarter):
 
     async def poll(self) -> None:  # type: ignore[override]
         """Called every `time_to_dead` seconds."""
-        if self.kernel_manager.has_answered and not self.kernel_manager.shutting_down:
+        kernel = self.kernel_manager
+        if not kernel.has_answered or kernel.shutting_down:
+            return
+        try:
             await super().poll()
+        except KG2ATError as error:
+            await kernel.bury(f"The kernel died, and can't be restarted: {error}")
 
 
 class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
@@ -88,15 +93,12 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         self.execution_state, self.reason = "starting", ""
         # What the last process said of itself is nothing that the next one said.
         self.__dict__.pop("_kernel_info_future", None)
-        self._answer = asyncio.get_running_loop().create_future()
-        # Nobody has to wait for it.
-        self._answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+        self._answer = _unwatched_future()
         await self._start_process(**kw)
 
     async def _start_process(self, **kw: Any) -> None:
         """KernelManager's start without the 10 ms that its decorator sleeps for its own tests (in_pending_state)."""
-        self._ready = asyncio.get_running_loop().create_future()
-        self._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
+        self._ready = _unwatched_future()
         try:
             await AsyncKernelManager._async_start_kernel.__wrapped__(self, **kw)  # type: ignore[attr-defined]
         except Exception as error:
@@ -123,7 +125,7 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
             session.send(stream, "kernel_info_request")
             while not replies.done():
                 if not await self.is_alive():
-                    return await self._died_at_start(answer)
+                    return await self._died_at_start()
                 await asyncio.wait([replies], timeout=START_POLL)
             self._remember_info(session, replies.result())
         finally:
@@ -143,16 +145,16 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
             info.set_result({})
         self._kernel_info_future = info
 
-    async def _died_at_start(self, answer: asyncio.Future[None]) -> None:
+    async def _died_at_start(self) -> None:
         status = await self.provisioner.poll()
         lines = self.provisioner.last_lines() if self.is_toree else ""
         said = f" Its last lines:\n{lines}" if lines else " It printed nothing."
         await self.bury(f"The kernel died before it answered (exit status {status}).{said}")
-        answer.set_exception(KernelDied(self.reason))
 
     async def bury(self, reason: str) -> None:
-        """Mark the kernel dead for `reason` and give back what its process held."""
+        """Mark the kernel dead for `reason`, tell those who wait, and give back what its process held."""
         self.execution_state, self.reason = "dead", reason
+        self._set_answer(KernelDied(reason))
         self.log.error("Kernel %s: %s", self.kernel_id, reason)
         self.stop_restarter()
         if self.provisioner is not None:
@@ -169,13 +171,22 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         self.stop_restarter()
         if self.has_kernel:
             await self._async_kill_kernel()
+        if self.provisioner is not None:
+            # LocalProvisioner.cleanup gives back the ports that stand there.
+            self.provisioner.connection_info = self.get_connection_info()
         await self.cleanup_resources()
 
     def _end_watch(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(KernelDied("The kernel was shut down before it answered."))
+            self._set_answer(KernelDied("The kernel was shut down before it answered."))
+
+    def _set_answer(self, error: KernelDied) -> None:
+        """Tell those who wait, and who come later, that there is none."""
+        if self._answer is None or self._answer.done():
+            self._answer = _unwatched_future()
+        self._answer.set_exception(error)
 
     async def _async_shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
         self._end_watch()
@@ -196,3 +207,10 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         self.watch_start()
 
     restart_kernel: Callable[..., Any] = _async_restart_kernel
+
+
+def _unwatched_future() -> asyncio.Future[None]:
+    """A future whose exception nobody has to look at."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future

@@ -15,7 +15,7 @@ from traitlets import Instance, Int, default
 
 from ..admission.queue import AdmissionRequest
 from ..admission.request import patience_of
-from ..errors import TooManyKernels, UnknownKernelSpec
+from ..errors import KernelExists, LaunchFailed, ShuttingDown, TooManyKernels, UnknownKernelSpec
 from .environment import kernel_environment
 from .kernel import GatewayKernel
 from .specs import DEFAULT_KERNEL_NAME
@@ -35,7 +35,10 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._starting = 0
+        self._is_closing = False
+        #: Ids of kernels that are asked for, and the launches among them.
+        self._starting: set[str] = set()
+        self._starts: set[asyncio.Future[str]] = set()
         self._launching: dict[str, GatewayKernel] = {}
         self._tasks: set[asyncio.Future[None]] = set()
 
@@ -67,11 +70,14 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
             return str(await super().start_kernel(kernel_name=kernel_name, **kwargs))
         kernel_name = self.parent.force_kernel_name or kernel_name or self.default_kernel_name
         kernel_id = kwargs.pop("kernel_id", None) or self.new_kernel_id()
-        with self._slot():
+        with self._slot(kernel_id):
             passed = kernel_environment(os.environ, env, self.parent.env_process_whitelist, self.parent.auth_token)
             kwargs |= await self.launch_arguments(kernel_name, passed)
             await self.admit(kernel_id, kernel_name, passed, kwargs.get("plan"))
+            self._refuse_when_closing()
             start = asyncio.ensure_future(self._start(kernel_id, kernel_name=kernel_name, env=passed, **kwargs))
+            self._starts.add(start)
+            start.add_done_callback(self._starts.discard)
             try:
                 return await asyncio.shield(start)
             except asyncio.CancelledError:
@@ -79,21 +85,31 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
                 raise
 
     @contextmanager
-    def _slot(self) -> Iterator[None]:
-        """Hold one place of `max_kernels` until the kernel is listed or has failed."""
+    def _slot(self, kernel_id: str) -> Iterator[None]:
+        """Hold one place of `max_kernels`, and the id, until the kernel is listed or has failed."""
+        self._refuse_when_closing()
+        if kernel_id in self._starting:
+            raise KernelExists(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
         limit = self.parent.max_kernels
         living = sum(not kernel.is_dead for kernel in self._kernels.values())
-        if limit is not None and living + self._starting >= limit:
+        if limit is not None and living + len(self._starting) >= limit:
             raise TooManyKernels(f"This gateway runs at most {limit} kernels (max_kernels). Shut one down first.")
-        self._starting += 1
+        self._starting.add(kernel_id)
         try:
             yield
         finally:
-            self._starting -= 1
+            self._starting.discard(kernel_id)
+
+    def _refuse_when_closing(self) -> None:
+        if self._is_closing:
+            raise ShuttingDown("The gateway is shutting down and starts no kernels any more.")
 
     async def _start(self, kernel_id: str, **kwargs: Any) -> str:
         try:
             await super().start_kernel(kernel_id=kernel_id, **kwargs)
+        except OSError as error:
+            await self._discard(kernel_id)
+            raise LaunchFailed(f"The kernel could not be launched: {error}. Please tell the administrator.") from error
         except BaseException:
             await self._discard(kernel_id)
             raise
@@ -177,8 +193,9 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         task.add_done_callback(self._tasks.discard)
 
     async def shutdown_all_kernels(self) -> None:
-        """End every kernel, side by side; one that fails to end keeps no other from it."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """End every kernel, side by side, and start none any more; one that fails to end keeps no other from it."""
+        self._is_closing = True
+        await asyncio.gather(*self._starts, *self._tasks, return_exceptions=True)
         ids = self.list_kernel_ids()
         results = await asyncio.gather(*map(self.shutdown_kernel, ids), return_exceptions=True)
         for kernel_id, result in zip(ids, results, strict=True):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ..admission.request import SOURCE as REQUEST
 from ..admission.request import RequestBounds, executors_of, requested_properties
+from ..errors import SparkConfError
 from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf, SparkConfReader
 from ..spark.home import Installation, InstallationFinder
@@ -16,6 +17,8 @@ from ..spark.home import Installation, InstallationFinder
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
 ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
 DRIVER_OPTIONS = "spark.driver.extraJavaOptions"
+#: Put before the others since Spark 3.0; kg2at puts them there itself.
+DEFAULT_OPTIONS = "spark.driver.defaultJavaOptions"
 #: Spark hands them to a JVM as they are, or takes a bare number for bytes (Utils.memoryStringToMb).
 JVM_SIZES = ("spark.executor.memory", "spark.driver.memory")
 #: Toree's signal for "interrupt": a second SIGINT within 3 s would end it, and nohup's children ignore SIGINT.
@@ -116,6 +119,7 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
     known["spark.master"] = conf.master
     known["spark.submit.deployMode"] = "client"
     known["spark.app.name"] = f"{conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}"
+    known.pop(DEFAULT_OPTIONS, None)
     if options := driver_options(plan):
         known[DRIVER_OPTIONS] = f"@{java_options_file}" if java_options(plan) else options
     return known
@@ -124,19 +128,25 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
 def driver_options(plan: Plan) -> str:
     """The Java options of the driver, as Spark quotes them."""
     needed = ADD_OPENS if plan.installation.java.major >= 9 else ""
-    return f"{needed} {plan.conf.get(DRIVER_OPTIONS, '')}".strip()
+    configured = (plan.conf.get(key, "") for key in (DEFAULT_OPTIONS, DRIVER_OPTIONS))
+    return " ".join(options for options in (needed, *configured) if options)
 
 
 def java_options(plan: Plan) -> str:
     """The driver's options as a Java argument file, or "" when they may stand on the command line.
 
     Spark's launcher puts spark.driver.extraJavaOptions on the JVM's command line (SparkSubmitCommandBuilder), where
-    `ps` shows them; a secret among them goes into a file instead. Java 8 has no such files.
+    `ps` shows them; a secret among them goes into a file instead. Java 8 has no such files. Raises SparkConfError for
+    a quote that is left open.
     """
     options = driver_options(plan)
     if plan.installation.java.major < 9 or not plan.conf.redactor().is_secret(DRIVER_OPTIONS, options):
         return ""
-    quoted = (option.replace("\\", "\\\\").replace('"', '\\"') for option in shlex.split(options))
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise SparkConfError(DRIVER_OPTIONS, f"{error} (its value is not shown, as it holds a secret)") from None
+    quoted = (option.replace("\\", "\\\\").replace('"', '\\"') for option in words)
     return "".join(f'"{option}"\n' for option in quoted)
 
 

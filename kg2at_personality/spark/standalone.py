@@ -70,6 +70,8 @@ class StandaloneCluster:
 
     `workers` workers offer `cores` cores and `memory` (as Spark writes sizes: "4g") each. Logs and work files go below
     `directory`, or a temporary one that is removed. Each wait for the cluster takes at most `timeout` seconds.
+    `port` is the master's and `webui_port` that of its web UI; 0 takes a free one. Whoever waits may have `progress`
+    called with the number of workers that are registered, at each look.
     """
 
     def __init__(
@@ -81,10 +83,14 @@ class StandaloneCluster:
         memory: str = "4g",
         directory: str | os.PathLike[str] | None = None,
         timeout: float = 60.0,
+        port: int = 0,
+        webui_port: int = 0,
+        progress: Callable[[int], None] = lambda registered: None,
     ) -> None:
         self.spark_home, self.java_home = Path(spark_home), Path(java_home)
         self.workers, self.cores, self.memory, self.timeout = workers, cores, memory, timeout
-        self._wanted_directory, self._ports = directory, (0, 0)
+        self._wanted_directory, self._wanted_ports, self._progress = directory, (port, webui_port), progress
+        self._ports = self._wanted_ports
         self._master: ProcessGroup | None = None
         self._workers: list[ProcessGroup] = []
 
@@ -131,6 +137,10 @@ class StandaloneCluster:
                 group.signal(signal.SIGTERM)
                 cleanup.callback(group.stop)
 
+    def ended(self) -> list[ProcessGroup]:
+        """The master and the workers that have ended by themselves."""
+        return [group for group in (self._master, *self._workers) if group and not group.running()]
+
     def kill_master(self) -> None:
         """End the master as a crash would. The workers live on and look for it; its log stays."""
         if self._master:
@@ -145,12 +155,12 @@ class StandaloneCluster:
 
     def _start_master_somewhere(self) -> None:
         for attempts_left in (2, 1, 0):
-            self._ports = _free_ports()
+            self._ports = _choose_ports(*self._wanted_ports)
             self._master = self._launch_master()
             try:
                 return self._wait_for(workers=0)
             except KG2ATError:
-                if not attempts_left or "BindException" not in self._master.tail(40):
+                if not attempts_left or all(self._wanted_ports) or "BindException" not in self._master.tail(40):
                     raise
             self._master.stop()
 
@@ -181,16 +191,27 @@ class StandaloneCluster:
             with contextlib.suppress(OSError, ValueError):  # not listening yet, or still starting
                 state = self.state()
                 alive = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]
-                return bool(state["url"] == self.master_url) and len(alive) == workers
+                if state["url"] == self.master_url:
+                    self._progress(len(alive))
+                    return len(alive) == workers
             return False
 
         if not _until(up, self.timeout):
             raise KG2ATError(f"The Spark cluster is not up after {self.timeout:g} s:\n{groups[-1].tail()}")
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server((HOST, 0)) as first, socket.create_server((HOST, 0)) as second:
-        return first.getsockname()[1], second.getsockname()[1]
+def _choose_ports(*wanted: int) -> tuple[int, int]:
+    """Two ports to listen on: those wanted, and a free one for each 0. Raises KG2ATError for one that is taken."""
+    with contextlib.ExitStack() as held:
+        ports = []
+        for port in wanted:
+            try:
+                ports.append(held.enter_context(socket.create_server((HOST, port))).getsockname()[1])
+            except OSError as error:
+                raise KG2ATError(
+                    f"Port {port} can't be had: {error.strerror}. Give another, or 0 for a free one."
+                ) from error
+        return ports[0], ports[1]
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -20,12 +20,11 @@ from tests.e2e.gateway import Answer, Gateway
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 FOREIGN = """
-import sys, time
+import time
 from pyspark import SparkContext
 sc = SparkContext(appName="foreign")
 print("up", flush=True)
-sys.stdin.read()
-sc.stop()
+time.sleep(600)
 """
 
 
@@ -162,15 +161,13 @@ def test_a_foreign_application_is_respected(
     argv = [f"{installation.spark.home}/bin/spark-submit", "--master", cluster.master_url]
     argv += ["--conf", "spark.cores.max=3", "--conf", "spark.executor.memory=512m", str(tmp_path / "foreign.py")]
     environ = gateway.environ | {"PYSPARK_PYTHON": sys.executable, "JAVA_HOME": installation.java.home}
-    with subprocess.Popen(
-        argv, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as foreign:
-        assert foreign.stdout is not None and foreign.stdin is not None
+    with subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as foreign:
+        assert foreign.stdout is not None
         try:
             assert foreign.stdout.readline() == "up\n"
             until(lambda: [app["cores"] for app in cluster.state()["activeapps"]] == [3])
             assert post(gateway, KERNEL_SPARK_CORES_MAX="2").status == 503
-            threading.Timer(1, foreign.stdin.close).start()
+            threading.Timer(1, foreign.terminate).start()
             answer = post(gateway, KERNEL_SPARK_CORES_MAX="2", KERNEL_LAUNCH_TIMEOUT="60")
             assert answer.status == 201, answer.body
             assert gateway.delete(answer.body["id"]) == 204

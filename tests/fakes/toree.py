@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import signal
 import socket
 import sys
 import threading
@@ -83,6 +84,14 @@ class FakeSpark:
         for name, value in self.environ.items():
             monkeypatch.setenv(name, value)
         return self
+
+    def __enter__(self) -> FakeSpark:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """End what a failed test left."""
+        for pid in self.living():
+            os.kill(pid, signal.SIGKILL)
 
     def defaults(self, *lines: str, master: str = "local[2]") -> None:
         """Write spark-defaults.conf."""
@@ -181,6 +190,9 @@ def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
             await app.personality.shutdown()
             await app.kernel_websocket_connection_class.close_all()
             await server.close_all_connections()
+            # What was cancelled comes to its end.
+            for _ in range(5):
+                await asyncio.sleep(0)
 
         io_loop.run_sync(end)
 

@@ -61,7 +61,7 @@ def test_zos_language_environment_is_kept(name: str) -> None:
     assert kernel_environment({name: "ON"}, {}) == {name: "ON"}
 
 
-@pytest.mark.parametrize("name", ["LIBPATH", "STEPLIB", "JAVA_HOME", "KRB5CCNAME", "SPARK_CONF_DIR", "IBM_JAVA_OPTIONS"])
+@pytest.mark.parametrize("name", ["LIBPATH", "STEPLIB", "JAVA_HOME", "KRB5CCNAME", "SPARK_CONF_DIR"])
 def test_what_spark_java_and_zos_look_for_is_kept(name: str) -> None:
     assert kernel_environment({name: "/x"}, {}) == {name: "/x"}
 

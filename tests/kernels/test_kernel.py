@@ -21,8 +21,9 @@ DIES = ("spark.fake.does die", "spark.my.password hush", "spark.fake.says no mem
 
 
 @pytest.fixture
-def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSpark:
-    return FakeSpark(tmp_path).enter(monkeypatch)
+def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
+    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
+        yield fake
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,8 +21,9 @@ HANGS = "spark.fake.does hang"
 
 
 @pytest.fixture
-def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSpark:
-    return FakeSpark(tmp_path).enter(monkeypatch)
+def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
+    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
+        yield fake
 
 
 @pytest.fixture
@@ -46,30 +46,40 @@ def manager(gateway: Any) -> GatewayKernelManager:
 
 def check_nothing_is_left(manager: GatewayKernelManager, spark: FakeSpark) -> None:
     assert (manager.list_kernel_ids(), manager._launching, manager._pending_kernels) == ([], {}, {})
-    assert manager._kernel_connections == {} and manager._starting == 0 and manager._tasks == set()
+    assert manager._kernel_connections == {} and not manager._starting and manager._tasks == set()
     assert manager.kernel_ports is None or manager.kernel_ports._taken == set()
     assert spark.left() == [] and spark.living() == []
 
 
-class SlowPlans:
-    """Holds each plan in its thread until it is let go."""
+class Held:
+    """Holds each call of a method that runs in a thread until it is let go."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.waiting, self.go, real = 0, threading.Event(), ToreeLauncher.plan
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cls: type, name: str) -> None:
+        self.waiting, self.go, real = 0, threading.Event(), getattr(cls, name)
 
-        def plan(*args: Any) -> Any:
+        def held(*args: Any) -> Any:
             self.waiting += 1
             assert self.go.wait(20)
             return real(*args)
 
-        monkeypatch.setattr(ToreeLauncher, "plan", plan)
+        monkeypatch.setattr(cls, name, held)
 
 
 @pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowPlans]:
-    slow = SlowPlans(monkeypatch)
-    yield slow
-    slow.go.set()
+def plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    """Starts wait before anything is taken."""
+    held = Held(monkeypatch, ToreeLauncher, "plan")
+    yield held
+    held.go.set()
+
+
+@pytest.fixture
+def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    """Starts wait when all is taken, before the process; those before `hold` don't."""
+    held = Held(monkeypatch, ToreeProvisioner, "_write_files")
+    held.go.set()
+    yield held
+    held.go.set()
 
 
 class TestStart:
@@ -105,7 +115,7 @@ class TestStart:
         assert len(spark.launches()) == 1
 
     async def test_one_id_twice_at_once_is_one_kernel(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: Held
     ) -> None:
         """A client whose request timed out sends it again: no process may run that nobody knows."""
         spark.defaults(HANGS)
@@ -114,7 +124,7 @@ class TestStart:
         )
         assert any(not isinstance(result, BaseException) for result in results), results
         await manager.shutdown_all_kernels()
-        assert len(spark.launches()) <= 1 and spark.living() == []
+        assert launches.waiting == 1 and spark.living() == []
         check_nothing_is_left(manager, spark)
 
     async def test_an_unknown_name(self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark) -> None:
@@ -175,7 +185,7 @@ class TestLimit:
         return QUICK | {"KernelGatewayApp": {"max_kernels": 3}}
 
     async def test_it_holds_for_eight_at_once(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, plans: SlowPlans
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, plans: Held
     ) -> None:
         spark.defaults(HANGS)
         starts = [asyncio.ensure_future(start(gateway)) for _ in range(8)]
@@ -183,7 +193,7 @@ class TestLimit:
         plans.go.set()
         results = await asyncio.gather(*starts, return_exceptions=True)
         assert [type(result) for result in results].count(TooManyKernels) == 5
-        assert len(manager) == 3 and manager._starting == 0
+        assert len(manager) == 3 and not manager._starting
         await until(lambda: len(spark.launches()) == 3, "three launches")
 
     async def test_a_failed_start_gives_its_place_back(self, gateway: Any, spark: FakeSpark) -> None:
@@ -247,7 +257,7 @@ class TestCancel:
         await start(gateway)
 
     async def test_a_start_that_fails_when_nobody_waits_any_more(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, plans: SlowPlans
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, plans: Held
     ) -> None:
         begun = asyncio.ensure_future(start(gateway))
         await until(lambda: plans.waiting, "the plan")
@@ -290,7 +300,8 @@ class TestShutdown:
     ) -> None:
         gateway.app.log.propagate = True
         spark.defaults(HANGS)
-        ids = [(await start(gateway))[0] for _ in range(3)]
+        kernels = dict([await start(gateway) for _ in range(3)])
+        ids = list(kernels)
         await until(lambda: len(spark.launches()) == 3, "three launches")
         real = GatewayKernel._async_request_shutdown
 
@@ -303,27 +314,31 @@ class TestShutdown:
         await gateway.app.personality.shutdown()
         assert [runs(spark.launches(kernel_id)[0]["pid"]) for kernel_id in ids] == [False, True, False]
         assert any(ids[1] in message and "not permitted" in message for message in caplog.messages)
-        monkeypatch.undo()
-        os.kill(spark.launches(ids[1])[0]["pid"], 9)
+        await kernels[ids[1]].discard()
 
     async def test_while_a_kernel_is_being_started(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, plans: SlowPlans
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: Held
     ) -> None:
-        """The gateway's loop ends with the shutdown: what is launched later runs for ever."""
+        """The gateway's loop ends with the shutdown: what is launched meanwhile would run for ever."""
         spark.defaults(HANGS)
+        kernel_id, _ = await start(gateway)
+        await spark.launched(kernel_id)
+        launches.go.clear()
         begun = asyncio.ensure_future(start(gateway))
-        await until(lambda: plans.waiting, "the plan")
+        await until(lambda: launches.waiting == 2, "the launch")
         ending = asyncio.ensure_future(gateway.app.personality.shutdown())
         await asyncio.sleep(0)
-        plans.go.set()
+        launches.go.set()
         await ending
-        at_the_end = (len(manager), manager._starting)
-        # What would run on without the gateway is not to outlive this test.
+        at_the_end = len(manager)
         await asyncio.wait([begun])
         await gateway.app.personality.shutdown()
-        assert at_the_end == (0, 0)
+        assert at_the_end == 0
+        check_nothing_is_left(manager, spark)
 
-    async def test_none_is_started_any_more(self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark) -> None:
+    async def test_none_is_started_any_more(
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark
+    ) -> None:
         """A request on a connection that is kept alive comes while the others end."""
         spark.defaults(HANGS)
         await start(gateway)
@@ -331,7 +346,7 @@ class TestShutdown:
         await asyncio.sleep(0)
         late = asyncio.ensure_future(gateway.ask("POST", "/api/kernels", {"name": "apache_toree_scala"}))
         await ending
-        at_the_end = (len(manager), manager._starting)
+        at_the_end = (len(manager), len(manager._starting))
         answer = await late
         await gateway.app.personality.shutdown()
         assert at_the_end == (0, 0) and answer.code == 503, (at_the_end, answer.code)
@@ -366,19 +381,22 @@ class TestPrespawn:
         check_nothing_is_left(manager, spark)
 
     async def test_the_end_comes_before_they_are_there(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, plans: SlowPlans
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: Held
     ) -> None:
         spark.defaults(HANGS)
+        kernel_id, _ = await start(gateway)
+        await spark.launched(kernel_id)
+        launches.go.clear()
         spawning = asyncio.ensure_future(gateway.app.personality.init_configurables())
-        await until(lambda: plans.waiting == 2, "both plans")
+        await until(lambda: launches.waiting == 3, "both launches")
         ending = asyncio.ensure_future(gateway.app.personality.shutdown())
         await asyncio.sleep(0)
-        plans.go.set()
+        launches.go.set()
         await ending
-        at_the_end = (len(manager), manager._starting, len(manager._tasks))
+        at_the_end = len(manager)
         await asyncio.wait([spawning])
         await until(lambda: not manager._tasks, "what was begun to be taken back")
-        assert at_the_end == (0, 0, 0)
+        assert at_the_end == 0
         check_nothing_is_left(manager, spark)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jupyter_client.connect import LocalPortCache
 
-from kg2at_personality.errors import KernelDied, NoFreePort
+from kg2at_personality.errors import KernelDied, LaunchFailed, NoFreePort
 from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, serving, start, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -20,8 +20,9 @@ RANGE = free_range(10)
 
 
 @pytest.fixture
-def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSpark:
-    return FakeSpark(tmp_path).enter(monkeypatch)
+def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
+    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
+        yield fake
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ class TestFailedLaunch:
     def check_nothing_is_left(self, gateway: Any, spark: FakeSpark, ports: set[int]) -> None:
         manager = gateway.app.kernel_manager
         assert (manager.list_kernel_ids(), manager._launching, manager._pending_kernels) == ([], {}, {})
-        assert manager._kernel_connections == {} and manager._starting == 0
+        assert manager._kernel_connections == {} and not manager._starting
         assert spark.left() == [] and spark.living() == []
         assert manager.kernel_ports is None or manager.kernel_ports._taken == set()
         assert LocalPortCache.instance().currently_used_ports <= ports
@@ -213,14 +214,14 @@ class TestFailedLaunch:
     async def test_spark_submit_may_not_run(self, gateway: Any, spark: FakeSpark, monkeypatch: Any) -> None:
         ports = set(LocalPortCache.instance().currently_used_ports)
         self.after_the_plan(gateway, monkeypatch, lambda: spark.submit.chmod(0o600))
-        with pytest.raises(OSError, match="Permission denied"):
+        with pytest.raises(LaunchFailed, match="Permission denied"):
             await start(gateway)
         self.check_nothing_is_left(gateway, spark, ports)
 
     async def test_the_runtime_directory_is_gone(self, gateway: Any, spark: FakeSpark) -> None:
         ports = set(LocalPortCache.instance().currently_used_ports)
         shutil.rmtree(spark.runtime)
-        with pytest.raises(OSError, match="No such file or directory"):
+        with pytest.raises(LaunchFailed, match="No such file or directory"):
             await start(gateway)
         self.check_nothing_is_left(gateway, spark, ports)
         spark.runtime.mkdir()
@@ -234,7 +235,7 @@ class TestFailedLaunch:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("kg2at_personality.kernels.files.KernelFiles.write_properties", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(LaunchFailed, match="No space left"):
             await start(gateway)
         self.check_nothing_is_left(gateway, spark, ports)
 

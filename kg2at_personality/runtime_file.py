@@ -1,0 +1,71 @@
+"""The file by which a running gateway tells its own user's commands where it is: `kg2at-<port>.json`.
+
+It lies in the Jupyter runtime directory, holds the token, and is readable by its owner alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+from dataclasses import asdict, dataclass
+
+PATTERN = "kg2at-{}.json"
+
+
+@dataclass(frozen=True)
+class RuntimeFile:
+    """What the file says: how to reach the gateway, and the process that it is."""
+
+    url: str
+    token: str
+    pid: int
+    path: str = ""
+
+    def remove(self) -> None:
+        """Called when the gateway ends; one that is gone is fine."""
+        with contextlib.suppress(OSError):
+            os.remove(self.path)
+
+
+def write(directory: str, port: int, url: str, token: str) -> RuntimeFile:
+    """Called when the gateway listens. Written beside, then renamed: nobody reads half of it. Raises OSError."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    path = os.path.join(directory, PATTERN.format(port))
+    content = asdict(RuntimeFile(url, token, os.getpid()))
+    del content["path"]
+    beside = f"{path}.{os.getpid()}"
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(beside)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file)
+    os.replace(beside, path)
+    return RuntimeFile(url, token, os.getpid(), path)
+
+
+def running(directory: str) -> list[RuntimeFile]:
+    """The gateways whose process lives. A file that a crash left, or that is none of ours, is passed over."""
+    paths = sorted(glob.glob(os.path.join(glob.escape(directory), PATTERN.format("*"))))
+    return [found for found in map(_read, paths) if found is not None and _lives(found.pid)]
+
+
+def _read(path: str) -> RuntimeFile | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        return RuntimeFile(str(content["url"]), str(content["token"]), int(content["pid"]), path)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _lives(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is there, but another user's
+        return True
+    return True

@@ -1,0 +1,393 @@
+"""Settings from everywhere, checks before anything is served, the token, the end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from kernel_gateway.gatewayapp import KernelGatewayApp
+from traitlets import Float, Integer, List, Unicode
+from traitlets.config import Config
+
+from kg2at_personality.kernels.manager import GatewayKernelManager
+from kg2at_personality.personality import KG2ATPersonality, is_loopback
+from kg2at_personality.settings import Settings
+from kg2at_personality.web.channels import ChannelsConnection
+from tests.e2e.gateway import Gateway
+from tests.fakes.toree import FakeSpark, runs
+
+#: For each trait: what a KG2AT_ variable says, what the trait then is, and what a command line says instead.
+VALUES: dict[str, tuple[str, Any, str, Any]] = {
+    "spark_env_timeout": ("2.5", 2.5, "3", 3.0),
+    "spark_conf": ("{'spark.a': 'b'}", {"spark.a": "b"}, "{'spark.c': 'd'}", {"spark.c": "d"}),
+    "spark_defaults_encoding": ("utf-8", "utf-8", "latin-1", "latin-1"),
+    "inject_kernelspecs": ("True", True, "False", False),
+    "profiles": (
+        "{'large': {'spark.cores.max': 8}}",
+        {"large": {"spark.cores.max": 8}},
+        "{'small': {'spark.cores.max': 1}}",
+        {"small": {"spark.cores.max": 1}},
+    ),
+    "max_cores_per_kernel": ("4", 4, "5", 5),
+    "max_executor_cores": ("2", 2, "3", 3),
+    "max_executor_memory": ("4g", "4g", "5g", "5g"),
+    "max_driver_memory": ("1g", "1g", "2048", "2048"),
+    "max_body_size": ("1000", 1000, "0", 0),
+    "core_check": ("reject", "reject", "off", "off"),
+    "core_wait_timeout": ("3.5", 3.5, "0", 0.0),
+    "core_poll_interval": ("2", 2.0, "0.5", 0.5),
+    "core_requirement": ("min", "min", "max", "max"),
+    "max_queue": ("5", 5, "0", 0),
+    "max_cores_per_user": ("6", 6, "7", 7),
+    "master_unreachable": ("admit", "admit", "wait", "wait"),
+    "master_url": ("http://h:1", "http://h:1", "http://h:2", "http://h:2"),
+    "master_timeout": ("1.5", 1.5, "2", 2.0),
+    "master_validate_cert": ("False", False, "True", True),
+    "master_ca_certs": ("/a.pem", "/a.pem", "/b.pem", "/b.pem"),
+    "spark_context": ("eager", "eager", "none", "none"),
+    "toree_options": ("--a", ["--a"], "--d", ["--d"]),
+    "niceness": ("3", 3, "4", 4),
+    "job_name": ("TOREE1", "TOREE1", "TOREE2", "TOREE2"),
+    "kernel_ports": ("41000-41999", "41000-41999", "42000-42999", "42000-42999"),
+    "max_kernel_log_size": ("5000", 5000, "0", 0),
+    "allow_unauthenticated": ("True", True, "False", False),
+}
+#: Those that must name what is there.
+PLACES = {"spark_home": "spark", "java_home": "java", "toree_assembly": "toree", "spark_conf_dir": "conf"}
+
+
+@pytest.fixture
+def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
+    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
+        yield fake
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A gateway in this process takes the signals for itself."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def make(*argv: str, **app_traits: Any) -> KernelGatewayApp:
+    """A gateway with these command line arguments, and what its configuration file says of KernelGatewayApp."""
+    app = KernelGatewayApp(config=Config({"KernelGatewayApp": {"api": "kg2at_personality", **app_traits}}))
+    app.log.propagate = True
+    app.initialize(list(argv), new_httpserver=False)
+    return app
+
+
+@pytest.fixture
+def app(io_loop: Any, spark: FakeSpark, caplog: Any) -> Any:
+    """Makes gateways; those that refuse to start raise SystemExit."""
+    caplog.set_level(logging.INFO)
+    return make
+
+
+def refused(make_app: Any, caplog: Any, *argv: str, **app_traits: Any) -> str:
+    """The sentence with which a gateway refuses to start."""
+    with pytest.raises(SystemExit) as exit_:
+        make_app(*argv, **app_traits)
+    assert exit_.value.code == 1
+    sentences = {record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL}
+    assert len(sentences) == 1 and "Traceback" not in caplog.text, caplog.text
+    return sentences.pop()
+
+
+class TestSettings:
+    def test_the_table_of_this_test_knows_every_trait(self) -> None:
+        assert VALUES.keys() | PLACES.keys() == set(Settings.class_trait_names(config=True))
+
+    def test_each_can_be_set_by_a_variable(self, app: Any, spark: FakeSpark, monkeypatch: Any) -> None:
+        for name, (text, *_) in VALUES.items():
+            monkeypatch.setenv(f"KG2AT_{name.upper()}", text)
+        for name, folder in PLACES.items():
+            monkeypatch.setenv(f"KG2AT_{name.upper()}", str(spark.root / folder))
+        for name in ("SPARK_HOME", "JAVA_HOME", "TOREE_HOME", "SPARK_CONF_DIR"):
+            monkeypatch.delenv(name)
+        personality = app().personality
+        assert {name: getattr(personality, name) for name in VALUES} == {name: row[1] for name, row in VALUES.items()}
+        for name, folder in PLACES.items():
+            assert getattr(personality, name) == str(spark.root / folder)
+
+    def test_which_loses_to_the_command_line(self, app: Any, spark: FakeSpark, monkeypatch: Any) -> None:
+        for name, (text, *_) in VALUES.items():
+            monkeypatch.setenv(f"KG2AT_{name.upper()}", text)
+        for name in PLACES:
+            monkeypatch.setenv(f"KG2AT_{name.upper()}", "/no/such/place")
+        argv = [f"--KG2ATPersonality.{name}={row[2]}" for name, row in VALUES.items()]
+        argv += [f"--KG2ATPersonality.{name}={spark.root / folder}" for name, folder in PLACES.items()]
+        personality = app(*argv).personality
+        assert {name: getattr(personality, name) for name in VALUES} == {name: row[3] for name, row in VALUES.items()}
+        assert personality.spark_home == str(spark.root / "spark")
+
+    def test_a_list_in_a_variable_can_hold_more_than_one(self, app: Any, monkeypatch: Any) -> None:
+        """A command line gives the option several times, which a variable can't."""
+        monkeypatch.setenv("KG2AT_TOREE_OPTIONS", "['--a', 'b c']")
+        assert app().personality.toree_options == ["--a", "b c"]
+
+    def test_and_to_the_configuration_file(self, app: Any, spark: FakeSpark, monkeypatch: Any) -> None:
+        monkeypatch.setenv("KG2AT_NICENESS", "3")
+        monkeypatch.setenv("KG2AT_MAX_BODY_SIZE", "1000")
+        (spark.root / "CONFIG" / "jupyter_kernel_gateway_config.py").write_text(
+            "c.KG2ATPersonality.niceness = 5\n"
+            "c.KG2ATPersonality.profiles = {'large': {'spark.cores.max': 8}}\n"
+            "c.JupyterWebsocketPersonality.env_whitelist = ['MINE']\n"
+        )
+        made = app()
+        assert (made.personality.niceness, made.personality.max_body_size) == (5, 1000)
+        assert made.personality.env_whitelist == ["MINE"]
+        assert "apache_toree_scala_large" in made.kernel_spec_manager.find_kernel_specs()
+        assert made.kernel_manager.launcher.options.niceness == 5
+
+    @pytest.mark.parametrize(
+        ("name", "text", "says"),
+        [
+            ("niceness", "lots", "'niceness'"),
+            ("niceness", "20", "'niceness'"),
+            ("max_body_size", "-1", "'max_body_size'"),
+            ("spark_context", "sometimes", "'spark_context'"),
+            ("kernel_ports", "41000", "kernel_ports: a port range is written FIRST-LAST"),
+            ("kernel_ports", "41000-41003", "kernel_ports: '41000-41003' holds fewer than the 5 ports"),
+            ("max_driver_memory", "1.5g", "max_driver_memory: '1.5g' is not a size"),
+            ("max_executor_memory", "lots", "max_executor_memory: 'lots' is not a size"),
+            ("profiles", "{'a b': {}}", "profiles: 'a b' can't be part of a kernel's name"),
+            ("profiles", "{'large': 8}", "profiles"),
+            ("profiles", "{'large': {'spark.cores.max': 'lots'}}", "profile large: spark.cores.max must be"),
+            ("spark_conf", "{'spark.cores.max': 0}", "KG2ATPersonality.spark_conf: spark.cores.max must be"),
+            ("spark_conf", "lots", "spark_conf"),
+            ("spark_home", "/no/such/spark", "trait spark_home is '/no/such/spark'"),
+        ],
+    )
+    def test_a_bad_value_is_named(
+        self, app: Any, caplog: Any, monkeypatch: Any, name: str, text: str, says: str
+    ) -> None:
+        monkeypatch.setenv(f"KG2AT_{name.upper()}", text)
+        assert says in refused(app, caplog)
+
+    def test_kernels_are_listed_unless_somebody_says_no(self, app: Any, monkeypatch: Any) -> None:
+        assert app().personality.list_kernels is True
+        assert app("--JupyterWebsocketPersonality.list_kernels=False").personality.list_kernels is False
+        assert app("--KG2ATPersonality.list_kernels=False").personality.list_kernels is False
+        monkeypatch.setenv("KG_LIST_KERNELS", "False")
+        assert app().personality.list_kernels is False
+
+    def test_what_is_ignored_is_told(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
+        spark.defaults("cores.max 8")
+        app('--KG2ATPersonality.profiles={"a": {"executor.cores": 2}, "b": {}}')
+        told = "\n".join(record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
+        assert "line 2: 'cores.max' is ignored" in told
+        assert "profile a: 'executor.cores' is ignored" in told
+
+    @pytest.mark.parametrize("name", sorted(Settings.class_trait_names(config=True)))
+    def test_its_help_says_what_it_needs_to(self, name: str) -> None:
+        trait = Settings.class_traits()[name]
+        told = " ".join(trait.help.split())
+        assert len(told) > 30 and told.endswith("."), told
+        if isinstance(trait, (Integer, Float)):
+            units = ("seconds", "bytes", "cores", "count", "0 to 19")
+            assert any(unit in told.lower() for unit in units), f"{name}: no unit in {told!r}"
+            if trait.min is None or trait.min <= 0 <= (trait.max if trait.max is not None else 0):
+                assert " 0" in told, f"{name}: what does 0 mean? {told!r}"
+        if isinstance(trait, (Unicode, List)):
+            assert "Empty:" in told, f"{name}: what does an empty one mean?"
+        if trait.allow_none:
+            assert "None:" in told, f"{name}: what does None mean?"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("name", "chosen"),
+        [
+            ("kernel_manager_class", "jupyter_server.services.kernels.kernelmanager.AsyncMappingKernelManager"),
+            (
+                "kernel_websocket_connection_class",
+                "jupyter_server.gateway.connections.GatewayWebSocketConnection",
+            ),
+            ("kernel_spec_manager_class", "tests.test_personality.OtherSpecs"),
+        ],
+    )
+    def test_a_manager_that_would_bypass_it(self, app: Any, caplog: Any, name: str, chosen: str) -> None:
+        sentence = refused(app, caplog, f"--KernelGatewayApp.{name}={chosen}")
+        assert f"KernelGatewayApp.{name} is {chosen}" in sentence and "Remove that setting" in sentence
+
+    def test_one_derived_from_its_own_is_taken(self, app: Any) -> None:
+        made = app(
+            "--KernelGatewayApp.kernel_manager_class=tests.test_personality.DerivedManager",
+            "--KernelGatewayApp.kernel_websocket_connection_class=tests.test_personality.DerivedConnection",
+        )
+        assert type(made.kernel_manager) is DerivedManager
+        assert made.kernel_websocket_connection_class is DerivedConnection
+
+    def test_a_broken_file(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
+        spark.defaults("# fine", "spark.cores.max=lots")
+        sentence = (
+            f"{spark.conf}/spark-defaults.conf, line 3: spark.cores.max must be a whole number of cores, not 'lots'"
+        )
+        assert refused(app, caplog) == f"kg2at can't start. {sentence}"
+
+    def test_a_missing_spark(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
+        spark.submit.unlink()
+        assert "$SPARK_HOME is" in refused(app, caplog)
+
+    def test_without_kernelspecs_of_its_own_it_needs_no_spark(self, app: Any, spark: FakeSpark) -> None:
+        spark.submit.unlink()
+        made = app("--KG2ATPersonality.inject_kernelspecs=False")
+        assert made.kernel_manager.default_kernel_name == "python3"
+
+
+class DerivedManager(GatewayKernelManager):
+    """An administrator's."""
+
+
+class DerivedConnection(ChannelsConnection):
+    """An administrator's."""
+
+
+class OtherSpecs(KernelSpecManager):
+    """Lists other kernelspecs."""
+
+
+class TestToken:
+    @pytest.mark.parametrize(
+        ("ip", "allow", "given", "made"),
+        [
+            ("127.0.0.1", None, "", False),
+            ("localhost", None, "", False),
+            ("::1", None, "", False),
+            ("127.0.0.2", None, "", False),
+            ("0.0.0.0", None, "", True),
+            ("::", None, "", True),
+            ("", None, "", True),
+            ("*", None, "", True),
+            ("192.0.2.1", None, "", True),
+            ("gateway.example", None, "", True),
+            ("0.0.0.0", True, "", False),
+            ("127.0.0.1", False, "", True),
+            ("0.0.0.0", None, "mine", False),
+            ("127.0.0.1", False, "mine", False),
+        ],
+    )
+    def test_one_is_made_where_the_gateway_would_be_open(
+        self, app: Any, ip: str, allow: bool | None, given: str, made: bool
+    ) -> None:
+        argv = [] if allow is None else [f"--KG2ATPersonality.allow_unauthenticated={allow}"]
+        running = app(*argv, ip=ip, auth_token=given)
+        token = running.auth_token
+        assert running.web_app.settings["kg_auth_token"] == token == running.identity_provider.token or not token
+        assert (token == given) is not made and (not made or len(token) == 48)
+
+    def test_each_gateway_makes_its_own(self, app: Any) -> None:
+        assert app(ip="0.0.0.0").auth_token != app(ip="0.0.0.0").auth_token
+
+    @pytest.mark.gen_test
+    @pytest.mark.parametrize(
+        ("ip", "given", "login"),
+        [
+            ("0.0.0.0", "", "http://127.0.0.1:8888/?token={token}"),
+            ("0.0.0.0", "mine", "http://127.0.0.1:8888/?token=<your token>"),
+            ("127.0.0.1", "", "http://127.0.0.1:8888"),
+            ("::1", "", "http://[::1]:8888"),
+        ],
+    )
+    async def test_it_is_printed_when_it_was_made(self, app: Any, caplog: Any, ip: str, given: str, login: str) -> None:
+        running = app(ip=ip, auth_token=given)
+        await running.personality.init_configurables()
+        assert f"kg2at serves Spark at {login.format(token=running.auth_token)}" in caplog.messages
+        [line] = {message for message in caplog.messages if "Connect JupyterLab" in message}
+        assert ("--GatewayClient.auth_token=" in line) is bool(running.auth_token)
+        assert "mine" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("ip", "expected"),
+    [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)]
+    + [(ip, False) for ip in ("", "*", "10.0.0.1", "localhost.example", "127.0.0.1.example", "::ffff:10.0.0.1")],
+)
+def test_loopback(ip: str, expected: bool) -> None:
+    assert is_loopback(ip) is expected
+
+
+class TestProcess:
+    """What only a gateway in a process of its own shows."""
+
+    @staticmethod
+    def gateway(spark: FakeSpark, *options: str, **more: Any) -> Gateway:
+        environ = spark.environ | more.pop("environ", {})
+        text = (spark.conf / "spark-defaults.conf").read_text()
+        made = Gateway(spark.root / "gateway", *options, environ=environ, defaults=text, **more)
+        return made
+
+    @pytest.mark.parametrize(
+        ("options", "lines", "says"),
+        [
+            (
+                [
+                    "--KernelGatewayApp.kernel_manager_class=jupyter_server.services.kernels.kernelmanager.MappingKernelManager"
+                ],
+                [],
+                "kg2at brings its own",
+            ),
+            ([], ["spark.cores.max lots"], "spark-defaults.conf, line 2: spark.cores.max"),
+            (["--KG2ATPersonality.niceness=lots"], [], "niceness"),
+        ],
+    )
+    def test_a_refusal_is_one_sentence_and_status_1(
+        self, spark: FakeSpark, options: list[str], lines: list[str], says: str
+    ) -> None:
+        spark.defaults(*lines)
+        gateway = self.gateway(spark, *options)
+        with pytest.raises(RuntimeError, match="ended with 1"):
+            gateway.start()
+        told = [line for line in gateway.log.splitlines() if "Warning" not in line and "warn" not in line]
+        assert len(told) == 1 and says in told[0] and "Traceback" not in gateway.log, gateway.log
+
+    def test_sigint_without_a_terminal_ends_it_and_its_kernels(self, spark: FakeSpark) -> None:
+        gateway = self.gateway(spark)
+        with gateway:
+            kernel_id = gateway.start_kernel()
+            channels = gateway.connect(kernel_id, timeout=30)
+            channels.close()
+            [seen] = spark.launches(kernel_id)
+            assert stat.S_IMODE((spark.runtime / f"kernel-{kernel_id}.json").stat().st_mode) == 0o600
+            assert gateway.process is not None
+            os.kill(gateway.process.pid, signal.SIGINT)
+            assert gateway.process.wait(30) == 0, gateway.log
+            assert not runs(seen["pid"]) and spark.left() == []
+
+    def test_sigint_to_one_that_nohup_started_is_nothing(self, spark: FakeSpark) -> None:
+        with self.gateway(spark, nohup=True) as gateway:
+            assert gateway.process is not None
+            os.kill(gateway.process.pid, signal.SIGINT)
+            assert gateway.request("GET", "/api/kernels").status == 200
+            assert gateway.stop() == 0
+
+    def test_one_flag_is_enough_and_its_configuration_file_is_read(self, spark: FakeSpark) -> None:
+        config = "c.KG2ATPersonality.profiles = {'large': {'spark.cores.max': 8}}\nc.KernelGatewayApp.max_kernels = 0\n"
+        (spark.root / "CONFIG" / "jupyter_kernel_gateway_config.py").write_text(config)
+        with self.gateway(spark) as gateway:
+            listing = gateway.request("GET", "/api/kernelspecs").body
+            assert listing["default"] == "apache_toree_scala" and "apache_toree_sql_large" in listing["kernelspecs"]
+            assert gateway.request("POST", "/api/kernels", {}).status == 403
+
+
+def test_it_is_the_stock_personality_and_more(app: Any) -> None:
+    from kernel_gateway.jupyter_websocket import JupyterWebsocketPersonality
+
+    made = app()
+    assert isinstance(made.personality, KG2ATPersonality) and isinstance(made.personality, JupyterWebsocketPersonality)
+    assert isinstance(made.kernel_manager, GatewayKernelManager)
+    assert made.kernel_manager.kernel_spec_manager is made.kernel_spec_manager
+    assert made.session_manager.kernel_manager is made.kernel_manager
+    assert json.dumps(sorted(made.web_app.settings["kg_profiles"])) == "[]"

@@ -1,0 +1,288 @@
+"""Websockets to kernels that start slowly, that a client drops, and that finish a cell in the wrong order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.httpclient import HTTPClientError
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from kg2at_personality.web.channels import ChannelsConnection
+from tests.fakes.toree import QUICK, FakeSpark, Gate, start, until
+
+pytestmark = pytest.mark.gen_test(timeout=60)
+
+
+@pytest.fixture
+def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
+    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
+        yield fake
+
+
+@pytest.fixture
+def environ(spark: FakeSpark) -> Path:
+    return spark.conf
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    return QUICK
+
+
+def url(gateway: Any, kernel_id: str, session: str) -> str:
+    return f"{gateway.base_url.replace('http', 'ws')}/api/kernels/{kernel_id}/channels?session_id={session}"
+
+
+class Notebook:
+    """A websocket, as JupyterLab uses it."""
+
+    def __init__(self, socket: WebSocketClientConnection, session: str) -> None:
+        self.socket, self.session = socket, session
+
+    def execute(self, code: str) -> str:
+        """Send a cell; its message id."""
+        header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": self.session, "username": ""}
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": {"code": code}, "channel": "shell"}
+        self.socket.write_message(json.dumps(message))
+        return header["msg_id"]
+
+    async def receive(self) -> dict[str, Any]:
+        """The next message."""
+        message = await asyncio.wait_for(self.socket.read_message(), 20)
+        assert message is not None, "the gateway closed the websocket"
+        return dict(json.loads(message))
+
+    async def until(self, msg_type: str, msg_id: str) -> list[dict[str, Any]]:
+        """The messages that answer `msg_id`, up to the first of `msg_type` (`idle` for that status)."""
+        found: list[dict[str, Any]] = []
+        while not found or msg_type not in (found[-1]["msg_type"], found[-1]["content"].get("execution_state")):
+            message = await self.receive()
+            if message["parent_header"].get("msg_id") == msg_id:
+                found.append(message)
+        return found
+
+    async def run(self, code: str) -> str:
+        """What a cell prints; waits for its reply and its idle status."""
+        msg_id = self.execute(code)
+        found = await self.until("idle", msg_id)
+        if not any(message["msg_type"] == "execute_reply" for message in found):
+            await self.until("execute_reply", msg_id)
+        return "".join(message["content"].get("text", "") for message in found)
+
+
+@asynccontextmanager
+async def opened(gateway: Any, kernel_id: str, session: str = "s1") -> AsyncIterator[Notebook]:
+    socket = await websocket_connect(url(gateway, kernel_id, session))
+    try:
+        yield Notebook(socket, session)
+    finally:
+        socket.close()
+
+
+def waiting(kernel_id: str, session: str = "s1") -> Any:
+    """The handler that is the newest of its session."""
+    return ChannelsConnection._open_sessions.get(f"{kernel_id}:{session}")
+
+
+def connections(gateway: Any, kernel_id: str) -> int:
+    return int(gateway.app.kernel_manager.kernel_model(kernel_id)["connections"])
+
+
+@pytest.fixture
+def gate(spark: FakeSpark) -> Gate:
+    return spark.gate()
+
+
+class TestWhileTheKernelStarts:
+    async def test_only_the_newest_of_a_session_goes_on(self, gateway: Any, gate: Gate) -> None:
+        kernel_id, _ = await start(gateway)
+        requests, handlers = [], []
+        for _ in range(3):
+            requests.append(asyncio.ensure_future(websocket_connect(url(gateway, kernel_id, "s1"))))
+            await until(lambda: waiting(kernel_id) not in [None, *handlers], "the request")
+            handlers.append(waiting(kernel_id))
+        gate.open()
+        for replaced in requests[:2]:
+            with pytest.raises(HTTPClientError) as refused:
+                await replaced
+            assert refused.value.code == 409
+            assert json.loads(refused.value.response.body) == {
+                "reason": "Replaced by a newer connection",
+                "message": "A newer connection of the same session took this one's place.",
+            }
+        notebook = Notebook(await requests[2], "s1")
+        assert [await notebook.run(f"print({number})") for number in range(3)] == ["0\n", "1\n", "2\n"]
+        assert connections(gateway, kernel_id) == 1 and waiting(kernel_id) is handlers[2]
+        notebook.socket.close()
+        await until(lambda: connections(gateway, kernel_id) == 0, "the end of the connection")
+        assert waiting(kernel_id) is None
+
+    async def test_a_request_that_its_client_dropped_is_no_connection(self, gateway: Any, gate: Gate) -> None:
+        """JupyterLab opens the websocket, drops it and opens it again within 60 ms."""
+        kernel_id, kernel = await start(gateway)
+        host, port = gateway.base_url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        upgrade = {"Host": host, "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+        lines = [f"{name}: {value}" for name, value in (upgrade | {"Sec-WebSocket-Key": "A" * 22 + "=="}).items()]
+        path = url(gateway, kernel_id, "s1").partition(port)[2]
+        writer.write("\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode())
+        await until(lambda: waiting(kernel_id), "the request")
+        dropped = waiting(kernel_id)
+        writer.close()
+        second = asyncio.ensure_future(websocket_connect(url(gateway, kernel_id, "s1")))
+        await until(lambda: waiting(kernel_id) is not dropped, "the second request")
+        gate.open()
+        notebook = Notebook(await second, "s1")
+        assert await notebook.run("print(6 * 7)") == "42\n"
+        assert connections(gateway, kernel_id) == 1
+        notebook.socket.close()
+        await until(lambda: connections(gateway, kernel_id) == 0, "the end of the connection")
+        assert kernel.has_answered
+
+    async def test_other_sessions_go_on(self, gateway: Any, gate: Gate) -> None:
+        kernel_id, _ = await start(gateway)
+        requests = [asyncio.ensure_future(websocket_connect(url(gateway, kernel_id, name))) for name in ("s1", "s2")]
+        await until(lambda: waiting(kernel_id, "s1") and waiting(kernel_id, "s2"), "both requests")
+        gate.open()
+        notebooks = [Notebook(await request, name) for request, name in zip(requests, ("s1", "s2"), strict=True)]
+        for notebook in notebooks:
+            assert await notebook.run(f"print({notebook.session!r})") == f"{notebook.session}\n"
+        assert connections(gateway, kernel_id) == 2
+        for left, notebook in ((1, notebooks[0]), (0, notebooks[1])):
+            notebook.socket.close()
+            await until(lambda left=left: connections(gateway, kernel_id) == left, f"{left} connections")
+
+    async def test_a_silent_kernel(self, gateway: Any, gate: Gate) -> None:
+        kernel_id, _ = await start(gateway)
+        gateway.app.kernel_manager.kernel_info_timeout = 0.1
+        with pytest.raises(HTTPClientError) as refused:
+            await websocket_connect(url(gateway, kernel_id, "s1"))
+        assert refused.value.code == 503 and b"has not answered for 0.1 s" in refused.value.response.body
+        assert waiting(kernel_id) is None and connections(gateway, kernel_id) == 0
+
+    async def test_an_unknown_kernel(self, gateway: Any) -> None:
+        with pytest.raises(HTTPClientError) as refused:
+            await websocket_connect(url(gateway, "1-2-3-4-5", "s1"))
+        assert refused.value.code == 404
+
+
+class TestLater:
+    async def test_a_second_websocket_of_an_open_session_takes_over(self, gateway: Any) -> None:
+        kernel_id, _ = await start(gateway)
+        async with opened(gateway, kernel_id) as first:
+            assert await first.run("print(1)") == "1\n"
+            async with opened(gateway, kernel_id) as second:
+                while await first.socket.read_message() is not None:
+                    pass
+                assert await second.run("print(2)") == "2\n"
+                assert connections(gateway, kernel_id) == 1
+
+    async def test_what_the_kernel_says_meanwhile_waits_for_its_notebook(
+        self, gateway: Any, spark: FakeSpark, tmp_path: Path
+    ) -> None:
+        kernel_id, _ = await start(gateway)
+        latch = Gate(tmp_path / "latch")
+        async with opened(gateway, kernel_id) as notebook:
+            msg_id = notebook.execute(f"x = open({str(latch.path)!r}).read(); print('meanwhile')")
+            await notebook.until("execute_input", msg_id)
+        await until(lambda: connections(gateway, kernel_id) == 0, "the end of the connection")
+        buffered = gateway.app.kernel_manager._kernel_buffers[kernel_id]["buffer"]
+        latch.open()
+        await until(lambda: b"execution_state" in repr(buffered).encode() and len(buffered) >= 3, "the output")
+        async with opened(gateway, kernel_id) as notebook:
+            assert "meanwhile\n" in [message["content"].get("text") for message in await notebook.until("idle", msg_id)]
+            assert await notebook.run("print('goes on')") == "goes on\n"
+
+
+class TestIdleGrace:
+    """A Toree's idle status can overtake its result, and a notebook drops what comes after idle."""
+
+    @staticmethod
+    def send(kernel: Any, connection: Any, parent: str, msg_type: str, **content: Any) -> None:
+        """A message from the kernel, as ZeroMQ hands it over. `parent` is the id of a cell."""
+        header = {"msg_id": parent, "msg_type": "execute_request", "session": "s1", "date": "2026-01-01T00:00:00Z"}
+        if parent.startswith("info"):
+            header["msg_type"] = "kernel_info_request"
+        session = kernel.session.clone()
+        parts = session.serialize(session.msg(msg_type, content, parent=header), ident=b"topic")
+        connection.handle_outgoing_message(connection.channels["iopub"], parts)
+
+    @asynccontextmanager
+    async def connected(self, gateway: Any, kernel_id: str) -> AsyncIterator[tuple[Notebook, Any]]:
+        async with opened(gateway, kernel_id) as notebook:
+            assert await notebook.run("print(1)") == "1\n"
+            yield notebook, waiting(kernel_id).connection
+
+    async def received(self, notebook: Notebook, count: int) -> list[tuple[str, str]]:
+        """(parent, message type or execution state) of the next messages."""
+        messages = [await notebook.receive() for _ in range(count)]
+        return [
+            (message["parent_header"]["msg_id"], message["content"].get("execution_state", message["msg_type"]))
+            for message in messages
+        ]
+
+    async def test_a_result_that_comes_late_comes_before_idle(self, gateway: Any) -> None:
+        kernel_id, kernel = await start(gateway)
+        async with self.connected(gateway, kernel_id) as (notebook, connection):
+            self.send(kernel, connection, "a", "status", execution_state="idle")
+            self.send(kernel, connection, "a", "execute_result", data={}, metadata={}, execution_count=1)
+            assert await self.received(notebook, 2) == [("a", "execute_result"), ("a", "idle")]
+
+    async def test_idle_alone_comes_after_the_grace(self, gateway: Any) -> None:
+        kernel_id, kernel = await start(gateway)
+        async with self.connected(gateway, kernel_id) as (notebook, connection):
+            self.send(kernel, connection, "a", "status", execution_state="idle")
+            assert connection._held is not None
+            assert await self.received(notebook, 1) == [("a", "idle")]
+            assert connection._held is None
+
+    async def test_the_next_cell_does_not_overtake_it(self, gateway: Any) -> None:
+        kernel_id, kernel = await start(gateway)
+        async with self.connected(gateway, kernel_id) as (notebook, connection):
+            for parent in ("a", "b"):
+                self.send(kernel, connection, parent, "status", execution_state="busy")
+                self.send(kernel, connection, parent, "status", execution_state="idle")
+            assert await self.received(notebook, 4) == [("a", "busy"), ("a", "idle"), ("b", "busy"), ("b", "idle")]
+
+    async def test_what_is_no_cell_is_not_held(self, gateway: Any) -> None:
+        kernel_id, kernel = await start(gateway)
+        async with self.connected(gateway, kernel_id) as (notebook, connection):
+            self.send(kernel, connection, "info", "status", execution_state="idle")
+            assert connection._held is None and await self.received(notebook, 1) == [("info", "idle")]
+
+    async def test_what_a_cell_prints_is_no_status(self, gateway: Any) -> None:
+        kernel_id, kernel = await start(gateway)
+        async with self.connected(gateway, kernel_id) as (notebook, connection):
+            self.send(kernel, connection, "a", "stream", name="stdout", text='{"execution_state":"idle"}')
+            assert connection._held is None and await self.received(notebook, 1) == [("a", "stream")]
+
+    async def test_other_kernels_are_left_alone(self, gateway: Any) -> None:
+        kernel_id = await gateway.start()
+        kernel = gateway.app.kernel_manager.get_kernel(kernel_id)
+        async with self.connected(gateway, kernel_id) as (notebook, connection):
+            self.send(kernel, connection, "a", "status", execution_state="idle")
+            assert connection._held is None and await self.received(notebook, 1) == [("a", "idle")]
+
+    async def test_what_is_held_when_the_notebook_goes_waits_for_it(self, gateway: Any) -> None:
+        kernel_id, kernel = await start(gateway)
+        async with self.connected(gateway, kernel_id) as (notebook, connection):
+            self.send(kernel, connection, "a", "status", execution_state="idle")
+            connection.disconnect()
+            assert connection._held is None and connections(gateway, kernel_id) == 0
+        async with opened(gateway, kernel_id) as notebook:
+            assert [message["msg_type"] for message in await notebook.until("idle", "a")] == ["status"]
+
+    async def test_a_websocket_that_closes_twice_counts_once(self, gateway: Any) -> None:
+        kernel_id, _ = await start(gateway)
+        async with self.connected(gateway, kernel_id) as (_, connection):
+            for _ in range(2):
+                connection.disconnect()
+        await until(lambda: not waiting(kernel_id), "the end of the connection")
+        assert connections(gateway, kernel_id) == 0
