@@ -44,20 +44,6 @@ class TooManyKernels(KG2ATError):
     reason = "Resource Limit"
 
 
-class KernelExists(KG2ATError):
-    """A kernel of this id is being started by another request."""
-
-    status = 409
-    reason = "Kernel is being started"
-
-
-class ShuttingDown(KG2ATError):
-    """The gateway ends, and starts nothing any more."""
-
-    status = 503
-    reason = "Gateway is shutting down"
-
-
 # What the administrator has to mend.
 
 

@@ -125,6 +125,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             kernel_ports=PortRange.parse(self.kernel_ports) if self.kernel_ports else None,
             max_kernel_log_size=self.max_kernel_log_size,
             clusters=self.clusters,
+            shutdown_timeout=self.shutdown_timeout,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )
         app.session_manager = GatewaySessionManager(log=app.log, kernel_manager=app.kernel_manager)

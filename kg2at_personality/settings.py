@@ -188,6 +188,13 @@ class Settings(HasTraits):
         helps to find what went wrong hours ago; 0 keeps all of it, which can fill the disk.""",
     ).tag(config=True)
 
+    shutdown_timeout = Float(
+        30.0,
+        min=0,
+        help="""Seconds that all kernels together have to end when the gateway does, before they are killed. Longer lets
+        Spark tidy up; an init system that kills the gateway sooner leaves them behind. 0 kills at once.""",
+    ).tag(config=True)
+
     # Who may use it.
 
     allow_unauthenticated = Bool(

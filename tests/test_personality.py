@@ -58,6 +58,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "job_name": ("TOREE1", "TOREE1", "TOREE2", "TOREE2"),
     "kernel_ports": ("41000-41999", "41000-41999", "42000-42999", "42000-42999"),
     "max_kernel_log_size": ("5000", 5000, "0", 0),
+    "shutdown_timeout": ("7", 7.0, "8", 8.0),
     "allow_unauthenticated": ("True", True, "False", False),
 }
 #: Those that must name what is there.
@@ -340,7 +341,6 @@ class TestProcess:
                 "kg2at brings its own",
             ),
             ([], ["spark.cores.max lots"], "spark-defaults.conf, line 2: spark.cores.max"),
-            (["--KG2ATPersonality.niceness=lots"], [], "niceness"),
         ],
     )
     def test_a_refusal_is_one_sentence_and_status_1(
@@ -366,20 +366,16 @@ class TestProcess:
             assert gateway.process.wait(30) == 0, gateway.log
             assert not runs(seen["pid"]) and spark.left() == []
 
-    def test_sigint_to_one_that_nohup_started_is_nothing(self, spark: FakeSpark) -> None:
+    def test_one_flag_and_a_configuration_file_are_enough_and_nohup_keeps_sigint_away(self, spark: FakeSpark) -> None:
+        config = "c.KG2ATPersonality.profiles = {'large': {'spark.cores.max': 8}}\nc.KernelGatewayApp.max_kernels = 0\n"
+        (spark.root / "CONFIG" / "jupyter_kernel_gateway_config.py").write_text(config)
         with self.gateway(spark, nohup=True) as gateway:
             assert gateway.process is not None
             os.kill(gateway.process.pid, signal.SIGINT)
-            assert gateway.request("GET", "/api/kernels").status == 200
-            assert gateway.stop() == 0
-
-    def test_one_flag_is_enough_and_its_configuration_file_is_read(self, spark: FakeSpark) -> None:
-        config = "c.KG2ATPersonality.profiles = {'large': {'spark.cores.max': 8}}\nc.KernelGatewayApp.max_kernels = 0\n"
-        (spark.root / "CONFIG" / "jupyter_kernel_gateway_config.py").write_text(config)
-        with self.gateway(spark) as gateway:
             listing = gateway.request("GET", "/api/kernelspecs").body
             assert listing["default"] == "apache_toree_scala" and "apache_toree_sql_large" in listing["kernelspecs"]
             assert gateway.request("POST", "/api/kernels", {}).status == 403
+            assert gateway.stop() == 0
 
 
 def test_it_is_the_stock_personality_and_more(app: Any) -> None:

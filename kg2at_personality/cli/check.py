@@ -38,7 +38,7 @@ CHECKS: Mapping[str, Check] = {
     "TERM": machine.terminal,
 }
 #: Seconds for all checks, which run side by side.
-LIMIT = 1.3
+LIMIT = 1.2
 
 
 class CheckApp(Command):

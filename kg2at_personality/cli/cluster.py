@@ -92,9 +92,8 @@ class ClusterApp(Command):
         finder = self.launcher.finder
         spark = finder.spark(os.environ)
         java, _ = finder._java(os.environ, spark)
-        say(
-            f"Starting a master and {_count(self.workers, 'worker')} of Spark {spark.version} on Java {java.version} ..."
-        )
+        what = f"a master and {_count(self.workers, 'worker')}"
+        say(f"Starting {what} of Spark {spark.version} on Java {java.version} ...")
         progress = _Progress(self.workers)
         with progress, self._cluster(spark.home, java.home, progress) as cluster:
             progress.close()
@@ -126,9 +125,8 @@ class ClusterApp(Command):
         else:
             print("\n".join(f"{key} {value}" for key, value in lines.items()))
         sys.stdout.flush()
-        say(
-            f"Each worker has {_count(cluster.cores, 'core')} and {self.memory}; see {cluster.ui_url}. Ctrl-C ends it all."
-        )
+        offer = f"{_count(cluster.cores, 'core')} and {self.memory}"
+        say(f"Each worker has {offer}; see {cluster.ui_url}. Ctrl-C ends it all.")
 
 
 def say(text: str) -> None:

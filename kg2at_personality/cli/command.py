@@ -34,7 +34,7 @@ class _Loader(KVArgParseConfigLoader):
     """Refuses an option that nobody knows, which traitlets would only warn about."""
 
     def _handle_unrecognized_alias(self, arg: str) -> NoReturn:
-        raise UsageError(f"unknown option {arg}; --help lists them")
+        raise UsageError(f"unknown option --{arg}; --help lists them")
 
 
 class Command(JupyterApp):
@@ -68,7 +68,7 @@ class Command(JupyterApp):
     def gateway(self) -> KernelGatewayApp:
         """Kernel Gateway's own settings. Raises ConfigError."""
         try:
-            gateway = KernelGatewayApp(config=self.config, log=self.log)
+            gateway = KernelGatewayApp(self.config)
             _ = gateway.port, gateway.port_retries  # their defaults are read now
             return gateway
         except (TraitError, ValueError) as error:
@@ -147,7 +147,9 @@ class Command(JupyterApp):
         super().start()
         if len(self.extra_args) > self.positional:
             raise UsageError(f"{self.extra_args[self.positional]!r} is one argument too many; --help tells the usage")
-        self.exit(self.run())
+        status = self.run()
+        sys.stdout.flush()  # a reader that went away is noticed here
+        self.exit(status)
 
 
 def guarded(name: str, action: Any, *arguments: Any) -> Any:

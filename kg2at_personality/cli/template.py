@@ -48,7 +48,8 @@ def _settings() -> Iterator[str]:
     from ..settings import Settings
 
     traits = KG2ATPersonality.class_traits(config=True)
-    for name in [*Settings.class_own_traits(config=True), *sorted(traits.keys() - Settings.class_traits().keys())]:
+    inherited = sorted(traits.keys() - Settings.class_traits().keys())
+    for name in [*(name for name in vars(Settings) if name in traits), *inherited]:
         yield f"\n{_comment(traits[name].help or name)}\n# c.KG2ATPersonality.{name} = {_default(name, traits[name])}\n"
 
 

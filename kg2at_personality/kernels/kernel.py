@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from jupyter_client import AsyncKernelManager
@@ -18,6 +21,10 @@ from .provisioner import ToreeProvisioner
 
 #: Seconds between two looks at a kernel that has not answered yet.
 START_POLL = 0.2
+#: How often, and seconds between, a process group is looked at after its SIGKILL.
+GROUP_TRIES, GROUP_POLL = 100, 0.02
+#: How jupyter_client's provisioner tells of a signal that was refused, or that found no process.
+REFUSALS = (OSError, ValueError)
 
 
 class Restarter(AsyncIOLoopKernelRestarter):
@@ -45,6 +52,9 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         self.since = utcnow()
         self._answer: asyncio.Future[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+        #: Held by whatever starts or ends its process.
+        self._lifecycle = asyncio.Lock()
+        self._is_ended = False
 
     @default("restarter_class")
     def _restarter_class_default(self) -> type[AsyncIOLoopKernelRestarter]:
@@ -157,8 +167,9 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         self._set_answer(KernelDied(reason))
         self.log.error("Kernel %s: %s", self.kernel_id, reason)
         self.stop_restarter()
-        if self.provisioner is not None:
+        if self.has_kernel:
             await self.provisioner.wait()
+            await self._end_group()
         await self.cleanup_resources()
         self.parent.release(self.kernel_id)
         if self._restarter is not None:
@@ -188,14 +199,78 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
             self._answer = _unwatched_future()
         self._answer.set_exception(error)
 
+    # Its end.
+
+    async def end(self, now: bool = False) -> bool:
+        """Shut down for good, after a restart that is under way. True when its processes are seen to be gone.
+
+        Called once, by the manager; what refuses to be signalled raises nothing.
+        """
+        async with self._lifecycle:
+            self._is_ended = True
+            had_process = self.has_kernel
+            await self._async_shutdown_kernel(now=now)
+            return not had_process or await self.is_gone()
+
+    async def is_gone(self) -> bool:
+        """End what is left of the kernel's processes; True when nothing is."""
+        if self.has_kernel and await self.is_alive():
+            await self._async_kill_kernel()
+        if self.has_kernel and await self.is_alive():
+            return False
+        return await self._end_group()
+
+    async def _end_group(self) -> bool:
+        """End what the kernel's process left behind in its group. Only right after its death: ids are used again."""
+        group = getattr(self.provisioner, "pgid", None)
+        if group is None or group == os.getpgrp():
+            return True
+        for _ in range(GROUP_TRIES):
+            try:
+                os.killpg(group, signal.SIGKILL)
+            except ProcessLookupError:
+                return True
+            except OSError as error:
+                self.log.warning("Process group %s of kernel %s can't be signalled: %s", group, self.kernel_id, error)
+                return False
+            await asyncio.sleep(GROUP_POLL)
+        return False
+
     async def _async_shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
         self._end_watch()
-        await super()._async_shutdown_kernel(now=now, restart=restart)
+        self.shutting_down = True
+        await AsyncKernelManager._async_shutdown_kernel.__wrapped__(  # type: ignore[attr-defined]
+            self, now=now, restart=restart
+        )
+        if restart:
+            self.parent.renew(self.kernel_id)
 
     shutdown_kernel: Callable[..., Any] = _async_shutdown_kernel
 
+    # While it is shut down, a signal that the system refuses (EPERM, EDC5139I) or that comes too late stops nothing.
+
+    async def _async_interrupt_kernel(self) -> None:
+        with suppress(*(REFUSALS if self.shutting_down else ())):
+            await super()._async_interrupt_kernel()
+
+    interrupt_kernel: Callable[..., Any] = _async_interrupt_kernel
+
+    async def _async_send_kernel_sigterm(self, restart: bool = False) -> None:
+        with suppress(*REFUSALS):
+            await super()._async_send_kernel_sigterm(restart=restart)
+
+    async def _async_kill_kernel(self, restart: bool = False) -> None:
+        with suppress(*REFUSALS):
+            await super()._async_kill_kernel(restart=restart)
+
     async def _async_restart_kernel(self, now: bool = False, newports: bool = False, **kw: Any) -> None:
         """Restart by a plan made from the files as they are now; ports and connection file stay."""
+        async with self._lifecycle:
+            if self._is_ended:
+                raise KernelDied("The kernel has been shut down.")
+            await self._restart(now, **kw)
+
+    async def _restart(self, now: bool, **kw: Any) -> None:
         env = self._launch_args["env"]
         kw |= await self.parent.launch_arguments(self.kernel_name, env)
         await self.parent.admit(self.kernel_id, self.kernel_name, env, kw.get("plan"))

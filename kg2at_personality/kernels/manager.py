@@ -9,17 +9,24 @@ from contextlib import contextmanager
 from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, NoSuchKernel
+from jupyter_server._tz import utcnow
+from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
 from traitlets import Any as AnyTrait
-from traitlets import Instance, Int, default
+from traitlets import Float, Instance, Int, default
 
 from ..admission.queue import AdmissionRequest
+from ..admission.refusals import closing
 from ..admission.request import patience_of
-from ..errors import KernelExists, LaunchFailed, ShuttingDown, TooManyKernels, UnknownKernelSpec
+from ..errors import KernelIdTaken, LaunchFailed, TooManyKernels, UnknownKernelSpec
 from .environment import kernel_environment
 from .kernel import GatewayKernel
 from .specs import DEFAULT_KERNEL_NAME
 from .toree import Plan, ToreeLauncher
+from .zombies import Zombie, Zombies
+
+#: How many ids of ended kernels are remembered, so that a late DELETE of one is no error.
+REMEMBERED = 10_000
 
 
 class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
@@ -31,6 +38,7 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
     launcher = Instance(ToreeLauncher)
     kernel_ports = AnyTrait(None, help="The PortRange for kernels' ZeroMQ ports; None: any free ones.")
     clusters = AnyTrait(None, help="The Clusters that admit kernels; None: every kernel starts at once.")
+    shutdown_timeout = Float(30.0, help="Seconds that all kernels have to end when the gateway does.")
     max_kernel_log_size = Int(0, help="Bytes of output kept for each Toree; 0: all.")
 
     def __init__(self, **kwargs: Any) -> None:
@@ -39,6 +47,10 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         #: Ids of kernels that are asked for, and the launches among them.
         self._starting: set[str] = set()
         self._starts: set[asyncio.Future[str]] = set()
+        #: Ends under way, and the ids of kernels that have ended.
+        self._stops: dict[str, asyncio.Future[None]] = {}
+        self._ended: dict[str, None] = {}
+        self.zombies = Zombies(self.release, self.log)
         self._launching: dict[str, GatewayKernel] = {}
         self._tasks: set[asyncio.Future[None]] = set()
 
@@ -89,7 +101,7 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         """Hold one place of `max_kernels`, and the id, until the kernel is listed or has failed."""
         self._refuse_when_closing()
         if kernel_id in self._starting:
-            raise KernelExists(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
+            raise KernelIdTaken(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
         limit = self.parent.max_kernels
         living = sum(not kernel.is_dead for kernel in self._kernels.values())
         if limit is not None and living + len(self._starting) >= limit:
@@ -102,7 +114,7 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
 
     def _refuse_when_closing(self) -> None:
         if self._is_closing:
-            raise ShuttingDown("The gateway is shutting down and starts no kernels any more.")
+            raise closing()
 
     async def _start(self, kernel_id: str, **kwargs: Any) -> str:
         try:
@@ -144,21 +156,21 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
 
         Called before each start; a restart keeps what its kernel was admitted with.
         """
-        if plan is None or self.clusters is None or self.clusters.renew(kernel_id):
+        if plan is None or self.clusters is None or self.clusters.holds(kernel_id):
             return
         user = env.get("KERNEL_USERNAME", "")
         request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env))
         await self.clusters.acquire(request, plan.conf)
 
+    def renew(self, kernel_id: str) -> None:
+        """Keep the cores for the kernel's next process: its last one has ended."""
+        if self.clusters is not None:
+            self.clusters.renew(kernel_id)
+
     def release(self, kernel_id: str) -> None:
         """Give back the cores of a kernel that has ended."""
         if self.clusters is not None:
             self.clusters.release(kernel_id)
-
-    def remove_kernel(self, kernel_id: str) -> Any:
-        """Called when a kernel has been shut down: it leaves the list, and its cores are free."""
-        self.release(kernel_id)
-        return super().remove_kernel(kernel_id)
 
     async def _take_back(self, start: asyncio.Future[str]) -> None:
         """End the kernel of a start whose client is gone."""
@@ -192,12 +204,62 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    # The end of kernels.
+
+    async def shutdown_kernel(self, kernel_id: str, now: bool = False, restart: bool = False) -> None:
+        """End a kernel. Whoever asks while that is under way waits for the same end; afterwards it is nothing.
+
+        Returns when its processes are gone and the master has its cores back, or when it has become a zombie. Raises
+        tornado's HTTPError 404 for an id that was never a kernel's. Cancelling it stops nothing.
+        """
+        if kernel_id not in self._stops:
+            if kernel_id in self._ended:
+                return
+            self._check_kernel_id(kernel_id)
+            self._stops[kernel_id] = asyncio.ensure_future(self._stop(kernel_id, now))
+        await asyncio.shield(self._stops[kernel_id])
+
+    async def _stop(self, kernel_id: str, now: bool) -> None:
+        kernel = self._kernels[kernel_id]
+        self.log.info("Kernel shutdown: %s", kernel_id)
+        try:
+            self.stop_watching_activity(kernel_id)
+            self.stop_buffering(kernel_id)
+            is_gone, reason = await kernel.end(now), "it outlives SIGKILL, or may not be signalled"
+            if is_gone and self.clusters is not None:
+                await self.clusters.gave_back(kernel_id)
+        except Exception as error:
+            self.log.exception("Shutting down kernel %s failed", kernel_id)
+            is_gone, reason = not kernel.has_kernel, str(error)
+        finally:
+            self._forget(kernel_id)
+        if is_gone:
+            self.release(kernel_id)
+        else:
+            self.zombies.add(Zombie(kernel_id, kernel.kernel_name, kernel.pid, utcnow(), reason, kernel.is_gone))
+
+    def _forget(self, kernel_id: str) -> None:
+        """Take an ended kernel from all lists, and remember its id."""
+        kernel = self._kernels.pop(kernel_id)
+        KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).dec()
+        for by_id in (self._pending_kernels, self._kernel_connections, self._kernel_ports, self._stops):
+            by_id.pop(kernel_id, None)
+        self._ended[kernel_id] = None
+        while len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+
     async def shutdown_all_kernels(self) -> None:
-        """End every kernel, side by side, and start none any more; one that fails to end keeps no other from it."""
+        """End every kernel, side by side, and start none any more; one that fails to end keeps no other from it.
+
+        Those that have not ended after `shutdown_timeout` seconds are killed.
+        """
         self._is_closing = True
         await asyncio.gather(*self._starts, *self._tasks, return_exceptions=True)
-        ids = self.list_kernel_ids()
-        results = await asyncio.gather(*map(self.shutdown_kernel, ids), return_exceptions=True)
-        for kernel_id, result in zip(ids, results, strict=True):
-            if isinstance(result, BaseException):
-                self.log.error("Kernel %s did not shut down: %s", kernel_id, result)
+        stops = [asyncio.ensure_future(self.shutdown_kernel(kernel_id)) for kernel_id in self.list_kernel_ids()]
+        if stops:
+            await asyncio.wait(stops, timeout=self.shutdown_timeout)
+        for kernel_id, kernel in list(self._kernels.items()):
+            self.log.error("Kernel %s has not ended within %g s and is killed", kernel_id, self.shutdown_timeout)
+            await kernel.is_gone()
+        await asyncio.gather(*stops, return_exceptions=True)
+        await self.zombies.close()

@@ -15,6 +15,7 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
     def __init__(self, kernel_manager: Any, **kwargs: Any) -> None:
         super().__init__(kernel_manager, **kwargs)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._ended: set[str] = set()
 
     async def get_or_create(self, path: str, kernel_name: str | None) -> tuple[dict[str, Any], bool]:
         """The session of `path`, and whether it is new, with a new kernel. Raises what `start_kernel` raises."""
@@ -25,6 +26,17 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
                 return self.get_session(path=path), False
             return await self.create_session(path=path, kernel_name=kernel_name), True
 
+    async def delete_session(self, session_id: str, *args: Any, **kwargs: Any) -> None:
+        """End a session and its kernel; once more, or at the same time, is nothing. KeyError for a never-known id."""
+        row = self.get_session_by_key("session_id", session_id)
+        if row is None:
+            if session_id not in self._ended:
+                raise KeyError(session_id)
+            return
+        self._ended.add(session_id)
+        await self.kernel_manager.shutdown_kernel(row["kernel_id"])
+        self._forget_ended()
+
     def list_sessions(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
         """The sessions whose kernels are listed."""
         self._forget_ended()
@@ -32,4 +44,6 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
 
     def _forget_ended(self) -> None:
         """A kernel that was shut down by itself takes its session along."""
-        self._sessions[:] = [row for row in self._sessions if row["kernel_id"] in self.kernel_manager]
+        ended = [row for row in self._sessions if row["kernel_id"] not in self.kernel_manager]
+        self._ended.update(row["session_id"] for row in ended)
+        self._sessions[:] = [row for row in self._sessions if row not in ended]

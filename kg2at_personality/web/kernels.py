@@ -87,6 +87,9 @@ class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[m
             return
         if kernel.is_dead:
             raise web.HTTPError(409, "The kernel is dead, there is nothing to interrupt. Restart it.")
-        await self.kernel_manager.interrupt_kernel(kernel_id)
+        try:
+            await self.kernel_manager.interrupt_kernel(kernel_id)
+        except OSError as error:
+            raise web.HTTPError(503, f"The system refused to interrupt the kernel: {error}") from error
         self.set_status(204)
         self.finish()

@@ -14,6 +14,7 @@ OWN = {
     for handler in (
         kernels.MainKernelHandler,
         kernels.KernelActionHandler,
+        sessions.SessionHandler,
         sessions.SessionRootHandler,
         specs.MainKernelSpecHandler,
         specs.KernelSpecHandler,

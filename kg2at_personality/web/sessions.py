@@ -46,6 +46,24 @@ class SessionRootHandler(GatewayHandler, stock.SessionRootHandler):  # type: ign
         return _required(body, "path"), text_field(object_field(body, "kernel") or {}, "name")
 
 
+StockSessionHandler = dict(stock.default_handlers)[r"/api/sessions/(?P<session_id>\w+-\w+-\w+-\w+-\w+)"]
+
+
+class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc, valid-type]
+    """Shows, changes and ends one session."""
+
+    @web.authenticated
+    @authorized
+    async def delete(self, session_id: str) -> None:
+        """204, also when it has ended before; 404 for a never-known id."""
+        try:
+            await self.session_manager.delete_session(session_id)
+        except KeyError as error:
+            raise web.HTTPError(404, f"Session not found: {session_id}") from error
+        self.set_status(204)
+        self.finish()
+
+
 def _required(body: dict[str, Any], name: str) -> str:
     value = text_field(body, name)
     if value is None:

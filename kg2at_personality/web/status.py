@@ -33,6 +33,7 @@ class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc
             "cluster": clusters[0]["cluster"] if clusters else None,
             "queue": [waiter for each in clusters for waiter in each["queue"]],
             "kernels": kernels,
+            "zombies": manager.zombies.status(),
             "clusters": clusters,
         }
         self.set_header("Content-Type", "application/json")

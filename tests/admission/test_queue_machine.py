@@ -46,6 +46,11 @@ def idle(kernel: Kernel) -> bool:
     return kernel.admitted and kernel.app is None
 
 
+def hungry(kernel: Kernel) -> bool:
+    """It lost cores, and takes any that are given back."""
+    return kernel.app is not None and kernel.app.cores < needed(kernel.wanted, "max")
+
+
 def one(data: st.DataObject, among: list[T]) -> T:
     """One of these, drawn by its number, so that histories are short to read."""
     return among[data.draw(st.integers(0, len(among) - 1))]
@@ -179,7 +184,7 @@ class Machine(RuleBasedStateMachine):
             held_all = kernel.app is not None and kernel.app.cores >= needed(kernel.wanted, "max")
             self.end(kernel)
             self.inside(self.queue.renew, kernel.id)
-            if kernel.used and not (held_all and len(self.sizes) == 1):
+            if kernel.used and not (held_all and len(self.sizes) == 1 and not any(map(hungry, self.kernels))):
                 self.happened()
             kernel.sure = self.events == before and (kernel.sure or kernel.used)
             kernel.used = False
@@ -286,8 +291,9 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def nobody_starves(self) -> None:
         """Some polls later the first in the queue is in if it fits beside what is promised in the same size."""
+        before = [kernel for kernel in self.kernels if not kernel.admitted]
         self.run(3.0)
-        waiting = [kernel for kernel in self.kernels if not kernel.admitted]
+        waiting = [kernel for kernel in before[:1] if kernel in self.kernels and not kernel.admitted]
         placement = Placement(ClusterState.from_json(self.master.to_json()))
         rests = [lease.rest for lease in self.queue._leases.values() if lease.rest]
         if waiting and (len(self.sizes) == 1 or not rests):

@@ -63,10 +63,16 @@ def test_what_is_no_size(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", CORES)
-def test_a_number_of_very_many_digits_is_an_answer_too(name: str) -> None:
-    """Python's int() refuses more than 4300 digits, Spark's more than 2^31-1."""
+@pytest.mark.parametrize("bounds", [BOUNDS, RequestBounds()], ids=["bounded", "free"])
+@pytest.mark.parametrize(
+    "text",
+    [str(2**31), "9" * 20, "9" * 5000, "0" * 11 + "1" + "9" * 20, "0" * 11 + "1" * 5000],
+    ids=["int", "long", "huge", "zeros", "zeros-huge"],
+)
+def test_a_number_of_very_many_digits_is_an_answer_too(name: str, bounds: RequestBounds, text: str) -> None:
+    """Python's int() refuses more than 4300 digits, Spark more than 2^31-1."""
     with pytest.raises(RequestError, match=name):
-        requested_properties({name: "9" * 5000}, RequestBounds())
+        requested_properties({name: text}, bounds)
 
 
 @pytest.mark.parametrize("name", MEMORY)

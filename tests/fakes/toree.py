@@ -25,8 +25,8 @@ from tests.e2e.gateway import free_port
 from tests.web.conftest import Client, make_app
 
 SUBMIT = Path(__file__).with_name("spark_submit.py")
-#: Ends a kernel that won't in half a second, looks for dead ones every 0.1 s.
-QUICK = {"KernelManager": {"shutdown_wait_time": 0.5}, "KernelRestarter": {"time_to_dead": 0.1}}
+#: Ends a kernel that won't by itself in 0.2 s, looks for dead ones every 0.1 s.
+QUICK = {"KernelManager": {"shutdown_wait_time": 0.2}, "KernelRestarter": {"time_to_dead": 0.1}}
 
 
 class FakeSpark:

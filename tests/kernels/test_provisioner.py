@@ -103,16 +103,15 @@ class TestInterrupt:
         assert spark.interrupts(kernel_id) == ["SIGUSR2", "SIGUSR2"]
         assert runs(seen["pid"]) and runs(seen["child"])
 
-    async def test_a_running_cell_ends(self, gateway: Any, spark: FakeSpark) -> None:
+    async def test_a_running_cell_ends(self, gateway: Any, spark: FakeSpark, tmp_path: Path) -> None:
         kernel_id, kernel = await start(gateway)
         await kernel.answered()
-        client = kernel.client()
+        client, begun = kernel.client(), tmp_path / "begun"
         client.start_channels()
         try:
             await client.wait_for_ready(timeout=30)
-            client.execute("print('begun', flush=True); import time; time.sleep(60)")
-            while (await client.get_iopub_msg(timeout=30))["msg_type"] != "stream":
-                pass
+            client.execute(f"import time; open({str(begun)!r}, 'w').close(); time.sleep(60)")
+            await until(begun.exists, "the cell")
             await gateway.app.kernel_manager.interrupt_kernel(kernel_id)
             reply = await client.get_shell_msg(timeout=30)
             assert reply["content"]["ename"] == "KeyboardInterrupt"

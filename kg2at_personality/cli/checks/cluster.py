@@ -17,7 +17,7 @@ from .finding import Finding, error, ok, warning
 from .subject import Subject
 
 #: Seconds that a master has for its answer here.
-MASTER_LIMIT = 1.0
+MASTER_LIMIT = 0.9
 SMALLER = "lower spark.cores.max, spark.executor.cores or spark.executor.memory, or add workers"
 #: What Spark gives a driver that asks for nothing (spark.driver.memory), MiB.
 DRIVER_MIB = 1024

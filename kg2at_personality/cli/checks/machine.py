@@ -29,10 +29,8 @@ def local_ip(subject: Subject) -> Iterator[Finding]:
         here, ip = False, f"{ip} ({problem.strerror})"
     if not here:
         yield error(check, f"{ip} is no address of this machine", "set it to one; `ip addr` or `netstat -h` lists them")
-    elif is_loopback(ip) and any(not is_loopback(host) for host in hosts(subject.conf) if subject.conf):
-        said = (
-            f"{ip} is reached from this machine only, but the master is {subject.conf.master if subject.conf else ''}"
-        )
+    elif is_loopback(ip) and subject.conf and not all(map(is_loopback, hosts(subject.conf))):
+        said = f"{ip} is reached from this machine only, but the master is {subject.conf.master}"
         yield warning(check, said, "set it to an address that the workers reach")
     else:
         yield ok(check, ip)

@@ -26,6 +26,7 @@ from ..command import Command
 from .finding import Finding, error, ok
 
 CODE, RESULT = "println(sc.parallelize(1 to 100).sum())", "5050.0"
+CELL = {"code": CODE, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
 STEPS = ("gateway", "kernel", "kernel's answer", "Spark job", "shutdown")
 KERNEL = "apache_toree_scala"
 SHOW_LINES = 5
@@ -132,7 +133,8 @@ async def _steps(gateway: _Gateway, found: list[Finding], advance: Any, limit: f
 
 
 def _failed(name: str, said: str, gateway: _Gateway) -> Finding:
-    lines = " | ".join(gateway.group.tail(SHOW_LINES).splitlines())
+    said_so = [line for line in gateway.group.tail(100).splitlines() if not line.startswith("[I ")]
+    lines = " | ".join(said_so[-SHOW_LINES:])
     return error(name, said, f"the gateway's last words: {lines}" if lines else "start a gateway, and see what it says")
 
 
@@ -159,7 +161,7 @@ class _Steps:
         return "ready for cells"
 
     async def job(self) -> str:
-        text = await self._run("execute_request", {"code": CODE, "silent": False, "allow_stdin": False})
+        text = await self._run("execute_request", CELL)
         if RESULT not in text:
             raise KG2ATError(f"{CODE} gave {text.strip() or 'nothing'}")
         return f"{CODE} is {RESULT}"

@@ -13,7 +13,7 @@ from ...spark.environment import load_spark_env
 from ..command import Command
 
 #: Seconds that spark-env.sh may run here; the whole check has to end within 3.
-SCRIPT_LIMIT = 1.2
+SCRIPT_LIMIT = 0.9
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,70 @@
+"""Kernels that were shut down and live on, because they refuse every signal and every request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+#: Seconds between two tries.
+RETRY = 5.0
+
+
+@dataclass(frozen=True)
+class Zombie:
+    """One of them: `pid` lives on `since` a shutdown, for `reason`. `end` tries again; True when it is gone."""
+
+    kernel_id: str
+    name: str
+    pid: int | None
+    since: datetime
+    reason: str
+    end: Callable[[], Awaitable[bool]]
+
+
+class Zombies:
+    """Tries again and again, until each is gone; `gone` is then called with its kernel id."""
+
+    def __init__(self, gone: Callable[[str], None], log: Any) -> None:
+        self._gone, self._log = gone, log
+        self._all: dict[str, Zombie] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def __contains__(self, kernel_id: object) -> bool:
+        return kernel_id in self._all
+
+    def add(self, zombie: Zombie) -> None:
+        """Take care of `zombie` from now on."""
+        self._log.error("Kernel %s (process %s) can't be ended: %s", zombie.kernel_id, zombie.pid, zombie.reason)
+        self._all[zombie.kernel_id] = zombie
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._retry())
+
+    async def _retry(self) -> None:
+        while self._all:
+            await asyncio.sleep(RETRY)
+            for zombie in list(self._all.values()):
+                if await self._is_gone(zombie):
+                    del self._all[zombie.kernel_id]
+                    self._log.info("Kernel %s (process %s) is gone at last", zombie.kernel_id, zombie.pid)
+                    self._gone(zombie.kernel_id)
+
+    async def _is_gone(self, zombie: Zombie) -> bool:
+        try:
+            return await zombie.end()
+        except Exception:
+            self._log.exception("Ending process %s failed; it is tried again", zombie.pid)
+            return False
+
+    def status(self) -> list[dict[str, Any]]:
+        """A row for each."""
+        shown = ("kernel_id", "name", "pid", "since", "reason")
+        return [{name: getattr(zombie, name) for name in shown} for zombie in self._all.values()]
+
+    async def close(self) -> None:
+        """Give up on them: the gateway ends."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

@@ -1,0 +1,70 @@
+"""The real program, in an environment that has nothing of this machine's Jupyter and Spark."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.spark.test_home import make_jar, make_java, make_spark
+
+ROOT = Path(__file__).parents[2]
+DROPPED = ("KG_", "KG2AT_", "SPARK_", "JUPYTER_", "JAVA_", "TOREE_", "LC_", "LANG", "PYTHON")
+
+
+@dataclass
+class Ran:
+    """How a run ended."""
+
+    status: int
+    out: str
+    err: str
+    raw: bytes = field(repr=False, default=b"")
+
+
+class Place:
+    """A directory with a fake Spark, Java and Toree that suit each other, and the variables that lead there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.conf = directory / "conf"
+        self.conf.mkdir()
+        self.spark = make_spark(directory / "spark")
+        self.java = make_java(directory / "java")
+        self.toree = make_jar(directory / "toree" / "lib" / "toree-assembly-0.5.0-incubating.jar").parents[1]
+        own = {"SPARK_HOME": self.spark, "JAVA_HOME": self.java, "TOREE_HOME": self.toree, "SPARK_CONF_DIR": self.conf}
+        own |= {f"JUPYTER_{name.upper()}_DIR": directory / name for name in ("config", "data", "runtime")}
+        self.environ = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
+        self.environ |= {name: str(value) for name, value in own.items()}
+        self.environ |= {"SPARK_LOCAL_IP": "127.0.0.1", "TERM": "dumb", "LC_ALL": "C.UTF-8", "HOME": str(directory)}
+        self.environ |= {"KG_PORT": str(free_port()), "PYTHONPATH": str(ROOT), "COLUMNS": "300"}
+
+    def defaults(self, text: str) -> Path:
+        """Write spark-defaults.conf."""
+        path = self.conf / "spark-defaults.conf"
+        path.write_text(text, "utf-8")
+        return path
+
+    def script(self, text: str) -> Path:
+        """Write spark-env.sh."""
+        path = self.conf / "spark-env.sh"
+        path.write_text(text)
+        return path
+
+    def run(self, *argv: str, **environ: str) -> Ran:
+        """`jupyter kg2at ARGV`; a traceback fails the test, whatever it was about."""
+        command = [sys.executable, "-m", "kg2at_personality.cli", *argv]
+        options = {"cwd": self.directory, "env": self.environ | environ, "stdin": subprocess.DEVNULL}
+        ended = subprocess.run(command, capture_output=True, timeout=60, **options)  # type: ignore[call-overload]
+        ran = Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode(), ended.stdout)
+        assert "Traceback" not in ran.out + ran.err, ran
+        return ran
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
