@@ -12,6 +12,7 @@ from jupyter_core.application import JupyterApp
 from jupyter_core.application import base_aliases as jupyter_aliases
 from jupyter_core.application import base_flags as jupyter_flags
 from traitlets import Bool, TraitError
+from traitlets.config import Application
 from traitlets.config.loader import ConfigFileNotFound, KVArgParseConfigLoader
 
 from .. import __version__
@@ -125,9 +126,9 @@ class Command(JupyterApp):
         return _Loader(argv, aliases, flags, classes=classes, log=self.log, subcommands=self.subcommands)
 
     def parse_command_line(self, argv: Any = None) -> None:
-        """Raises UsageError for a value that its option can't take."""
+        """Raises UsageError for a value that its option can't take; traitlets itself would exit with 1."""
         try:
-            super().parse_command_line(argv)
+            Application.parse_command_line.__wrapped__(self, argv)  # type: ignore[attr-defined]
         except TraitError as error:
             raise UsageError(str(error)) from error
 
@@ -135,6 +136,7 @@ class Command(JupyterApp):
         """Load what the gateway would load; a broken or missing file is an error."""
         if self.config_file and not os.path.exists(self.config_file):
             raise ConfigError(f"--config: there is no file {self.config_file}")
+        self.raise_config_file_errors = True
         try:
             super().load_config_file(suppress_errors=False)
         except ConfigFileNotFound as error:

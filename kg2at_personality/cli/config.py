@@ -108,6 +108,6 @@ def _write(text: str) -> None:
     try:
         content = text.encode(encoding, "surrogateescape")
     except UnicodeEncodeError as error:
-        raise KG2ATError(f"The locale's {encoding} lacks characters that are in a value. Set LC_ALL=C.UTF-8.") from error
+        raise KG2ATError(f"The locale's {encoding} lacks characters of a value. Set LC_ALL=C.UTF-8.") from error
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

@@ -54,7 +54,10 @@ def _settings() -> Iterator[str]:
 
 
 def _comment(help_text: str) -> str:
-    return textwrap.fill(" ".join(help_text.split()), WIDTH, initial_indent="## ", subsequent_indent="## ")
+    """Lines break at blanks only, so that names stay whole."""
+    words = " ".join(help_text.split())
+    lines = textwrap.wrap(words, WIDTH, break_on_hyphens=False, break_long_words=False)
+    return "\n".join(f"## {line}" for line in lines)
 
 
 def _default(name: str, trait: Any) -> str:

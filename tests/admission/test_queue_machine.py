@@ -36,6 +36,7 @@ class Kernel:
     wanted: ExecutorRequest
     task: asyncio.Task[None]
     admitted: bool = False
+    judged: int = 0  # the events that the answer knew by which it was let in
     sure: bool = False
     app: FakeApp | None = None
     used: bool = False  # had an application in this life
@@ -57,7 +58,7 @@ def one(data: st.DataObject, among: list[T]) -> T:
 
 
 class Machine(RuleBasedStateMachine):
-    """Executors of all sizes. `events` counts what no queue can foresee; `asked_at_event` was that at the last poll."""
+    """Executors of all sizes. `events` counts what no queue can foresee; `answered` was that in the last answer."""
 
     sizes: tuple[int | None, ...] = (None, 1, 2, 4)
     memories: tuple[int, ...] = (GIB // 2, GIB, 2 * GIB)
@@ -75,17 +76,17 @@ class Machine(RuleBasedStateMachine):
         self.numbers = itertools.count()
         self.delay = (0.0, 0.0)
         self.unreachable = False
-        self.events = self.asked_at_event = 0
+        self.events = self.answered = 0
         for _ in range(3):
             self.master.add_worker(4, 4 * GIB)
 
     async def state(self) -> ClusterState:
         await asyncio.sleep(self.delay[0])
-        self.asked_at_event = self.events
-        answer = self.master.to_json()
+        events, answer = self.events, self.master.to_json()
         await asyncio.sleep(self.delay[1])
         if self.unreachable:
             raise MasterUnreachable("http://master:8080", "connection refused")
+        self.answered = events
         return ClusterState.from_json(answer)
 
     def run(self, seconds: float = 0.0) -> None:
@@ -114,7 +115,7 @@ class Machine(RuleBasedStateMachine):
             else:
                 earlier = self.kernels[: self.kernels.index(kernel)]
                 assert all(other.task.done() for other in earlier), "somebody was passed"
-                kernel.admitted, kernel.sure = True, self.asked_at_event == self.events
+                kernel.admitted, kernel.sure = True, kernel.judged == self.events
 
     def happened(self) -> None:
         """Something no queue can foresee: promises that are open now need not come true at once."""
@@ -147,7 +148,9 @@ class Machine(RuleBasedStateMachine):
     def ask(self, wanted: ExecutorRequest) -> Kernel:
         kernel_id = str(uuid.UUID(int=next(self.numbers)))
         request = AdmissionRequest(kernel_id, "apache_toree_scala", "ann", wanted)
-        return Kernel(kernel_id, wanted, self.loop.create_task(self.queue.acquire(request)))
+        kernel = Kernel(kernel_id, wanted, self.loop.create_task(self.queue.acquire(request)))
+        kernel.task.add_done_callback(lambda _: setattr(kernel, "judged", self.answered))
+        return kernel
 
     @precondition(lambda self: any(not kernel.admitted for kernel in self.kernels))
     @rule(data=st.data(), steps=st.integers(0, 8))

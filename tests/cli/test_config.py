@@ -93,7 +93,7 @@ def test_secrets_are_masked_also_where_they_were_overridden(place: Place) -> Non
 
 
 def test_control_characters_can_t_move_the_cursor(place: Place) -> None:
-    place.defaults(f"spark.x.y {escaped(chr(27) + '[2J' + chr(10) + 'z')}\n")
+    place.defaults(f"spark.x.y {escaped('a' + chr(27) + '[2J' + chr(10) + 'z')}\n")
     ran = place.run("config")
     assert "\x1b" not in ran.out and r"\x1b[2J\nz" in ran.out
 

@@ -1,0 +1,157 @@
+"""`jupyter kg2at cluster`: real masters and workers, and each way to end them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.gateway import free_port
+
+PROGRAM = [sys.executable, "-m", "kg2at_personality.cli", "cluster"]
+#: A parent that starts the program given to it, and waits.
+PARENT = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--workers", "0"], "--workers: 0 is not between"),
+        (["--cores", "-1"], "--cores"),
+        (["--memory", "1.5g"], "--memory: '1.5g' is not a size"),
+        (["--memory", "1k"], "less than 1m"),
+        (["--port", "65536"], "--port: 65536"),
+        (["--port", "7077", "--webui-port", "7077"], "both 7077"),
+        (["two"], "two"),
+    ],
+)
+def test_usage(arguments: list[str], said: str) -> None:
+    ran = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (2, "") and said in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environ = os.environ | {"TMPDIR": str(tmp_path)}
+        ran = subprocess.run([*PROGRAM, "--port", str(port)], capture_output=True, text=True, env=environ)
+    assert ran.returncode == 1 and f"Port {port} can't be had" in ran.stderr and "Traceback" not in ran.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_no_spark(tmp_path: Path) -> None:
+    ran = subprocess.run(PROGRAM, capture_output=True, text=True, env=os.environ | {"SPARK_HOME": str(tmp_path)})
+    assert ran.returncode == 1 and str(tmp_path) in ran.stderr and "Traceback" not in ran.stderr
+
+
+class Running:
+    """A cluster, started by `wrapper` and its arguments."""
+
+    def __init__(self, tmp_path: Path, *options: str, wrapper: tuple[str, ...] = ()) -> None:
+        self.tmp, self.errors = tmp_path / "tmp", tmp_path / "errors"
+        self.tmp.mkdir()
+        environ = os.environ | {"TMPDIR": str(self.tmp)}
+        argv = [*wrapper, *PROGRAM, "--cores", "1", "--memory", "512m", *options]
+        with self.errors.open("wb") as errors:
+            self.started = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=environ)
+        self.program = psutil.Process(self.started.pid)
+
+    def lines(self, count: int) -> list[str]:
+        """The next lines of its output: they come when the workers are there."""
+        assert self.started.stdout is not None
+        lines = [self.started.stdout.readline().strip() for _ in range(count)]
+        assert all(lines), self.errors.read_text()
+        if not self.program.cmdline()[1:3] == PROGRAM[1:3]:
+            self.program = self.program.children()[0]
+        self.everyone = [self.program, *self.program.children(recursive=True)]
+        return lines
+
+    def nothing_is_left(self) -> bool:
+        return not psutil.wait_procs(self.everyone, 20)[1] and os.listdir(self.tmp) == []
+
+
+@contextmanager
+def running(tmp_path: Path, *options: str, wrapper: tuple[str, ...] = ()) -> Iterator[Running]:
+    cluster = Running(tmp_path, *options, wrapper=wrapper)
+    try:
+        yield cluster
+    finally:
+        for process in [psutil.Process(cluster.started.pid), *getattr(cluster, "everyone", [])]:
+            if process.is_running():
+                process.terminate()
+        cluster.started.communicate(timeout=30)
+
+
+def state(port: str) -> dict[str, object]:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(f"http://127.0.0.1:{port}/json/", timeout=5) as answer:
+        return dict(json.load(answer))
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_workers_are_registered_and_a_signal_ends_it_all(tmp_path: Path, signum: int) -> None:
+    port, webui = free_port(), free_port()
+    with running(tmp_path, "--workers", "2", "--port", str(port), "--webui-port", str(webui)) as cluster:
+        assert cluster.lines(2) == [f"spark.master spark://127.0.0.1:{port}", f"spark.master.ui.port {webui}"]
+        seen = state(str(webui))
+        assert (seen["aliveworkers"], seen["cores"], seen["memory"]) == (2, 2, 1024)
+        cluster.program.send_signal(signum)
+        assert cluster.started.wait(30) == 0
+        assert cluster.nothing_is_left()
+        assert "2 of 2 workers registered" in cluster.errors.read_text()
+        assert "Traceback" not in cluster.errors.read_text()
+
+
+@pytest.mark.e2e
+def test_its_parents_death_ends_it(tmp_path: Path) -> None:
+    with running(tmp_path, wrapper=(sys.executable, "-c", PARENT)) as cluster:
+        cluster.lines(2)
+        cluster.started.kill()
+        assert cluster.nothing_is_left()
+        assert "Everything is stopped" in cluster.errors.read_text()
+
+
+@pytest.mark.e2e
+def test_its_own_sudden_death_leaves_no_process(tmp_path: Path) -> None:
+    with running(tmp_path) as cluster:
+        cluster.lines(2)
+        cluster.program.kill()
+        assert not psutil.wait_procs(cluster.everyone, 20)[1]
+
+
+@pytest.mark.e2e
+def test_ended_while_it_starts(tmp_path: Path) -> None:
+    with running(tmp_path) as cluster:
+        while "Starting" not in cluster.errors.read_text():
+            assert cluster.program.is_running()
+        cluster.everyone = [cluster.program, *cluster.program.children(recursive=True)]
+        cluster.program.send_signal(signal.SIGINT)
+        assert cluster.started.wait(30) == 0
+        assert cluster.nothing_is_left()
+
+
+@pytest.mark.e2e
+def test_a_master_that_dies_is_an_error(tmp_path: Path) -> None:
+    with running(tmp_path, "--json") as cluster:
+        text = ""
+        assert cluster.started.stdout is not None
+        while not text.endswith("}\n"):
+            text += cluster.started.stdout.readline()
+        assert json.loads(text)["spark.master"].startswith("spark://127.0.0.1:")
+        cluster.everyone = [cluster.program, *cluster.program.children(recursive=True)]
+        master = next(each for each in cluster.everyone if "org.apache.spark.deploy.master.Master" in each.cmdline())
+        master.kill()
+        assert cluster.started.wait(30) == 1
+        assert cluster.nothing_is_left()
+        assert "master ended by itself" in cluster.errors.read_text()
