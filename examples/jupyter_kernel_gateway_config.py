@@ -13,6 +13,9 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KernelGatewayApp.auth_token = "..."  # better: the variable KG_AUTH_TOKEN, which no file keeps
 # c.KernelGatewayApp.certfile = "/etc/ssl/gateway.pem"
 # c.KernelGatewayApp.keyfile = "/etc/ssl/gateway.key"
+# Seconds that all kernels have to end when the gateway does, before they are killed.
+# c.KG2ATPersonality.shutdown_timeout = 30.0
+
 # c.KG2ATPersonality.allow_unauthenticated = None  # None: only where no other machine reaches it
 # c.KG2ATPersonality.max_body_size = 1024 * 1024  # bytes
 

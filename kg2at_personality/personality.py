@@ -80,9 +80,9 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     def _check_spark(self) -> None:
         """Read Spark's configuration once. Raises ConfigError for what would fail every kernel."""
-        for profile in ("", *self.profiles):
-            conf = self.launcher.conf(profile)
-        for sentence in conf.ignored:
+        confs = [self.launcher.conf(profile) for profile in ("", *self.profiles)]
+        conf = confs[0]
+        for sentence in dict.fromkeys(sentence for each in confs for sentence in each.ignored):
             self.log.warning("%s", sentence)
         found = self.launcher.finder.find(conf.environ)
         for sentence in found.warnings:

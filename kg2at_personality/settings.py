@@ -50,6 +50,7 @@ class Settings(HasTraits):
     ).tag(config=True)
     spark_env_timeout = Float(
         10.0,
+        min=0.1,
         help="""Seconds that spark-env.sh may run, at each start of a kernel and each listing of kernelspecs. A longer
         limit lets a slow script finish, a shorter one tells a hung script sooner.""",
     ).tag(config=True)

@@ -6,8 +6,9 @@ import ipaddress
 import os
 
 from jupyter_core.paths import jupyter_path
+from traitlets import List
 from traitlets.config import Config
-from traitlets.config.loader import DeferredConfigString
+from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 
 from .admission.request import RequestBounds
 from .kernels.toree import ToreeLauncher, ToreeOptions
@@ -25,10 +26,16 @@ def with_environment(config: Config, section: str) -> Config:
     """
     names = (name for name in Settings.class_trait_names(config=True) if name not in ("parent", "log", "config"))
     variables = {name: os.environ.get(ENV_PREFIX + name.upper()) for name in names}
-    found = {name: DeferredConfigString(value) for name, value in variables.items() if value is not None}
+    found = {name: _deferred(name, value) for name, value in variables.items() if value is not None}
     merged = Config({section: found})
     merged.merge(config)
     return merged
+
+
+def _deferred(name: str, value: str) -> DeferredConfigString | DeferredConfigList:
+    """`value` as traitlets takes what is on the command line: a list's whole literal, or its only item."""
+    is_list = isinstance(Settings.class_traits(config=True)[name], List)
+    return DeferredConfigList([value]) if is_list else DeferredConfigString(value)
 
 
 def launcher_of(settings: Settings) -> ToreeLauncher:

@@ -59,11 +59,12 @@ def requested_properties(env: Mapping[str, str], bounds: RequestBounds) -> dict[
 
 def _cores(name: str, text: str, trait: str, bound: int | str) -> str:
     text = text.strip()
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:12]) <= UNLIMITED):
+    digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
+    if not digits or len(digits) > len(str(UNLIMITED)) or int(digits) > UNLIMITED:
         raise RequestError(f"{name} must be a whole number of cores, from 1 to {UNLIMITED}, not {text[:40]!r}.")
-    if bound and int(text) > int(bound):
-        raise OutOfBounds(f"{name}={text} is above the {bound} cores that this gateway allows ({trait}). Ask for less.")
-    return str(int(text))
+    if bound and int(digits) > int(bound):
+        raise OutOfBounds(f"{name}={digits} is above the {bound} cores that this gateway allows ({trait}). Ask for less.")
+    return digits
 
 
 def _memory(name: str, text: str, trait: str, bound: int | str) -> str:

@@ -22,7 +22,7 @@ class PortRange:
     def parse(cls, text: str) -> PortRange:
         """Read "41000-41999". Raises ValueError with a sentence."""
         first, _, last = text.partition("-")
-        if not (first.strip().isdigit() and last.strip().isdigit()):
+        if not (text.isascii() and first.strip().isdigit() and last.strip().isdigit()):
             raise ValueError(f"a port range is written FIRST-LAST, as in 41000-41999, not {text!r}")
         if not 1024 <= int(first) <= int(last) <= 65535:
             raise ValueError(f"{text!r} is no range of ports between 1024 and 65535")

@@ -1,0 +1,383 @@
+"""`jupyter kg2at check`: each check made to fail once, by the real program on a machine that lacks one thing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.program import Place, free_port
+from tests.fakes.master import FakeMaster
+from tests.spark.test_home import PYSPARK_CLASS, make_jar, make_java, make_spark
+
+#: What the issue allows, and what a busy test machine adds to a process's start.
+SECONDS = 3.0
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+@dataclass
+class Fault:
+    """Something wrong: `break_it` gets the place and returns options. Then a line is as `line`, the status `status`."""
+
+    name: str
+    break_it: Callable[[Place], list[str] | None]
+    line: str
+    status: int = 1
+
+
+def variables(**values: str) -> Callable[[Place], None]:
+    """Set variables; {place} in a value is the directory."""
+    return lambda place: place.environ.update(
+        {name: value.format(place=place.directory) for name, value in values.items()}
+    )
+
+
+def without(name: str) -> Callable[[Place], None]:
+    return lambda place: place.environ.update({name: ""})
+
+
+def options(*words: str) -> Callable[[Place], list[str]]:
+    return lambda place: list(words)
+
+
+def lines(text: str) -> Callable[[Place], None]:
+    """A spark-defaults.conf."""
+    return lambda place: void(place.defaults(text))
+
+
+def void(_: object) -> None:
+    return None
+
+
+def old_tornado(place: Place) -> None:
+    folder = place.directory / "site" / "tornado-5.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: tornado\nVersion: 5.0\n")
+    place.environ["PYTHONPATH"] = f"{folder.parent}{os.pathsep}{place.environ['PYTHONPATH']}"
+
+
+def new_python(place: Place) -> None:
+    """A sitecustomize that says it is Python 3.99."""
+    folder = place.directory / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import collections, sys\n"
+        "kind = collections.namedtuple('version_info', 'major minor micro releaselevel serial')\n"
+        "sys.version_info = kind(3, 99, 0, 'final', 0)\n"
+    )
+    place.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{place.environ['PYTHONPATH']}"
+
+
+def java(version: str) -> Callable[[Place], None]:
+    def change(place: Place) -> None:
+        place.environ["JAVA_HOME"] = str(make_java(place.directory / "other-java", version))
+
+    return change
+
+
+def toree(version: str, scala: str, *more: str) -> Callable[[Place], None]:
+    def change(place: Place) -> None:
+        jar = place.directory / "other-toree" / "lib" / f"toree-assembly-{version}.jar"
+        place.environ["TOREE_HOME"] = str(make_jar(jar, version, scala, *more).parents[1])
+
+    return change
+
+
+def old_toree_without_py4j(place: Place) -> None:
+    toree("0.2.0", "2.11.8", PYSPARK_CLASS)(place)
+    place.environ["SPARK_HOME"] = str(make_spark(place.directory / "old-spark", "2.0.2", "2.11"))
+    java("1.8.0_392")(place)
+
+
+def unknown_spark(place: Place) -> None:
+    place.environ["SPARK_HOME"] = str(make_spark(place.directory / "odd-spark", core=""))
+
+
+def ebcdic_gone_wrong(place: Place) -> list[str]:
+    (place.conf / "spark-defaults.conf").write_bytes(b"spark.x.y caf\xe9\n")
+    return []
+
+
+def open_state_directory(place: Place) -> None:
+    runtime = place.directory / "runtime"
+    runtime.mkdir()
+    runtime.chmod(0o777)
+
+
+def taken_port(*words: str) -> Callable[[Place], list[str]]:
+    """Somebody listens on the gateway's port until the place is forgotten."""
+
+    def take(place: Place) -> list[str]:
+        place.listener = socket.create_server(("127.0.0.1", int(place.environ["KG_PORT"])))  # type: ignore[attr-defined]
+        return list(words)
+
+    return take
+
+
+def taken_driver_port(place: Place) -> None:
+    place.listener = socket.create_server(("", 0))  # type: ignore[attr-defined]
+    port = place.listener.getsockname()[1]  # type: ignore[attr-defined]
+    place.defaults(f"spark.driver.port {port}\nspark.port.maxRetries 0\n")
+
+
+def dead_master(place: Place) -> None:
+    place.defaults(f"spark.master spark://127.0.0.1:7077\nspark.master.ui.port {free_port()}\n")
+
+
+DEFAULTS, SCRIPT = r"\S+/spark-defaults.conf, line {}: ", r"\S+/spark-env.sh: "
+NO_TOKEN = "--KG2ATPersonality.allow_unauthenticated=True"
+FAULTS = [
+    Fault("Python", new_python, r"warning  Python .*use one of these", 0),
+    Fault("old package", old_tornado, r"error +packages +tornado is 5.0, but .* pip install \"tornado>=6.4\""),
+    Fault("no Spark", variables(SPARK_HOME="/nowhere"), r"error +Spark +Spark: \$SPARK_HOME is '/nowhere'"),
+    Fault("odd Spark", unknown_spark, r"warning  Spark +\S+ does not tell its version", 0),
+    Fault("no Java", variables(JAVA_HOME="/nowhere"), r"error +Java +Java: \$JAVA_HOME is '/nowhere'"),
+    Fault("wrong Java", java("21.0.1"), r"warning  Java +Java 21\.0\.1 .* supports \(8, 11, 17\)", 0),
+    Fault("no Toree", variables(TOREE_HOME="/nowhere"), r"error +Toree +Toree: \$TOREE_HOME is '/nowhere'"),
+    Fault(
+        "wrong Scala", toree("0.6.0", "2.13.8"), r"error +Scala .* is built for Scala 2.13, Spark .* or a Toree built"
+    ),
+    Fault("unknown Scala", toree("9.9.9", ""), r"warning  Scala +Can't tell .* --start", 0),
+    Fault("py4j", old_toree_without_py4j, r"error +py4j .*Put it there"),
+    Fault("script fails", lambda p: void(p.script("exit 3\n")), rf"error +spark-env.sh +{SCRIPT}it ended .* status 3"),
+    Fault(
+        "script hangs", lambda p: void(p.script("sleep 9\n")), rf"error +spark-env.sh +{SCRIPT}it did not end within"
+    ),
+    Fault(
+        "bad size", lines("#\nspark.executor.memory lots\n"), rf"error +\S+ +{DEFAULTS.format(2)}spark.executor.memory"
+    ),
+    Fault("bad escape", lines("#\n\nspark.x.y \\u00g0\n"), rf"error +\S+ +{DEFAULTS.format(3)}\\\\u must be followed"),
+    Fault(
+        "foreign key", lines("sparc.ui.port 1\n"), rf"warning +\S+ +{DEFAULTS.format(1)}'sparc.ui.port' is ignored", 0
+    ),
+    Fault("no value", lines("spark.x.y\n"), rf"warning +\S+ +{DEFAULTS.format(1)}spark.x.y has no value", 0),
+    Fault(
+        "twice", lines("spark.x.y 1\nspark.x.y 2\n"), rf"warning +\S+ +{DEFAULTS.format(2)}spark.x.y is set again", 0
+    ),
+    Fault("misspelt", lines("spark.exector.memory 1g\n"), r"warning .*did you mean spark.executor.memory\?", 0),
+    Fault("encoding", ebcdic_gone_wrong, rf"error +spark-defaults.conf +{DEFAULTS.format(1)}it isn't utf-8"),
+    Fault("SPARK_OPTS", variables(SPARK_OPTS="--conf 'x"), r"error +configuration +environment variable SPARK_OPTS: "),
+    Fault("option", variables(SPARK_OPTS="--bogus"), r"warning  configuration +\S+ variable SPARK_OPTS: --bogus is", 0),
+    Fault("key", variables(SPARK_OPTS="-c spark.ui.prot=1"), r"warning  configuration .*did you mean spark.ui.port", 0),
+    Fault(
+        "profile",
+        variables(KG2AT_PROFILES='{{"big": {{"spark.cores.max": "x"}}}}'),
+        r"error +profile big +profile big: ",
+    ),
+    Fault("settings", variables(KG2AT_NICENESS="99"), r"error +settings +kg2at's settings: .*niceness"),
+    Fault("locale", variables(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"), r"warning  encodings .*LC_ALL", 0),
+    Fault("no master", dead_master, r"error +master +Spark master http://127.0.0.1:\d+: .*refused.* is it started\?"),
+    Fault("memory", lines("spark.driver.memory 9999g\n"), r"warning  memory .* may take 9999g +lower", 0),
+    Fault(
+        "foreign IP", variables(SPARK_LOCAL_IP="192.0.2.1"), r"error +SPARK_LOCAL_IP +192.0.2.1 is no address of this"
+    ),
+    Fault("no such IP", variables(SPARK_LOCAL_IP="no.such.invalid"), r"error +SPARK_LOCAL_IP +no.such.invalid"),
+    Fault("clash", lines("spark.ui.port 9100\nspark.driver.port 9100\n"), r"error +ports +Application WebUI .*Driver"),
+    Fault("taken", taken_port(), r"warning  ports +the gateway's port \d+ is taken by .*pid \d+.* another", 0),
+    Fault(
+        "taken for good", taken_port("--KernelGatewayApp.port_retries=0"), r"error +ports +the gateway's port \d+ is"
+    ),
+    Fault("no driver port", taken_driver_port, r"error +ports +no port is free for a kernel: Driver \d+"),
+    Fault("no such address", options("--KernelGatewayApp.ip=192.0.2.1"), r"error +address +192.0.2.1 is no address"),
+    Fault("open", options("--KernelGatewayApp.ip=0.0.0.0", NO_TOKEN), r"error +address +0.0.0.0 without a token"),
+    Fault("no https", options("--KernelGatewayApp.ip=0.0.0.0"), r"warning  address +0.0.0.0 without https", 0),
+    Fault(
+        "state", variables(JUPYTER_RUNTIME_DIR="/proc/kg2at"), r"error +state directory +/proc/kg2at can't be written"
+    ),
+    Fault("open state", open_state_directory, r"warning  state directory .* by others \(mode 777\) +chmod go-w", 0),
+    Fault("random", options("--CheckApp.random_device=/no/dev"), r"error +random numbers +/no/dev: No such"),
+    Fault("random ends", options("--CheckApp.random_device=/dev/null"), r"error +random numbers +/dev/null gives none"),
+    Fault("TERM", without("TERM"), r"warning  TERM +not set.*export TERM=dumb", 0),
+]
+
+
+def test_all_is_well(place: Place) -> None:
+    ran = place.run("check")
+    assert ran.status == 0, ran
+    assert "warning" not in ran.out and "error" not in ran.out
+    for name in ("Python", "Spark", "Java", "Toree", "Scala", "py4j", "spark-defaults.conf", "spark-env.sh", "master"):
+        assert re.search(rf"^ok +{name} ", ran.out, re.MULTILINE), name
+    for name in ("SPARK_LOCAL_IP", "ports", "state directory", "random numbers", "TERM", "encodings", "address"):
+        assert re.search(rf"^ok +{name} ", ran.out, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_each_check_fails_once(place: Place, fault: Fault) -> None:
+    argv = fault.break_it(place) or []
+    ran = place.run("check", *argv)
+    if listener := getattr(place, "listener", None):
+        listener.close()
+    assert re.search("^" + fault.line, ran.out, re.MULTILINE), ran.out + ran.err
+    assert ran.status == fault.status, ran.out
+    machine = place.run("check", "--json", *argv) if not listener else None
+    if machine:
+        levels = {each["level"] for each in json.loads(machine.out)}
+        assert ("error" in levels) == bool(fault.status)
+
+
+def test_every_bad_line_is_told_and_no_secret(place: Place) -> None:
+    place.defaults("spark.ui.port x\nspark.cores.max 0\nspark.my.password swordfish\nfoo.password swordfish\n")
+    ran = place.run("check")
+    assert re.search(r"line 1: spark.ui.port must be", ran.out)
+    assert re.search(r"line 2: spark.cores.max must be", ran.out)
+    assert "swordfish" not in ran.out + ran.err
+
+
+# The master.
+
+
+@contextlib.contextmanager
+def serving(answer: Callable[[], Any]) -> Iterator[int]:
+    """The port of a master's web UI that answers so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(answer()).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def told(place: Place, master: FakeMaster, *properties: str) -> tuple[int, dict[str, str]]:
+    """Exit status and the lines about master and room."""
+    with serving(master.to_json) as port:
+        own = ["spark.master spark://127.0.0.1:7077", f"spark.master.ui.port {port}", *properties]
+        place.defaults("\n".join(own))
+        ran = place.run("check", "--json")
+    found = {each["check"]: f"{each['level']}: {each['said']}" for each in json.loads(ran.out)}
+    return ran.status, {name: found[name] for name in ("master", "room") if name in found}
+
+
+def test_room_for_so_many_notebooks(place: Place) -> None:
+    master = FakeMaster()
+    master.add_worker(4, 4096)
+    master.submit("other", 1, 1, 1024)
+    master.step()
+    status, found = told(place, master)
+    assert status == 0
+    assert found["master"].startswith("ok: spark://127.0.0.1:7077 is ALIVE: 3 of 4 cores and 3g of 4g free")
+    assert (
+        found["room"] == "ok: a notebook of 1 core and 1g for each executor fits 3 times now, 4 when nothing else runs"
+    )
+
+
+ROOMS = [
+    (("spark.cores.max 4",), 0, "warning: a notebook of 4 cores .* does not fit now, 1 when nothing else runs"),
+    (("spark.cores.max 5",), 1, "error: a notebook of 5 cores .* does not fit even when nothing else runs"),
+    (("spark.executor.memory 5g",), 1, "error: .* 5g for each executor does not fit even"),
+    (("spark.cores.max 1", "spark.executor.cores 2"), 1, "error: spark.cores.max is 1 and spark.executor.cores is 2"),
+]
+
+
+@pytest.mark.parametrize(("properties", "status", "room"), ROOMS)
+def test_no_room(place: Place, properties: tuple[str, ...], status: int, room: str) -> None:
+    master = FakeMaster()
+    master.add_worker(4, 4096)
+    master.submit("other", 1, 1, 1024)
+    master.step()
+    ended, found = told(place, master, *properties)
+    assert ended == status
+    assert re.match(room, found["room"]), found
+
+
+def test_masters_that_grant_nothing(place: Place) -> None:
+    assert told(place, FakeMaster(status="STANDBY")) == (
+        1,
+        {"master": f"error: Spark master {_url(place)}: it is STANDBY"},
+    )
+    status, found = told(place, FakeMaster(status="RECOVERING"))
+    assert (status, found["master"]) == (1, "error: spark://127.0.0.1:7077 is RECOVERING")
+    status, found = told(place, FakeMaster())
+    assert (status, found["master"]) == (1, "error: spark://127.0.0.1:7077 is ALIVE, but has no worker")
+
+
+def _url(place: Place) -> str:
+    port = re.search(r"spark.master.ui.port (\d+)", (place.conf / "spark-defaults.conf").read_text())
+    return f"http://127.0.0.1:{port[1] if port else ''}"
+
+
+def test_it_ends_in_time_when_the_master_hangs(place: Place) -> None:
+    """The worst of all at once: a master that takes the connection and is silent, a script that never ends."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place.defaults(f"spark.master spark://127.0.0.1:7077\nspark.master.ui.port {silent.getsockname()[1]}\n")
+        began = time.monotonic()
+        ran = place.run("check")
+        took = time.monotonic() - began
+        assert re.search(r"^error +master .*no complete answer within 0.9 s", ran.out, re.MULTILINE)
+        place.script("sleep 30\n")
+        began = time.monotonic()
+        assert place.run("check").status == 1
+        assert max(took, time.monotonic() - began) < SECONDS
+
+
+def test_local_ip_that_workers_can_t_reach(place: Place) -> None:
+    place.defaults("spark.master spark://192.0.2.7:7077\n")
+    out = place.run("check", "--KG2ATPersonality.master_url=http://127.0.0.1:9").out
+    assert re.search(r"^warning  SPARK_LOCAL_IP +127.0.0.1 is reached from this machine only", out, re.MULTILINE)
+
+
+# --start.
+
+
+def test_start_is_not_tried_after_an_error(place: Place) -> None:
+    place.environ["SPARK_HOME"] = "/nowhere"
+    ran = place.run("check", "--start")
+    assert ran.status == 1
+    assert "No kernel is started: mend the errors first." in ran.out
+
+
+def test_start_tells_what_a_kernel_said_that_died(place: Place) -> None:
+    submit = place.spark / "bin" / "spark-submit"
+    submit.write_text("#!/bin/sh\necho 'java.lang.IllegalStateException: no luck'\nexit 3\n")
+    submit.chmod(0o755)
+    began = time.monotonic()
+    ran = place.run("check", "--start", "--CheckApp.start_timeout=40")
+    assert ran.status == 1
+    assert re.search(r"^ok +gateway +listens", ran.out, re.MULTILINE)
+    assert re.search(r"^error +kernel", ran.out, re.MULTILINE)
+    assert "no luck" in ran.out
+    assert time.monotonic() - began < 40
+
+
+def test_start_when_the_gateway_can_t(place: Place) -> None:
+    ran = place.run("check", "--start", "--KernelGatewayApp.kernel_manager_class=jupyter_client.KernelManager")
+    assert ran.status == 1
+    assert re.search(r"^error +gateway +it ended by itself", ran.out, re.MULTILINE), ran.out
+
+
+@pytest.mark.e2e
+def test_start_runs_a_job_on_the_real_spark(place: Place) -> None:
+    for name in ("SPARK_HOME", "JAVA_HOME", "TOREE_HOME"):
+        del place.environ[name]
+        if name in os.environ:
+            place.environ[name] = os.environ[name]
+    place.defaults("spark.master local[1]\nspark.ui.enabled false\n")
+    ran = place.run("check", "--start", "--json")
+    assert ran.status == 0, ran.out + ran.err
+    found = {each["check"]: each for each in json.loads(ran.out)}
+    assert "is 5050.0" in found["Spark job"]["said"]
+    assert found["shutdown"]["level"] == "ok"
