@@ -74,11 +74,13 @@ class Lease:
     def settle(self, sighting: Sighting, asked_at: float) -> None:
         """Read an answer that was asked for at `asked_at`, by the clock of `renew`."""
         active = [app for app in sighting.active if app.id not in self._old]
+        before = self.state, self.granted
         self._remember({app.id for app in active}, sighting.completed - self._old, asked_at)
         self.granted = sum(app.cores for app in active)
         self.app_id = active[-1].id if active else None
         self.state = RUNNING if active else RESTING if self._seen else PROMISED
-        self._measure()
+        if before != (self.state, self.granted):
+            self._measure()
         present = sighting.ids
         self._old &= present
         self._seen = self._seen & present or set(list(self._seen)[:1])  # one is enough to know that there was one

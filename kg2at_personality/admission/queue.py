@@ -27,7 +27,6 @@ from .verdicts import Shares, Verdicts, Waiter
 __all__ = ["AdmissionPolicy", "AdmissionQueue", "AdmissionRequest"]
 
 TURN = 50  # waiters looked at closely before the event loop gets a turn
-Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class AdmissionQueue:
@@ -43,7 +42,7 @@ class AdmissionQueue:
         policy: AdmissionPolicy,
         *,
         clock: Callable[[], float] = time.monotonic,
-        log: Log = logging.getLogger(__name__),  # noqa: B008
+        log: logging.Logger | logging.LoggerAdapter[Any] = logging.getLogger(__name__),  # noqa: B008
     ) -> None:
         self.policy = policy
         self._state, self._clock, self._log = state, clock, log
@@ -268,6 +267,7 @@ class AdmissionQueue:
             self._settle(answer, asked_at)
         self._picture = Picture(answer.url, answer.status, capacity(answer), asked_at)
         free, verdicts = rooms(answer), Verdicts(answer)
+        await asyncio.sleep(0)
         while self._turn(free, verdicts):  # noqa: ASYNC110, it waits for nothing but its next turn
             await asyncio.sleep(0)
 
@@ -290,51 +290,50 @@ class AdmissionQueue:
         room = Headroom(free, [lease.rest for lease in (*self._leases.values(), *self._late) if lease.rest])
         shares, looked, kept = Shares(self.policy.max_cores_per_user, self._leases.values()), 0, 0
         for waiter in self._in_line():
-            if not (kept and waiter.examined):
+            if not kept or not waiter.examined:
                 if looked == TURN:
                     return True
                 looked += 1
-                if error := shares.refuse(waiter) or verdicts.refuse(waiter):
+                error = shares.refuse(waiter)
+                if error is None and not kept and room.take(waiter.promise):
+                    self._admit(waiter)
+                elif error := error or verdicts.refuse(waiter) or self._too_much(waiter, kept):
                     self._refuse(waiter, error)
                     continue
-                if not kept and room.take(waiter.promise):
-                    shares.add(waiter)
-                    self._admit(waiter)
-                    continue
-                if not self._keep(waiter, kept):
-                    continue
+                else:
+                    kept += 1
+            else:
+                kept += 1
             shares.add(waiter)
-            kept += 1
         return False
 
     def _in_line(self) -> list[Waiter]:
         """Who waits, without those that were cancelled and have not left yet."""
         return [waiter for waiter in self._waiting.values() if not waiter.admitted.done()]
 
-    def _keep(self, waiter: Waiter, ahead: int) -> bool:
-        """Whether one that does not get in now may wait; else it is refused. Who waits already may go on."""
+    def _too_much(self, waiter: Waiter, ahead: int) -> KG2ATError | None:
+        """The error for one that does not get in now and may not wait. Who waits already may go on."""
         if waiter.examined:
-            return True
+            return None
         waiter.examined = True
         if self.policy.core_check == "reject" or not self.policy.max_queue:
-            self._refuse(waiter, self._too_late(waiter))
-        elif ahead >= self.policy.max_queue:
-            self._refuse(waiter, queue_full(ahead))
-        else:
-            self._log.info("Waits behind %d: %s", ahead, waiter)
-            return True
-        return False
+            return self._too_late(waiter)
+        if ahead >= self.policy.max_queue:
+            return queue_full(ahead)
+        self._log.info("Waits behind %d: %s", ahead, waiter)
+        return None
 
     def _fail(self) -> None:
         """The master did not answer: let all pass, or wait on, as the policy says."""
         shares, kept = Shares(self.policy.max_cores_per_user, self._leases.values()), 0
         for waiter in self._in_line():
-            if error := shares.refuse(waiter):
+            error = shares.refuse(waiter)
+            if error is None and self.policy.master_unreachable == "admit":
+                self._admit(waiter, f", unchecked ({self._failure})")
+            elif error := error or self._too_much(waiter, kept):
                 self._refuse(waiter, error)
                 continue
-            if self.policy.master_unreachable == "admit":
-                self._admit(waiter, f", unchecked ({self._failure})")
-            elif self._keep(waiter, kept):
+            else:
                 kept += 1
             shares.add(waiter)
 

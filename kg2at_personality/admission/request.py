@@ -63,7 +63,9 @@ def _cores(name: str, text: str, trait: str, bound: int | str) -> str:
     if not digits or len(digits) > len(str(UNLIMITED)) or int(digits) > UNLIMITED:
         raise RequestError(f"{name} must be a whole number of cores, from 1 to {UNLIMITED}, not {text[:40]!r}.")
     if bound and int(digits) > int(bound):
-        raise OutOfBounds(f"{name}={digits} is above the {bound} cores that this gateway allows ({trait}). Ask for less.")
+        raise OutOfBounds(
+            f"{name}={digits} is above the {bound} cores that this gateway allows ({trait}). Ask for less."
+        )
     return digits
 
 

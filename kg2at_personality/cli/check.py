@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -37,8 +38,8 @@ CHECKS: Mapping[str, Check] = {
     "random numbers": machine.random_numbers,
     "TERM": machine.terminal,
 }
-#: Seconds for all checks, which run side by side.
-LIMIT = 1.2
+#: Seconds for spark-env.sh and then all checks, which run side by side.
+LIMIT = 2.1
 
 
 class CheckApp(Command):
@@ -69,28 +70,35 @@ class CheckApp(Command):
     def run(self) -> int:
         """Called by Command."""
         found = self.findings()
-        wrong = any(each.level == ERROR for each in found)
-        if not self.as_json:
-            print_table(map(asdict, found), COLUMNS)
-        if self.start_kernel and not wrong:
-            started = notebook.start(self, self.start_timeout)
-            wrong = any(each.level == ERROR for each in started)
-            found += started
-            if not self.as_json:
-                print_table(map(asdict, started), COLUMNS)
-        elif self.start_kernel and not self.as_json:
-            print("No kernel is started: mend the errors first.")
+        self._show(found)
+        if self.start_kernel:
+            found += self._started(found)
         if self.as_json:
             print_json([asdict(each) for each in found])
-        return self._end(WRONG if wrong else OK)
+        return self._end(WRONG if _any_error(found) else OK)
+
+    def _show(self, found: list[Finding]) -> None:
+        if not self.as_json:
+            print_table(map(asdict, found), COLUMNS)
+
+    def _started(self, found: list[Finding]) -> list[Finding]:
+        """What starting a kernel showed; nothing after an error, which would only come again."""
+        if _any_error(found):
+            print(f"{self.name}: no kernel is started; mend the errors first.", file=sys.stderr)
+            return []
+        started = notebook.start(self, self.start_timeout)
+        self._show(started)
+        return started
 
     def findings(self) -> list[Finding]:
         """What all checks found."""
+        began = time.monotonic()
         try:
             subject = subject_of(self, self.random_device)
         except ConfigError as problem:
             return [error("settings", str(problem), "mend the command line, the configuration file or the variable")]
-        answers = within(LIMIT, {name: partial(_all, check, subject) for name, check in CHECKS.items()})
+        left = LIMIT - (time.monotonic() - began)
+        answers = within(left, {name: partial(_all, check, subject) for name, check in CHECKS.items()})
         return [finding for name, answer in answers.items() for finding in _told(name, answer)]
 
     def _end(self, status: int) -> int:
@@ -100,6 +108,10 @@ class CheckApp(Command):
             sys.stderr.flush()
             os._exit(status)
         return status
+
+
+def _any_error(found: list[Finding]) -> bool:
+    return any(each.level == ERROR for each in found)
 
 
 def _all(check: Check, subject: Subject) -> list[Finding]:

@@ -48,7 +48,7 @@ class ClusterApp(Command):
     port = Int(0, help="Port of the master, the one in spark.master. 0: a free one.").tag(config=True)
     webui_port = Int(0, help="Port of the master's web UI, spark.master.ui.port. 0: a free one.").tag(config=True)
     start_timeout = Int(
-        60, help="Seconds that master and workers have to come up. A busy machine needs longer than the usual ten."
+        120, help="Seconds that master and workers have to come up. A busy machine needs longer than the usual ten."
     ).tag(config=True)
 
     aliases: ClassVar[Any] = {  # type: ignore[misc]

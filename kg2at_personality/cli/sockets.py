@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import socket
 from collections.abc import Collection, Iterable, Mapping
 
@@ -28,7 +29,8 @@ def hosts_here(hosts: Iterable[str]) -> frozenset[str]:
     return frozenset(host for host, answer in answers.items() if answer is True)
 
 
-def owners() -> dict[int, str]:
+@functools.cache
+def _owners() -> Mapping[int, str]:
     """Port -> who listens on it on this machine, as far as the system tells: "java (pid 42)", "somebody"."""
     try:
         import psutil
@@ -53,17 +55,19 @@ def _process(pid: int | None) -> str:
     return f"pid {pid}"
 
 
-def taken_by(port: int, known: Mapping[int, str]) -> str | None:
+def taken_by(port: int) -> str | None:
     """Who has `port` on this machine; None when it is free."""
-    if port in known:
-        return known[port]
     with socket.socket() as probe:
         # As ZeroMQ and Java do: a port in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))
         except OSError as error:
-            return "nobody, but you may not listen there" if error.errno == errno.EACCES else "somebody"
+            return (
+                "nobody, but you may not listen there"
+                if error.errno == errno.EACCES
+                else _owners().get(port, "somebody")
+            )
     return None
 
 

@@ -10,7 +10,7 @@ from ..spark.conf import SparkConf
 from ..spark.ports import HERE, Given, Port, hosts, table
 from .command import Command
 from .origin import origin
-from .sockets import answering, hosts_here, owners, taken_by
+from .sockets import answering, hosts_here, taken_by
 
 
 def ports_of(command: Command, conf: SparkConf) -> list[Port]:
@@ -26,24 +26,23 @@ def ports_of(command: Command, conf: SparkConf) -> list[Port]:
 
 def states(ports: Sequence[Port]) -> list[str]:
     """How each port is: free or taken and by whom here, answering or not elsewhere. Blocks for 1 s or so."""
-    known = owners()
     elsewhere = {(port.host, port.first) for port in ports if port.first and port.host not in (HERE, "workers")}
     answers = answering(elsewhere)
-    return [_state(port, known, answers) for port in ports]
+    return [_state(port, answers) for port in ports]
 
 
-def _state(port: Port, known: Mapping[int, str], answers: Mapping[tuple[str, int], bool]) -> str:
+def _state(port: Port, answers: Mapping[tuple[str, int], bool]) -> str:
     if not port.first:
         return "off" if port.first is None else "any free one"
     if port.host == "workers":
         return "not asked"
     if port.host != HERE:
         return f"{port.host} {'answers' if answers[port.host, port.first] else 'does not answer'}"
-    return _state_here(range(port.first, port.last + 1), known)
+    return _state_here(range(port.first, port.last + 1))
 
 
-def _state_here(ports: range, known: Mapping[int, str]) -> str:
-    taken = {port: by for port in ports if (by := taken_by(port, known))}
+def _state_here(ports: range) -> str:
+    taken = {port: by for port in ports if (by := taken_by(port))}
     if not taken:
         return "free"
     first, by = next(iter(taken.items()))
@@ -52,5 +51,4 @@ def _state_here(ports: range, known: Mapping[int, str]) -> str:
 
 def free_of(port: Port) -> list[int]:
     """Those of its ports that are free on this machine."""
-    known = owners()
-    return [each for each in range(port.first or 0, port.last + 1) if each and taken_by(each, known) is None]
+    return [each for each in range(port.first or 0, port.last + 1) if each and taken_by(each) is None]

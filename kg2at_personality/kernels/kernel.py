@@ -239,10 +239,14 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
     async def _async_shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
         self._end_watch()
         self.shutting_down = True
+        if restart:
+            # From now on, so that nobody gets its cores while the old process ends.
+            self.parent.renew(self.kernel_id)
         await AsyncKernelManager._async_shutdown_kernel.__wrapped__(  # type: ignore[attr-defined]
             self, now=now, restart=restart
         )
         if restart:
+            # And once more, for what the old process did at the master until its end is none of the new one's.
             self.parent.renew(self.kernel_id)
 
     shutdown_kernel: Callable[..., Any] = _async_shutdown_kernel

@@ -77,7 +77,7 @@ def table(
 
 def clashes(ports: Sequence[Port]) -> list[str]:
     """A sentence for each pair on the same machine that can't both have what they were given."""
-    fixed = [port for port in ports if port.used and port.first]
+    fixed = [port for port in ports if port.used and port.first and _counts(port)]
     pairs = [(one, other) for one, other in combinations(fixed, 2) if one.host == other.host]
     return [_clash(one, other) for one, other in pairs if _meet(one, other)]
 
@@ -271,10 +271,13 @@ def mismatch(conf: SparkConf, environ: Mapping[str, str]) -> str | None:
     return f"SPARK_MASTER_PORT is {given.port} ({given.where}), but spark.master is {conf.master} ({where})"
 
 
+def _counts(port: Port) -> bool:
+    """Toree's five share a range, and are counted as one."""
+    return port.component != "Toree" or port.name == "shell_port"
+
+
 def _meet(one: Port, other: Port) -> bool:
-    """Two drivers' rows give way to each other; so do Toree's five, which share a range."""
-    if one.component == other.component == "Toree":
-        return False
+    """Two drivers' rows give way to each other."""
     if one.drivers and other.drivers:
         return one.first == other.first
     return (one.first or 0) <= other.last and (other.first or 0) <= one.last

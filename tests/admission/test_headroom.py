@@ -64,11 +64,9 @@ def all_get_theirs(workers: Workers, order: list[ExecutorRequest], seed: int) ->
 
 
 @settings(steady, max_examples=400)
-@given(workers_, st.lists(requests(), min_size=2, max_size=5), st.randoms(use_true_random=False))
-def test_what_is_admitted_fits_in_every_order(
-    workers: Workers, queue: list[ExecutorRequest], rng: random.Random
-) -> None:
-    promised = admitted(workers, queue)
+@given(workers_, st.lists(requests(), min_size=2, max_size=5), st.integers())
+def test_what_is_admitted_fits_in_every_order(workers: Workers, queue: list[ExecutorRequest], seed: int) -> None:
+    promised, rng = admitted(workers, queue), random.Random(seed)
     for order in itertools.islice(itertools.permutations(promised), 24):
         assert all_get_theirs(workers, list(order), rng.randrange(1000))
 
@@ -157,12 +155,12 @@ def test_1000_waiters_on_1000_workers_are_cheap() -> None:
     queue = [
         ExecutorRequest(rng.randint(1, 8), rng.choice([None, 1, 2, 4]), rng.choice([1, 2]) * GIB) for _ in range(100)
     ]
-    assert min(_cost(free, queue) for _ in range(5)) < 0.1  # measured: 0.01; the rest is for busy machines
+    assert min(_cost(free, queue) for _ in range(5)) < 0.1  # s of this thread; measured: 0.01
 
 
 def _cost(free: dict[tuple[int, int], int], queue: list[ExecutorRequest]) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()
     room = Headroom(free, queue)
     for request in queue:
         room.take(request)
-    return time.perf_counter() - start
+    return time.thread_time() - start

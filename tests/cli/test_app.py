@@ -76,6 +76,7 @@ def test_each_subcommand_has_help(place: Place, subcommand: str) -> None:
 
 # --generate-config.
 
+# An unset env_whitelist is [""] in the stock gateway, which allows nothing.
 SHOW_SETTINGS = """
 import sys
 from kernel_gateway.gatewayapp import KernelGatewayApp

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -64,14 +64,14 @@ class Running:
         argv = [*wrapper, *PROGRAM, "--cores", "1", "--memory", "512m", *options]
         with self.errors.open("wb") as errors:
             self.started = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=environ)
-        self.program = psutil.Process(self.started.pid)
+        self.program, self.everyone = psutil.Process(self.started.pid), list[psutil.Process]()
 
     def lines(self, count: int) -> list[str]:
         """The next lines of its output: they come when the workers are there."""
         assert self.started.stdout is not None
         lines = [self.started.stdout.readline().strip() for _ in range(count)]
         assert all(lines), self.errors.read_text()
-        if not self.program.cmdline()[1:3] == PROGRAM[1:3]:
+        if self.program.cmdline()[1:3] != PROGRAM[1:3]:
             self.program = self.program.children()[0]
         self.everyone = [self.program, *self.program.children(recursive=True)]
         return lines
@@ -80,14 +80,14 @@ class Running:
         return not psutil.wait_procs(self.everyone, 20)[1] and os.listdir(self.tmp) == []
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(tmp_path: Path, *options: str, wrapper: tuple[str, ...] = ()) -> Iterator[Running]:
     cluster = Running(tmp_path, *options, wrapper=wrapper)
     try:
         yield cluster
     finally:
-        for process in [psutil.Process(cluster.started.pid), *getattr(cluster, "everyone", [])]:
-            if process.is_running():
+        for process in [cluster.program, *cluster.everyone]:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
         cluster.started.communicate(timeout=30)
 

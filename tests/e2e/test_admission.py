@@ -30,7 +30,7 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def gateway(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    options = ("--KG2ATPersonality.core_wait_timeout=6", "--KG2ATPersonality.core_poll_interval=0.3")
+    options = ("--KG2ATPersonality.core_wait_timeout=90", "--KG2ATPersonality.core_poll_interval=0.3")
     defaults = f"spark.master {cluster.master_url}\nspark.executor.memory 512m\n"
     defaults += f"spark.master.ui.port {cluster.ui_url.rpartition(':')[2]}\n"
     directory: Path = tmp_path_factory.mktemp("gateway")
@@ -42,6 +42,10 @@ def gateway(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory
 def threads() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(16) as pool:
         yield pool
+
+
+#: For requests that are to be refused: shorter than core_wait_timeout.
+IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": "8"}
 
 
 def post(gateway: Gateway, **env: str) -> Answer:
@@ -71,7 +75,7 @@ def waiting(gateway: Gateway, threads: ThreadPoolExecutor, **env: str) -> Future
 @pytest.fixture(scope="module")
 def four(gateway: Gateway, cluster: StandaloneCluster, threads: ThreadPoolExecutor) -> list[str]:
     """The kernels that got in when 12 asked at once."""
-    answers = list(threads.map(lambda _: post(gateway), range(12)))
+    answers = list(threads.map(lambda _: post(gateway, **IMPATIENT), range(12)))
     admitted = [answer for answer in answers if answer.status == 201]
     refused = [answer for answer in answers if answer.status == 503]
     assert (len(admitted), len(refused)) == (4, 8)
@@ -97,7 +101,7 @@ def test_all_four_run_a_job(gateway: Gateway, cluster: StandaloneCluster, four: 
 
 def test_a_delete_lets_exactly_the_next_in(gateway: Gateway, threads: ThreadPoolExecutor, four: list[str]) -> None:
     first = waiting(gateway, threads, KERNEL_USERNAME="first")
-    second = waiting(gateway, threads, KERNEL_USERNAME="second")
+    second = waiting(gateway, threads, KERNEL_USERNAME="second", **IMPATIENT)
     assert [row["user"] for row in status(gateway)["queue"]] == ["first", "second"]
     assert gateway.delete(four.pop()) == 204
     four.append(first.result().body["id"])
@@ -145,7 +149,7 @@ def test_what_can_never_be_granted_is_refused_at_once(gateway: Gateway, four: li
 def test_a_restart_keeps_its_cores(gateway: Gateway, threads: ThreadPoolExecutor, four: list[str]) -> None:
     kernel_id = four[-1]
     gateway.connect(kernel_id).run("sc.parallelize(1 to 2).count()")
-    rival = waiting(gateway, threads, KERNEL_SPARK_CORES_MAX="2")
+    rival = waiting(gateway, threads, KERNEL_SPARK_CORES_MAX="2", **IMPATIENT)
     assert gateway.request("POST", f"/api/kernels/{kernel_id}/restart", {}).status == 200
     assert rival.result().status == 503
     assert "2" in gateway.connect(kernel_id).run("sc.parallelize(1 to 2).count()").text
@@ -166,9 +170,9 @@ def test_a_foreign_application_is_respected(
         try:
             assert foreign.stdout.readline() == "up\n"
             until(lambda: [app["cores"] for app in cluster.state()["activeapps"]] == [3])
-            assert post(gateway, KERNEL_SPARK_CORES_MAX="2").status == 503
+            assert post(gateway, KERNEL_SPARK_CORES_MAX="2", **IMPATIENT).status == 503
             threading.Timer(1, foreign.terminate).start()
-            answer = post(gateway, KERNEL_SPARK_CORES_MAX="2", KERNEL_LAUNCH_TIMEOUT="60")
+            answer = post(gateway, KERNEL_SPARK_CORES_MAX="2")
             assert answer.status == 201, answer.body
             assert gateway.delete(answer.body["id"]) == 204
         finally:
@@ -177,7 +181,7 @@ def test_a_foreign_application_is_respected(
 
 def test_a_dead_master_is_told_and_its_return_is_seen(gateway: Gateway, cluster: StandaloneCluster) -> None:
     cluster.kill_master()
-    answer = post(gateway)
+    answer = post(gateway, **IMPATIENT)
     assert answer.status == 503 and cluster.ui_url in answer.body["message"], answer.body
     assert gateway.request("GET", "/kg2at/status").status == 200
     cluster.start_master()

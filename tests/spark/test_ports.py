@@ -135,7 +135,7 @@ CLASHES: list[tuple[dict[str, str], int, tuple[int, int] | None, list[str]]] = [
     ({"spark.driver.port": "4040"}, 8888, None, ["Application WebUI (4040-4056) and Driver (4040-4056)"]),
     ({"spark.driver.port": "4045"}, 8888, None, []),  # each gives way
     (STANDALONE | {"spark.driver.port": "7070"}, 8888, None, ["Driver (7070-7086) and Master (7077)"]),
-    ({}, 41500, (41000, 41999), [f"{name}_port (41000-41999) and KernelGatewayApp (41500)" for name in ("stdin",)]),
+    ({}, 41500, (41000, 41999), ["shell_port (41000-41999) and KernelGatewayApp (41500)"]),
 ]
 
 

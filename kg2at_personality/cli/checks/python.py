@@ -18,9 +18,10 @@ LEAST, TESTED = (3, 10), (3, 13)
 def python(subject: Subject) -> Iterator[Finding]:
     """Python's version, and that every package is there and new enough."""
     name, said = "Python", f"{platform.python_version()} in {sys.prefix}"
-    if sys.version_info < LEAST:
+    version = tuple(map(int, platform.python_version().split(".")[:2]))
+    if version < LEAST:
         yield error(name, said, "kg2at needs Python 3.10 or later")
-    elif sys.version_info[:2] > TESTED:
+    elif version > TESTED:
         yield warning(name, said, "kg2at was tried with 3.10 to 3.13; if something fails, use one of these")
     else:
         yield ok(name, said)

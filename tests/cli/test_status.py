@@ -1,0 +1,267 @@
+"""`jupyter kg2at status` against a real gateway, and against one that answers what a test says."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kg2at_personality import runtime_file
+from tests.e2e.gateway import Gateway
+
+PROGRAM = [sys.executable, "-m", "kg2at_personality.cli", "status"]
+TOKEN = "s3cr3t"
+CLUSTER = {"master": "http://m:8080", "status": "ALIVE", "cores_total": 8, "cores_free": 3, "cores_promised": 2}
+CLUSTER |= {"memory_total_mib": 8192, "memory_free_mib": 2048, "workers": 2, "age_s": 1.2}
+KERNEL = {"kernel_id": "0edaa714", "name": "apache_toree_scala", "user": "ada", "cores": 2, "state": "busy, holds 2"}
+KERNEL |= {"app_id": "app-1", "pid": 4711, "since": "2026-11-22T20:00:00Z"}
+WAITER = {"kernel_id": "b", "kernel": "apache_toree_sql", "user": "b\x1b[2Job", "cores": 1, "waited_s": 7.4}
+FULL: dict[str, Any] = {
+    "cluster": CLUSTER,
+    "queue": [WAITER | {"position": 1}],
+    "kernels": [KERNEL],
+    "clusters": [{"cluster": CLUSTER, "queue": [], "urls": ["http://m:8080"]}],
+    "warm": [{"name": "apache_toree_scala", "state": "ready", "pid": 12}],
+    "zombies": [{"kernel_id": "dead", "pid": 99, "reason": "not permitted"}],
+}
+
+
+class Fake(ThreadingHTTPServer):
+    """Answers /kg2at/status with `status`; takes a DELETE for the kernels in it."""
+
+    status: Any = FULL
+    code, raw = 200, b""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Answers(BaseHTTPRequestHandler):
+    server: Fake
+
+    def do_GET(self) -> None:
+        if self.headers.get("Authorization") != f"token {TOKEN}":
+            return self.answer(401, b"{}")
+        if self.path != "/kg2at/status":
+            return self.answer(404, b"{}")
+        self.answer(self.server.code, self.server.raw or json.dumps(self.server.status).encode())
+
+    def do_DELETE(self) -> None:
+        kernel_id = self.path.rpartition("/")[2]
+        known = kernel_id in [kernel["kernel_id"] for kernel in self.server.status["kernels"]]
+        self.server.deleted.append(kernel_id)
+        self.answer(204 if known else 404, b"")
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        if status in (301, 302):
+            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    with Fake() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def environ(tmp_path: Path, **more: str) -> dict[str, str]:
+    dropped = ("KG_", "KG2AT_", "JUPYTER_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    return kept | {"JUPYTER_RUNTIME_DIR": str(tmp_path), "JUPYTER_CONFIG_DIR": str(tmp_path), "TZ": "UTC"} | more
+
+
+def status(env: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    ran = subprocess.run(
+        [*PROGRAM, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+    assert "Traceback" not in ran.stderr
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def test_every_part_is_shown(fake: Fake, tmp_path: Path) -> None:
+    code, out, err = status(environ(tmp_path, KG2AT_URL=fake.url, KG_AUTH_TOKEN=TOKEN))
+    assert (code, err) == (0, "")
+    for said in (
+        ("http://m:8080", "ALIVE", "3 of 8 free, 2 promised", "2.0 GiB of 8.0 GiB free", "1 s ago"),
+        ("0edaa714", "apache_toree_scala", "ada", "busy, holds 2", "app-1", "4711", "2026-11-22 20:00:00"),
+        ("apache_toree_sql", "1 core", "7 s", r"b\x1b[2Job"),
+        ("ready", "12"),
+        ("dead", "99", "not permitted"),
+    ):
+        assert any(all(word in line for word in said) for line in out.splitlines()), (said, out)
+    assert "\x1b" not in out
+    code, out, _ = status(environ(tmp_path, KG_AUTH_TOKEN="other"), "--url", fake.url + "/", "--token", TOKEN, "--json")
+    assert (code, json.loads(out)) == (0, FULL)
+
+
+def test_address_as_a_gateway_prints_it(fake: Fake, tmp_path: Path) -> None:
+    assert status(environ(tmp_path), "--url", f"{fake.url}/?token={TOKEN}")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "empty", [{"cluster": None, "queue": [], "kernels": []}, {"kernels": [], "queue": 5, "warm": {}}]
+)
+def test_nothing_to_show(fake: Fake, tmp_path: Path, empty: Any) -> None:
+    fake.status = empty
+    code, out, _ = status(environ(tmp_path), "--url", fake.url, "--token", TOKEN)
+    assert code == 0 and "No kernels." in out and "Nobody waits." in out
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"raw": b"<html>"}, "no gateway with kg2at"),
+        ({"raw": b"[1]"}, "no gateway with kg2at"),
+        ({"code": 404}, "no gateway with kg2at"),
+        ({"code": 302}, "answered 302"),
+        ({"code": 503, "raw": b'{"reason": "r", "message": "It is ill."}'}, "answered 503: It is ill."),
+    ],
+)
+def test_answers_that_are_none(fake: Fake, tmp_path: Path, attributes: dict[str, Any], said: str) -> None:
+    vars(fake).update(attributes)
+    code, out, err = status(environ(tmp_path), "--url", fake.url, "--token", TOKEN)
+    assert (code, out) == (1, "") and said in err and fake.url in err
+
+
+def test_who_is_asked(fake: Fake, tmp_path: Path) -> None:
+    env = environ(tmp_path)
+    for arguments, code, said in (
+        ((), 1, "No gateway of yours runs here"),
+        (("--url", "nonsense"), 2, "'nonsense'"),
+        (("--url", "http://127.0.0.1:1"), 1, "http://127.0.0.1:1 does not answer: Connection refused"),
+        (("--url", fake.url, "--token", "wrong"), 1, "refuses the token"),
+        (("--interval", "0"), 2, "--interval"),
+        (("stop",), 2, "--all"),
+        (("stop", "x", "--all"), 2, "--all"),
+    ):
+        got, _, err = status(env, *arguments)
+        assert got == code and said in err, (arguments, err)
+
+
+def test_runtime_file(fake: Fake, tmp_path: Path) -> None:
+    here = runtime_file.write(str(tmp_path), 8888, fake.url + "/", TOKEN)
+    assert os.stat(here.path).st_mode & 0o777 == 0o600 and os.path.basename(here.path) == "kg2at-8888.json"
+    (tmp_path / "kg2at-1.json").write_text('{"url": "http://127.0.0.1:1", "token": "", "pid": 99999999}')
+    (tmp_path / "kg2at-2.json").write_text("rubbish")
+    assert status(environ(tmp_path, KG_AUTH_TOKEN="of-another"))[0] == 0
+    assert status(environ(tmp_path), "--url", fake.url)[0] == 0, "its token is known by its address"
+    other = runtime_file.write(str(tmp_path), 8889, "http://127.0.0.1:8889", "")
+    code, _, err = status(environ(tmp_path))
+    assert code == 1 and "2 gateways" in err and fake.url in err and "--url" in err
+    for file in (here, other, here):
+        file.remove()
+    assert runtime_file.running(str(tmp_path)) == []
+
+
+def test_stop(fake: Fake, tmp_path: Path) -> None:
+    env = environ(tmp_path, KG2AT_URL=fake.url, KG_AUTH_TOKEN=TOKEN)
+    assert status(env, "stop", "0edaa714") == (0, "Kernel 0edaa714 is stopped.\n", "")
+    code, out, err = status(env, "stop", "../x y")
+    assert (code, out) == (1, "") and "no kernel '../x y'" in err
+    assert fake.deleted == ["0edaa714", "..%2Fx%20y"]
+    code, out, _ = status(env, "stop", "0edaa714", "nobody", "--json")
+    assert code == 1 and [row["stopped"] for row in json.loads(out)] == [True, False]
+
+
+def test_stop_all_asks_first(fake: Fake, tmp_path: Path) -> None:
+    env = environ(tmp_path, KG2AT_URL=fake.url, KG_AUTH_TOKEN=TOKEN)
+    code, _, err = status(env, "stop", "--all")
+    assert code == 1 and "End 1 kernel of" in err and fake.deleted == []
+    assert status(env, "stop", "--all", "--yes")[0] == 0 and fake.deleted == ["0edaa714"]
+    fake.status = {"kernels": []}
+    assert status(env, "stop", "--all", "--yes")[:2] == (0, "There is no kernel to stop.\n")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_watch_repeats_when_piped(fake: Fake, tmp_path: Path, signum: int) -> None:
+    argv = [*PROGRAM, "--watch", "--interval", "0.1", "--url", fake.url, "--token", TOKEN]
+    with subprocess.Popen(argv, env=environ(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        _lines_until(process, b"0edaa714", 3)
+        fake.code = 503
+        _lines_until(process, b"answered 503", 2)
+        fake.code = 200
+        _lines_until(process, b"0edaa714", 1)
+        process.send_signal(signum)
+        assert process.wait(10) == 0
+        assert process.stderr.read() == b""
+
+
+def _lines_until(process: subprocess.Popen[bytes], word: bytes, times: int) -> None:
+    assert process.stdout is not None
+    while times:
+        line = process.stdout.readline()
+        assert line
+        times -= word in line
+
+
+def test_watch_refreshes_in_place_at_a_terminal(fake: Fake, tmp_path: Path) -> None:
+    pytest.importorskip("rich")
+    ours, theirs = pty.openpty()
+    argv = [*PROGRAM, "--watch", "--interval", "0.1", "--url", fake.url, "--token", TOKEN]
+    env = environ(tmp_path, TERM="xterm", COLUMNS="200", LINES="60")
+    with subprocess.Popen(argv, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        text = b""
+        while text.count(b"0edaa714") < 3:
+            text += os.read(ours, 10000)
+        process.send_signal(signal.SIGINT)
+        while True:
+            try:
+                text += os.read(ours, 10000)
+            except OSError:
+                break
+        assert process.wait(10) == 0
+    os.close(ours)
+    assert re.search(rb"\x1b\[\d*A", text), "the cursor goes up for each picture"
+    assert text.rindex(b"\x1b[?25h") > text.rindex(b"\x1b[?25l"), "the cursor is back"
+    assert b"Traceback" not in text
+
+
+def test_a_reader_that_has_enough_is_no_error(fake: Fake, tmp_path: Path) -> None:
+    argv = [*PROGRAM, "--watch", "--interval", "0.1", "--url", fake.url, "--token", TOKEN]
+    with subprocess.Popen(argv, env=environ(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(10)
+        assert process.stderr.read() == b""
+
+
+def test_a_real_gateway(tmp_path: Path) -> None:
+    (tmp_path / "client").mkdir()
+    with Gateway(tmp_path, "--KG2ATPersonality.inject_kernelspecs=False") as gateway:
+        env = environ(tmp_path / "client", KG2AT_URL=gateway.url, KG_AUTH_TOKEN=gateway.token)
+        ids = [gateway.start_kernel("python3") for _ in range(3)]
+        code, out, _ = status(env)
+        assert code == 0 and all(kernel_id in out for kernel_id in ids) and out.count("python3") == 3
+        assert status(env, "stop", ids[0])[0] == 0
+        assert status(env, "stop", "never-known")[0] == 1
+        code, out, _ = status(env, "--json")
+        assert code == 0 and {row["kernel_id"] for row in json.loads(out)["kernels"]} == set(ids[1:])
+        assert status(env, "stop", "--all", "-y")[0] == 0
+        assert gateway.request("GET", "/api/kernels").body == []
+        assert status(env, "--token", "wrong")[0] == 1
