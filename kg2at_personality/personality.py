@@ -16,6 +16,7 @@ from kernel_gateway.jupyter_websocket import JupyterWebsocketPersonality
 from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
 from traitlets import TraitError, default
 
+from . import runtime_file
 from .admission.clusters import Clusters, MasterOptions
 from .admission.queue import AdmissionPolicy
 from .errors import ConfigError
@@ -52,6 +53,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             app.log.critical("kg2at can't start. %s", error)
             app.exit(1)
         self._prespawn: asyncio.Task[None] | None = None
+        self._runtime_file: runtime_file.RuntimeFile | None = None
         self._ensure_token()
         self._install_managers()
         _let_kernels_be_interrupted(app)
@@ -173,12 +175,23 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         url = f"http{'s' if app.certfile else ''}://{host}:{app.port}{app.base_url.rstrip('/')}"
         token = app.auth_token if self._made_token else "<your token>"
         login, option = (f"/?token={token}", f" --GatewayClient.auth_token={token}") if app.auth_token else ("", "")
+        self._write_runtime_file(url)
         self.log.info("kg2at serves Spark at %s%s", url, login)
         self.log.info("Connect JupyterLab to it: jupyter lab --gateway-url=%s%s", url, option)
+
+    def _write_runtime_file(self, url: str) -> None:
+        """Tell `jupyter kg2at status` where this gateway is."""
+        app = self.parent
+        try:
+            self._runtime_file = runtime_file.write(app.runtime_dir, app.port, url, app.auth_token)
+        except OSError as error:
+            self.log.warning("`jupyter kg2at status` won't find this gateway by itself: %s", error)
 
     async def shutdown(self) -> None:
         """Called by Kernel Gateway at its end, which waits for it: end all kernels, whatever else has failed."""
         try:
+            if self._runtime_file is not None:
+                self._runtime_file.remove()
             if self._prespawn is not None:
                 self._prespawn.cancel()
             await self.clusters.close()

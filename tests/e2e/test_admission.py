@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -165,18 +167,21 @@ def test_a_foreign_application_is_respected(
     argv = [f"{installation.spark.home}/bin/spark-submit", "--master", cluster.master_url]
     argv += ["--conf", "spark.cores.max=3", "--conf", "spark.executor.memory=512m", str(tmp_path / "foreign.py")]
     environ = gateway.environ | {"PYSPARK_PYTHON": sys.executable, "JAVA_HOME": installation.java.home}
-    with subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as foreign:
+    with subprocess.Popen(
+        argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    ) as foreign:
         assert foreign.stdout is not None
         try:
             assert foreign.stdout.readline() == "up\n"
             until(lambda: [app["cores"] for app in cluster.state()["activeapps"]] == [3])
             assert post(gateway, KERNEL_SPARK_CORES_MAX="2", **IMPATIENT).status == 503
-            threading.Timer(1, foreign.terminate).start()
+            threading.Timer(1, os.killpg, (foreign.pid, signal.SIGTERM)).start()
             answer = post(gateway, KERNEL_SPARK_CORES_MAX="2")
             assert answer.status == 201, answer.body
             assert gateway.delete(answer.body["id"]) == 204
         finally:
-            foreign.terminate()
+            # Its Python is a child of its JVM.
+            os.killpg(foreign.pid, signal.SIGKILL)
 
 
 def test_a_dead_master_is_told_and_its_return_is_seen(gateway: Gateway, cluster: StandaloneCluster) -> None:

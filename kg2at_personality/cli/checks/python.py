@@ -33,7 +33,7 @@ def packages() -> Iterator[Finding]:
     wanted = [Requirement(line) for line in metadata.requires("kg2at") or ()]
     wanted = [each for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})]
     lacking = [finding for each in wanted if (finding := _lacking(each))]
-    yield from lacking or [ok("packages", ", ".join(f"{each.name} {metadata.version(each.name)}" for each in wanted))]
+    yield from lacking or [ok("packages", f"all {len(wanted)} are there, and new enough")]
 
 
 def _lacking(wanted: Requirement) -> Finding | None:
