@@ -60,7 +60,9 @@ def check_wheel(path: Path) -> None:
         assert names >= KERNELSPECS | {"kg2at_personality/py.typed"}
         assert not [name for name in names if not name.startswith(("kg2at_personality/", DIST_INFO))]
         assert any(name.startswith(DIST_INFO) and name.endswith("/LICENSE") for name in names)
-        assert ENTRY_POINT in wheel.read(f"{DIST_INFO}/entry_points.txt").decode()
+        entry_points = wheel.read(f"{DIST_INFO}/entry_points.txt").decode()
+        assert ENTRY_POINT in entry_points and "jupyter-kg2at = kg2at_personality.cli.app:main" in entry_points
+        assert "kg2at_personality/spark/known_keys.txt" in wheel.namelist()
 
 
 def test_the_sdist_is_the_whole_source(built: tuple[Path, Path]) -> None:

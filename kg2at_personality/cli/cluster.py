@@ -91,7 +91,7 @@ class ClusterApp(Command):
         """Run the cluster until a signal; if its master ends by itself, that is an error."""
         finder = self.launcher.finder
         spark = finder.spark(os.environ)
-        java, _ = finder._java(os.environ, spark)
+        java, _ = finder.java(os.environ, spark)
         what = f"a master and {_count(self.workers, 'worker')}"
         say(f"Starting {what} of Spark {spark.version} on Java {java.version} ...")
         progress = _Progress(self.workers)

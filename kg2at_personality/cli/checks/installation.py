@@ -45,7 +45,7 @@ def _spark_line(spark: Spark) -> Finding:
 
 def _java(subject: Subject, spark: Spark) -> Iterator[Finding]:
     try:
-        java, warnings = subject.launcher.finder._java(subject.environ, spark)
+        java, warnings = subject.launcher.finder.java(subject.environ, spark)
     except InstallationError as failure:
         yield _failed("Java", failure, "set JAVA_HOME")
         return
@@ -57,7 +57,7 @@ def _java(subject: Subject, spark: Spark) -> Iterator[Finding]:
 
 def _toree(subject: Subject) -> Toree | Finding:
     try:
-        return subject.launcher.finder._toree(subject.environ)
+        return subject.launcher.finder.toree(subject.environ)
     except InstallationError as failure:
         return _failed("Toree", failure, "set TOREE_HOME")
 
@@ -65,7 +65,7 @@ def _toree(subject: Subject) -> Toree | Finding:
 def _scala(spark: Spark, toree: Toree) -> Finding:
     """Whether both are built for the same Scala."""
     try:
-        doubts = home._check_scala(spark, toree)
+        doubts = home.check_scala(spark, toree)
     except InstallationError as failure:
         return _failed("Scala", failure, "")
     if doubts:
@@ -76,7 +76,7 @@ def _scala(spark: Spark, toree: Toree) -> Finding:
 def _py4j(spark: Spark, toree: Toree) -> Finding:
     """Old Torees die without it."""
     try:
-        home._check_py4j(spark, toree)
+        home.check_py4j(spark, toree)
     except InstallationError as failure:
         return _failed("py4j", failure, "")
     found = glob.glob(os.path.join(spark.home, "python", "lib", "py4j-*-src.zip"))
