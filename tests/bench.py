@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from kg2at_personality.spark.home import Installation, InstallationFinder  # noqa: E402
+from kg2at_personality.spark.standalone import StandaloneCluster  # noqa: E402
 from tests.e2e.gateway import Answer, Gateway  # noqa: E402
 
 SIDES = {"stock": "kernel_gateway.jupyter_websocket", "kg2at": "kg2at_personality"}
@@ -71,6 +72,7 @@ QUANTITIES = {
     "start": Quantity("gateway start, to the first answer", "ms", 1.1),
     "post": Quantity("POST /api/kernels, to 201", "ms", 1.1),
     "post_env": Quantity('POST with {"env": {}}, to 201', "ms", 1.1),
+    "admission": Quantity("POST on a cluster with free cores", "ms", 5, more=True),
     "ready": Quantity("POST to kernel ready", "ms"),
     "cell": Quantity("first cell", "ms"),
     "memory": Quantity("the gateway's memory, one kernel", "MiB", 15, more=True),
@@ -127,11 +129,11 @@ class Bench:
         self.installation, self.scratch, self.samples = installation, scratch, Samples()
         self._made = 0
 
-    def gateway(self, side: str) -> Measured:
+    def gateway(self, side: str, defaults: str = DEFAULTS) -> Measured:
         """A gateway of that side, not started, in a directory of its own."""
         self._made += 1
         directory = self.scratch / f"{self._made:02}-{side}"
-        gateway = Measured(directory, environ=self._environ(), defaults=DEFAULTS, personality=SIDES[side])
+        gateway = Measured(directory, environ=self._environ(), defaults=defaults, personality=SIDES[side])
         if side == "stock":
             self._install_kernelspec(directory / "data" / "kernels" / KERNEL)
         return gateway
@@ -183,16 +185,28 @@ class Bench:
 
     def posts(self, rounds: int) -> None:
         """How long POST takes, which answers when the process is spawned, without and with an environment."""
+        self._post({"post": {}, "post_env": {"env": {}}}, rounds, DEFAULTS)
+
+    def admissions(self, rounds: int) -> None:
+        """The same on a standalone cluster with free cores, where kg2at asks the master first."""
+        homes = self.installation.spark.home, self.installation.java.home
+        with StandaloneCluster(*homes, cores=2, directory=self.scratch / "cluster") as cluster:
+            ui_port = cluster.ui_url.rpartition(":")[2]
+            defaults = f"{DEFAULTS}\nspark.master {cluster.master_url}\nspark.master.ui.port {ui_port}\n"
+            self._post({"admission": {}}, rounds, defaults)
+
+    def _post(self, bodies: dict[str, dict[str, Any]], rounds: int, defaults: str) -> None:
+        """Time POSTs with each of `bodies` (quantity -> body), each kernel ended before the next."""
         with ExitStack() as stack:
-            gateways = {side: stack.enter_context(ended(self.gateway(side))) for side in SIDES}
+            gateways = {side: stack.enter_context(ended(self.gateway(side, defaults))) for side in SIDES}
             for gateway in gateways.values():
                 gateway.start()
             for number in range(rounds):
-                for quantity, more in (("post", {}), ("post_env", {"env": {}})):
+                for quantity, body in bodies.items():
                     for side, gateway in gateways.items():
                         note(f"round {number + 1} of {rounds}, {side}")
                         with self.samples.timed(quantity, side):
-                            kernel_id = gateway.start_kernel(KERNEL, **more)
+                            kernel_id = gateway.start_kernel(KERNEL, **body)
                         with dying(gateway.children()):
                             gateway.delete(kernel_id)
 
@@ -287,14 +301,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 starts, 3 POSTs of each kind, 1 whole kernel")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there too")
     parser.add_argument("--readme", type=Path, metavar="FILE", help="put the table into that README, where marked")
-    parser.add_argument("--only", choices=("starts", "posts", "lives"), help="measure only this part")
+    parser.add_argument("--only", choices=("starts", "posts", "admissions", "lives"), help="measure only this part")
     options = parser.parse_args()
-    rounds = {"starts": 3, "posts": 3, "lives": 1} if options.quick else {"starts": 10, "posts": 10, "lives": 3}
+    rounds = dict.fromkeys(("starts", "posts", "admissions"), 3 if options.quick else 10)
+    rounds["lives"] = 1 if options.quick else 3
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))  # as Ctrl-C: in good order
     scratch = Path(tempfile.mkdtemp(prefix="kg2at-bench-"))
     try:
         bench = Bench(InstallationFinder().find(os.environ), scratch)
-        parts: dict[str, Callable[[int], None]] = {"starts": bench.starts, "posts": bench.posts, "lives": bench.lives}
+        parts: dict[str, Callable[[int], None]] = {name: getattr(bench, name) for name in rounds}
         for name, part in parts.items():
             if options.only in (None, name):
                 part(rounds[name])

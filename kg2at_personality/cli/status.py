@@ -46,9 +46,7 @@ class StopApp(GatewayCommand):
         if bool(self.extra_args) == self.every:
             raise UsageError("name the kernels to stop, or say --all; `jupyter kg2at status` lists them")
         client = self.client()
-        ids = (
-            self.extra_args if not self.every else [str(row["kernel_id"]) for row in _rows(client.status(), "kernels")]
-        )
+        ids = self._all_of(client) if self.every else self.extra_args
         if self.every and ids and not self.confirm(f"End {_count(len(ids), 'kernel')} of {client.url}?"):
             return WRONG
         results = [self._stop(client, kernel_id) for kernel_id in ids]

@@ -136,7 +136,11 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
                 return
             if self._has_its_ports():
                 break
-            await self._start_on_other_ports()
+            try:
+                await self._start_on_other_ports()
+            except Exception as error:
+                await self.bury(f"The kernel could not be started on other ports: {error}")
+                return
         await self._died_at_start()
 
     async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
