@@ -60,7 +60,8 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
 
     @default("default_kernel_name")
     def _default_kernel_name_default(self) -> str:
-        return DEFAULT_KERNEL_NAME if self.kernel_spec_manager.injected else NATIVE_KERNEL_NAME
+        ours = DEFAULT_KERNEL_NAME if self.kernel_spec_manager.injected else NATIVE_KERNEL_NAME
+        return self.seed_kernelspec or ours
 
     @default("kernel_info_timeout")
     def _kernel_info_timeout_default(self) -> float:
@@ -81,6 +82,8 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         if kwargs.get("kernel_id") in self:
             return str(await super().start_kernel(kernel_name=kernel_name, **kwargs))
         kernel_name = self.parent.force_kernel_name or kernel_name or self.default_kernel_name
+        # As jupyter_client's KernelManager has it.
+        kernel_name = NATIVE_KERNEL_NAME if kernel_name == "python" else kernel_name
         kernel_id = kwargs.pop("kernel_id", None) or self.new_kernel_id()
         with self._slot(kernel_id):
             passed = kernel_environment(os.environ, env, self.parent.env_process_whitelist, self.parent.auth_token)
@@ -102,7 +105,7 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         self._refuse_when_closing()
         if kernel_id in self._starting:
             raise KernelIdTaken(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
-        limit = self.parent.max_kernels
+        limit = self._max_kernels
         living = sum(not kernel.is_dead for kernel in self._kernels.values())
         if limit is not None and living + len(self._starting) >= limit:
             raise TooManyKernels(f"This gateway runs at most {limit} kernels (max_kernels). Shut one down first.")
@@ -111,6 +114,13 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
             yield
         finally:
             self._starting.discard(kernel_id)
+
+    @property
+    def _max_kernels(self) -> int | None:
+        """The limit as the stock gateway takes it: from the web application once there is one."""
+        app = self.parent
+        limit: int | None = app.web_app.settings["kg_max_kernels"] if hasattr(app, "web_app") else app.max_kernels
+        return limit
 
     def _refuse_when_closing(self) -> None:
         if self._is_closing:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import nbformat
 import pytest
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -138,6 +139,35 @@ async def test_a_start_that_nobody_waits_for_leaves_no_kernel(gateway: Any) -> N
     while manager._tasks:
         await asyncio.gather(*manager._tasks)
     assert manager.list_kernels() == [] and not manager._starting and manager._launching == {}
+
+
+async def test_python_is_the_native_kernel(gateway: Any) -> None:
+    """Jupyter's own alias, which clients of the stock gateway use."""
+    kernel_id = await gateway.start(name="python")
+    assert gateway.app.kernel_manager.kernel_model(kernel_id)["name"] == "python3"
+
+
+async def test_the_limit_can_be_changed_while_it_runs(gateway: Any) -> None:
+    gateway.app.web_app.settings["kg_max_kernels"] = 1
+    await gateway.start()
+    assert (await gateway.ask("POST", "/api/kernels", {"name": "python3"})).code == 403
+
+
+class TestSeed:
+    @pytest.fixture
+    def settings(self, tmp_path: Any) -> dict[str, Any]:
+        notebook = nbformat.v4.new_notebook(
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+            cells=[nbformat.v4.new_code_cell("seeded = 6 * 7")],
+        )
+        nbformat.write(notebook, tmp_path / "seed.ipynb")
+        return {"KernelGatewayApp": {"seed_uri": str(tmp_path / "seed.ipynb")}}
+
+    @pytest.mark.gen_test(timeout=60)
+    async def test_a_seed_notebooks_kernel_is_the_default(self, gateway: Any) -> None:
+        answer = await gateway.ask("POST", "/api/kernels", {})
+        assert answer.code == 201
+        assert await gateway.run(json.loads(answer.body)["id"], "print(seeded)") == "42\n"
 
 
 async def test_delete_and_delete_again(gateway: Any) -> None:
