@@ -114,7 +114,7 @@ class AdmissionQueue:
         queue = [
             {
                 "kernel_id": waiter.request.kernel_id,
-                "kernel": waiter.request.kernel_name,
+                "name": waiter.request.kernel_name,
                 "user": waiter.request.user,
                 "cores": needed(waiter.promise, "max"),
                 "waited_s": round(now - waiter.since, 3),

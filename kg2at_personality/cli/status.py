@@ -23,7 +23,7 @@ CLUSTER = {"master": "master", "status": "status", "cores": "cores", "memory": "
 CLUSTER |= {"age": "as of", "error": "error"}
 KERNELS = {"kernel_id": "kernel", "name": "name", "user": "user", "cores": "cores", "state": "state"}
 KERNELS |= {"app_id": "application", "pid": "pid", "since": "since"}
-QUEUE = {"position": "place", "kernel": "name", "user": "user", "cores": "waits for", "waited": "waited"}
+QUEUE = {"position": "place", "name": "name", "user": "user", "cores": "waits for", "waited": "waited"}
 
 
 class StopApp(GatewayCommand):

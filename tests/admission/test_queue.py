@@ -732,7 +732,7 @@ async def test_status_answers_from_memory() -> None:
         "queue": [
             {
                 "kernel_id": "b",
-                "kernel": "apache_toree_scala",
+                "name": "apache_toree_scala",
                 "user": "ann",
                 "cores": 4,
                 "waited_s": 1.5,
