@@ -157,9 +157,13 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     # Begin and end.
 
     async def init_configurables(self) -> None:
-        """Called by Kernel Gateway once its loop runs: say where it listens, start the prespawned kernels."""
-        self._say_where()
-        self._prespawn = asyncio.create_task(self._start_prespawned(self.parent.prespawn_count or 0))
+        """Called by Kernel Gateway once its loop runs: say where it listens, start the prespawned kernels.
+
+        Called again, it waits for the same.
+        """
+        if self._prespawn is None:
+            self._say_where()
+            self._prespawn = asyncio.create_task(self._start_prespawned(self.parent.prespawn_count or 0))
         await self._prespawn
 
     async def _start_prespawned(self, count: int) -> None:
