@@ -203,16 +203,18 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         await self.bury(f"The kernel died before it answered (exit status {status}).{said}")
 
     async def bury(self, reason: str) -> None:
-        """Mark the kernel dead for `reason`, tell those who wait, and give back what its process held."""
+        """Mark the kernel dead for `reason`, give back what its process held, and tell those who wait."""
         self.execution_state, self.reason = "dead", reason
-        self._set_answer(KernelDied(reason))
         self.log.error("Kernel %s: %s", self.kernel_id, reason)
         self.stop_restarter()
-        if self.has_kernel:
-            await self.provisioner.wait()
-            await self._end_group()
-        await self.cleanup_resources()
-        self.parent.release(self.kernel_id)
+        try:
+            if self.has_kernel:
+                await self.provisioner.wait()
+                await self._end_group()
+            await self.cleanup_resources()
+            self.parent.release(self.kernel_id)
+        finally:
+            self._set_answer(KernelDied(reason))
         if self._restarter is not None:
             # Tells the open websockets.
             self._restarter._fire_callbacks("dead")
