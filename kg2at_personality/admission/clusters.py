@@ -59,7 +59,7 @@ class Clusters:
         return any(queue.holds(kernel_id) for queue, _ in self._queues.values())
 
     def renew(self, kernel_id: str) -> None:
-        """Promise the kernel's cores anew, for its restart; its old process has ended."""
+        """Promise the kernel's cores anew, for its restart: what its old process has at the master counts no more."""
         for queue, _ in self._queues.values():
             queue.renew(kernel_id)
 

@@ -173,7 +173,7 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         await self.clusters.acquire(request, plan.conf)
 
     def renew(self, kernel_id: str) -> None:
-        """Keep the cores for the kernel's next process: its last one has ended."""
+        """Keep the cores for the kernel's next process. Called when the last one is to end, and when it has ended."""
         if self.clusters is not None:
             self.clusters.renew(kernel_id)
 
@@ -229,7 +229,8 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         tornado's HTTPError 404 for an id that was never a kernel's. Cancelling it stops nothing.
         """
         if kernel_id not in self._stops:
-            if kernel_id in self._ended:
+            # An id may be used again, so what runs comes before what is remembered.
+            if kernel_id not in self and kernel_id in self._ended:
                 return
             self._check_kernel_id(kernel_id)
             self._stops[kernel_id] = asyncio.ensure_future(self._stop(kernel_id, now))

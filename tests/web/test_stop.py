@@ -52,6 +52,14 @@ async def test_204_means_that_the_process_and_its_files_are_gone(gateway: Any) -
     assert running() == before
 
 
+async def test_an_id_that_is_used_again_is_ended_again(gateway: Any) -> None:
+    for _ in range(2):
+        kernel_id = await gateway.start(kernel_id="1-2-3-4-5")
+        pid = await pid_of(gateway, kernel_id)
+        assert await delete(gateway, kernel_id) == 204
+        assert not lives(pid)
+
+
 async def test_a_storm_of_deletes(gateway: Any) -> None:
     before = running()
     ids = await asyncio.gather(*(gateway.start() for _ in range(4)))
