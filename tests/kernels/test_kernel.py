@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,27 +12,10 @@ from tornado.websocket import websocket_connect
 
 from kg2at_personality.errors import KernelDied, SparkConfError
 from kg2at_personality.kernels.kernel import GatewayKernel
-from tests.fakes.toree import QUICK, FakeSpark, runs, serving, start, until
+from tests.fakes.toree import QUICK, FakeSpark, runs, start, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 DIES = ("spark.fake.does die", "spark.my.password hush", "spark.fake.says no memory for hush")
-
-
-@pytest.fixture
-def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
-    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
-        yield fake
-
-
-@pytest.fixture
-def settings() -> dict[str, Any]:
-    return QUICK
-
-
-@pytest.fixture
-def gateway(io_loop: Any, spark: FakeSpark, settings: dict[str, Any]) -> Iterator[Any]:
-    with serving(io_loop, settings) as client:
-        yield client
 
 
 async def dead(kernel: GatewayKernel) -> str:

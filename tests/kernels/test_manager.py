@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,27 +13,10 @@ from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.provisioner import ToreeProvisioner
 from kg2at_personality.kernels.toree import ToreeLauncher
-from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, serving, start, until
+from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, start, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 HANGS = "spark.fake.does hang"
-
-
-@pytest.fixture
-def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
-    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
-        yield fake
-
-
-@pytest.fixture
-def settings() -> dict[str, Any]:
-    return QUICK
-
-
-@pytest.fixture
-def gateway(io_loop: Any, spark: FakeSpark, settings: dict[str, Any]) -> Iterator[Any]:
-    with serving(io_loop, settings) as client:
-        yield client
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +11,11 @@ import pytest
 from jupyter_client.connect import LocalPortCache
 
 from kg2at_personality.errors import KernelDied, LaunchFailed, NoFreePort
-from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, serving, start, until
+from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, start, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 RANGE = free_range(10)
-
-
-@pytest.fixture
-def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
-    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
-        yield fake
-
-
-@pytest.fixture
-def settings() -> dict[str, Any]:
-    return QUICK
-
-
-@pytest.fixture
-def gateway(io_loop: Any, spark: FakeSpark, settings: dict[str, Any]) -> Iterator[Any]:
-    with serving(io_loop, settings) as client:
-        yield client
 
 
 class TestLaunch:

@@ -1,0 +1,28 @@
+"""A gateway on a Spark and a Toree that are small Python programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.toree import QUICK, FakeSpark, serving
+
+
+@pytest.fixture
+def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
+    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
+        yield fake
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    return QUICK
+
+
+@pytest.fixture
+def gateway(io_loop: Any, spark: FakeSpark, settings: dict[str, Any]) -> Iterator[Any]:
+    with serving(io_loop, settings) as client:
+        yield client
