@@ -15,6 +15,9 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KernelGatewayApp.keyfile = "/etc/ssl/gateway.key"
 # Seconds that all kernels have to end when the gateway does, before they are killed.
 # c.KG2ATPersonality.shutdown_timeout = 30.0
+# Where the kernels are written down, so that the next gateway goes on with them; and whether they outlive this one's end.
+# c.KG2ATPersonality.state_dir = "/var/lib/kg2at"
+# c.KG2ATPersonality.keep_kernels_on_exit = True
 
 # c.KG2ATPersonality.allow_unauthenticated = None  # None: only where no other machine reaches it
 # c.KG2ATPersonality.max_body_size = 1024 * 1024  # bytes

@@ -80,6 +80,12 @@ class LaunchFailed(ConfigError):
     reason = "Kernel could not be launched"
 
 
+class StateDirInUse(ConfigError):
+    """Another gateway keeps its records in the directory (`state_dir`)."""
+
+    reason = "State directory in use"
+
+
 class NoFreePort(ConfigError):
     """Every port of `kernel_ports` is in use."""
 
@@ -101,6 +107,13 @@ class KernelSilent(KG2ATError):
 
     status = 503
     reason = "Kernel does not answer"
+
+
+class StartEnded(KG2ATError):
+    """Somebody shut the kernel down while it was started, or waited for cores."""
+
+    status = 409
+    reason = "Kernel was shut down"
 
 
 class ConnectionReplaced(KG2ATError):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import signal
+import socket
 import threading
 from typing import Any
 
@@ -19,7 +20,8 @@ from traitlets import TraitError, default
 from . import runtime_file
 from .admission.clusters import Clusters, MasterOptions
 from .admission.queue import AdmissionPolicy
-from .errors import ConfigError
+from .errors import ConfigError, StateDirInUse
+from .kernels.ledger import Ledger
 from .kernels.manager import GatewayKernelManager
 from .kernels.ports import PortRange
 from .kernels.sessions import GatewaySessionManager
@@ -52,7 +54,9 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         except (ConfigError, TraitError) as error:
             app.log.critical("kg2at can't start. %s", error)
             app.exit(1)
+        self._beginning: asyncio.Task[None] | None = None
         self._prespawn: asyncio.Task[None] | None = None
+        self._is_ending = False
         self._runtime_file: runtime_file.RuntimeFile | None = None
         self._ensure_token()
         self._install_managers()
@@ -161,10 +165,32 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
         Called again, it waits for the same.
         """
-        if self._prespawn is None:
+        await self.begin()
+        if self._prespawn is None and not self._is_ending:
             self._say_where()
             self._prespawn = asyncio.create_task(self._start_prespawned(self.parent.prespawn_count or 0))
-        await self._prespawn
+        if self._prespawn is not None:
+            await self._prespawn
+
+    async def begin(self) -> None:
+        """Go on with the kernels that a gateway left which is gone. Whoever comes meanwhile waits for the same.
+
+        Called before anybody is served, when the port is known. Ends the gateway when another has its directory.
+        """
+        if self._beginning is None:
+            self._beginning = asyncio.create_task(self._begin())
+        await asyncio.shield(self._beginning)
+
+    async def _begin(self) -> None:
+        app, manager = self.parent, self.parent.kernel_manager
+        directory = self.state_dir or os.path.join(app.runtime_dir, f"kg2at-{app.port}")
+        about = {"process": os.getpid(), "host": socket.gethostname(), "port": app.port}
+        try:
+            await manager.begin(Ledger(directory, about, self.log))
+        except StateDirInUse as error:
+            app.log.critical("kg2at can't start. %s", error)
+            app.exit(1)
+        app.session_manager.restore()
 
     async def _start_prespawned(self, count: int) -> None:
         starts = (self.parent.kernel_manager.start_seeded_kernel() for _ in range(count))
@@ -192,14 +218,18 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             self.log.warning("`jupyter kg2at status` won't find this gateway by itself: %s", error)
 
     async def shutdown(self) -> None:
-        """Called by Kernel Gateway at its end, which waits for it: end all kernels, whatever else has failed."""
+        """Called by Kernel Gateway at its end, which waits for it: end all kernels, whatever has failed."""
+        self._is_ending = True
         try:
             if self._runtime_file is not None:
                 self._runtime_file.remove()
             if self._prespawn is not None:
                 self._prespawn.cancel()
+            if self._beginning is not None:
+                await asyncio.gather(self._beginning, return_exceptions=True)
             await self.clusters.close()
-            await self.parent.kernel_manager.shutdown_all_kernels()
+            manager = self.parent.kernel_manager
+            await (manager.leave_all_kernels() if self.keep_kernels_on_exit else manager.shutdown_all_kernels())
         except Exception:
             self.log.exception("Not every kernel could be shut down")
 

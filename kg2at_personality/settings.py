@@ -196,6 +196,18 @@ class Settings(HasTraits):
         Spark tidy up; an init system that kills the gateway sooner leaves them behind. 0 kills at once.""",
     ).tag(config=True)
 
+    state_dir = Unicode(
+        "",
+        help="""Directory in which this gateway writes down its kernels, so that one that is started again with the same
+        directory goes on with them. It can't be shared. Empty: kg2at-PORT in the Jupyter runtime directory, so that
+        a gateway on another port begins anew.""",
+    ).tag(config=True)
+    keep_kernels_on_exit = Bool(
+        False,
+        help="""Whether kernels go on when the gateway ends, for the next one with the same state_dir: notebooks outlive
+        an upgrade, but kernels hold their cores when none comes. False: they end with it.""",
+    ).tag(config=True)
+
     # Who may use it.
 
     allow_unauthenticated = Bool(

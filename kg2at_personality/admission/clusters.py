@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import MasterUnreachable
+from ..spark.cluster import App
 from ..spark.conf import SparkConf
 from ..spark.master import MasterClient, master_urls
+from .lease import sightings
 from .queue import AdmissionPolicy, AdmissionQueue, AdmissionRequest
 
-#: Seconds in which a master notices that an application's driver is gone (seen: 0.01), and between two looks.
+#: Seconds in which a master notices that an application's driver is gone (seen: 0.01), and between the first two looks
+#: and the last two.
 GIVE_BACK_LIMIT = 5.0
-GIVE_BACK_POLL = 0.02
+GIVE_BACK_POLLS = 0.005, 0.1
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,26 @@ class Clusters:
 
     async def acquire(self, request: AdmissionRequest, conf: SparkConf) -> None:
         """Return when the kernel may start. Raises what AdmissionQueue.acquire raises."""
-        if request.executors is not None and self.policy.core_check != "off":
-            await self._queue(conf).acquire(request)
+        if self._counts(request):
+            await self._queue(self.urls(conf)).acquire(request)
 
-    def _queue(self, conf: SparkConf) -> AdmissionQueue:
+    def adopt(self, request: AdmissionRequest, urls: Sequence[str], *, restarted: bool) -> None:
+        """Give a kernel that runs already its lease at the cluster with these `urls`; see AdmissionQueue.adopt."""
+        if self._counts(request):
+            self._queue(tuple(urls)).adopt(request, restarted=restarted)
+
+    def urls(self, conf: SparkConf) -> tuple[str, ...]:
+        """The masters that `acquire` asks for this configuration, for `adopt`. They may have passwords in them.
+
+        Raises SparkConfError as `master_urls` does.
+        """
+        return tuple(master_urls(conf, self.options.urls))
+
+    def _counts(self, request: AdmissionRequest) -> bool:
+        return request.executors is not None and self.policy.core_check != "off"
+
+    def _queue(self, urls: tuple[str, ...]) -> AdmissionQueue:
         options = self.options
-        urls = tuple(master_urls(conf, options.urls))
         if urls not in self._queues:
             client = MasterClient(
                 urls, timeout=options.timeout, validate_cert=options.validate_cert, ca_certs=options.ca_certs or None
@@ -68,17 +86,37 @@ class Clusters:
 
         At most `GIVE_BACK_LIMIT` seconds, and not at all when the master does not answer.
         """
-        limit = time.monotonic() + GIVE_BACK_LIMIT
-        for queue, client in self._queues.values():
-            while queue.holds(kernel_id) and time.monotonic() < limit:
-                try:
-                    state = await client.state()
-                except MasterUnreachable as error:
-                    self.log.warning("Not known whether kernel %s gave back its cores. %s", kernel_id, error)
-                    break
-                if not any(kernel_id in app.name for app in state.apps):
-                    break
-                await asyncio.sleep(GIVE_BACK_POLL)
+        limit, (pause, longest) = time.monotonic() + GIVE_BACK_LIMIT, GIVE_BACK_POLLS
+        for queue, client in list(self._queues.values()):
+            try:
+                while queue.holds(kernel_id) and time.monotonic() < limit and await _applications(client, kernel_id):
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, longest)
+            except MasterUnreachable as error:
+                self.log.warning("Not known whether kernel %s gave back its cores. %s", kernel_id, error)
+
+    async def end_applications(self, kernel_id: str) -> bool:
+        """Have the master end the applications of a kernel that holds cores and whose process can't be ended.
+
+        True when the master shows none of them afterwards, or the kernel holds nothing: it may then be released,
+        which is not done here. False when some are left, or the master did not answer; the log says why.
+        """
+        clients = [client for queue, client in self._queues.values() if queue.holds(kernel_id)]
+        return all([await self._end_applications(client, kernel_id) for client in clients])
+
+    async def _end_applications(self, client: MasterClient, kernel_id: str) -> bool:
+        try:
+            for app in await _applications(client, kernel_id):
+                self.log.warning("Ending application %s of kernel %s at the master", app.id, kernel_id)
+                await client.kill_application(app.id)
+            left = await _applications(client, kernel_id)
+        except MasterUnreachable as error:
+            self.log.warning("Not known whether the applications of kernel %s have ended. %s", kernel_id, error)
+            return False
+        if left:
+            what = ", ".join(app.id for app in left)
+            self.log.warning("The master does not end %s of kernel %s: is spark.ui.killEnabled off?", what, kernel_id)
+        return not left
 
     def status(self) -> list[dict[str, Any]]:
         """What each queue knows, from memory."""
@@ -89,3 +127,8 @@ class Clusters:
         for queue, client in self._queues.values():
             await queue.close()
             client.close()
+
+
+async def _applications(client: MasterClient, kernel_id: str) -> list[App]:
+    """The kernel's applications that have not ended. Raises MasterUnreachable."""
+    return sightings(await client.state(), [kernel_id])[kernel_id].active

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..spark.cluster import App, ClusterState, ExecutorRequest, missing, needed
@@ -68,7 +68,7 @@ class Lease:
         self._measure()
 
     def forget(self, sighting: Sighting) -> None:
-        """An answer that was asked for before the renewal: all in it is of the old life."""
+        """An answer that was asked for before this life, which began by admission or renewal: all in it is older."""
         self._old |= sighting.ids
 
     def settle(self, sighting: Sighting, asked_at: float) -> None:
@@ -105,20 +105,20 @@ class Lease:
             self._doubtful, self._doubt_until = set(), None
 
 
-def sightings(state: ClusterState, kernel_ids: Container[str]) -> Mapping[str, Sighting]:
-    """The applications whose names contain one of these kernel ids.
+def sightings(state: ClusterState, kernel_ids: Iterable[str]) -> Mapping[str, Sighting]:
+    """For each of these kernel ids the applications whose names contain it.
 
     An id that is no UUID has to stand as a word of its own, so that the cost is that of reading all names once.
     """
-    found: dict[str, Sighting] = {}
+    found = {kernel_id: Sighting() for kernel_id in kernel_ids}
     for app in state.apps:
         for kernel_id in _ids(app.name):
-            if kernel_id in kernel_ids:
-                found.setdefault(kernel_id, Sighting()).active.append(app)
+            if kernel_id in found:
+                found[kernel_id].active.append(app)
     for app in state.completed:
         for kernel_id in _ids(app.name):
-            if kernel_id in kernel_ids:
-                found.setdefault(kernel_id, Sighting()).completed.add(app.id)
+            if kernel_id in found:
+                found[kernel_id].completed.add(app.id)
     return found
 
 

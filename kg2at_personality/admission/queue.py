@@ -18,7 +18,7 @@ from ..errors import KernelIdTaken, KG2ATError, MasterUnreachable, StillUnreacha
 from ..spark.cluster import ALIVE, ClusterState, ExecutorRequest, Room, capacity, check, needed
 from ..spark.placement import rooms
 from .headroom import Headroom
-from .lease import Lease, Sighting, sightings
+from .lease import AFTERLIFE, Lease, Sighting, sightings
 from .policy import AdmissionPolicy, AdmissionRequest, cores_of
 from .poller import Poller
 from .refusals import RETRY_AFTER, Picture, above_share, busy, closing, queue_full
@@ -79,6 +79,21 @@ class AdmissionQueue:
         except asyncio.CancelledError:
             self._withdraw(waiter)
             raise
+
+    def adopt(self, request: AdmissionRequest, *, restarted: bool) -> None:
+        """Give a kernel that an earlier gateway started, and that still runs, its lease: at once, unchecked.
+
+        `restarted`: its process is not its first, so that what has completed at the master may be an earlier one's.
+        Does nothing without executors, if checks are off, for a kernel that has a lease, and after `close`.
+        """
+        executors = request.executors
+        if executors is None or self.policy.core_check == "off" or self._closed or self.holds(request.kernel_id):
+            return
+        lease = self._lease(request, self.policy.promise(executors), cores_of(executors))
+        if restarted:
+            lease.renew(self._clock() - AFTERLIFE)  # of the old process nothing is active any more
+        self._log.info("Kernel %s of %r runs already and keeps its cores", request.kernel_id, request.user)
+        self._poller.look(at_once=True)
 
     def holds(self, kernel_id: str) -> bool:
         """Whether the kernel has a lease."""
@@ -177,14 +192,23 @@ class AdmissionQueue:
         else:
             self._poller.look(at_once=True)
 
-    def _admit(self, waiter: Waiter, why: str = "") -> None:
+    def _admit(self, waiter: Waiter, earlier: Sighting | None, why: str = "") -> None:
+        """`earlier` is what the answer shows of an earlier kernel with the same id, None if that is not known."""
         request = waiter.request
         self._leave(waiter)
-        self._leases[request.kernel_id] = Lease(request.kernel_id, request.user, waiter.promise, waiter.cores)
+        lease = self._lease(request, waiter.promise, waiter.cores)
+        if earlier is None or any(late.kernel_id == request.kernel_id for late in self._late):
+            lease.renew(self._clock())  # the answer may be older than the earlier kernel's application
+        else:
+            lease.forget(earlier)
         waiter.admitted.set_result(None)
         level = logging.WARNING if why else logging.INFO
         waited = self._clock() - waiter.since
         self._log.log(level, "Admitted after %.3f s%s: %s", waited, why, waiter)
+
+    def _lease(self, request: AdmissionRequest, promise: ExecutorRequest, cores: int) -> Lease:
+        lease = self._leases[request.kernel_id] = Lease(request.kernel_id, request.user, promise, cores)
+        return lease
 
     def _refuse(self, waiter: Waiter, error: KG2ATError) -> None:
         self._leave(waiter)
@@ -263,26 +287,24 @@ class AdmissionQueue:
 
     async def _judge(self, answer: ClusterState, asked_at: float) -> None:
         """Let in who fits, in turns short enough for the event loop."""
+        seen = sightings(answer, {*self._leases, *self._waiting, *(lease.kernel_id for lease in self._late)})
         if answer.status == ALIVE:
-            self._settle(answer, asked_at)
+            self._settle(seen, asked_at)
         self._picture = Picture(answer.url, answer.status, capacity(answer), asked_at)
         free, verdicts = rooms(answer), Verdicts(answer)
         await asyncio.sleep(0)
-        while self._turn(free, verdicts):  # noqa: ASYNC110, it waits for nothing but its next turn
+        while self._turn(free, verdicts, seen):  # noqa: ASYNC110, it waits for nothing but its next turn
             await asyncio.sleep(0)
 
-    def _settle(self, answer: ClusterState, asked_at: float) -> None:
-        """Read from the answer what each lease has."""
-        leases = [*self._leases.values(), *self._late]
-        seen = sightings(answer, {lease.kernel_id for lease in leases})
-        for lease in leases:
-            sighting = seen.get(lease.kernel_id) or Sighting()
+    def _settle(self, seen: Mapping[str, Sighting], asked_at: float) -> None:
+        """Read from what the answer shows what each lease has."""
+        for lease in (*self._leases.values(), *self._late):
             if lease.kernel_id in self._renewed:
-                lease.forget(sighting)
+                lease.forget(seen[lease.kernel_id])
             else:
-                lease.settle(sighting, asked_at)
+                lease.settle(seen[lease.kernel_id], asked_at)
 
-    def _turn(self, free: Mapping[Room, int], verdicts: Verdicts) -> bool:
+    def _turn(self, free: Mapping[Room, int], verdicts: Verdicts, seen: Mapping[str, Sighting]) -> bool:
         """One pass over the queue. True if it is not through yet.
 
         Strictly first come first served: behind the first that does not fit nobody is let in, even if it would fit.
@@ -296,7 +318,7 @@ class AdmissionQueue:
                 looked += 1
                 error = shares.refuse(waiter)
                 if error is None and not kept and room.take(waiter.promise):
-                    self._admit(waiter)
+                    self._admit(waiter, seen.get(waiter.request.kernel_id))
                 elif error := error or verdicts.refuse(waiter) or self._too_much(waiter, kept):
                     self._refuse(waiter, error)
                     continue
@@ -329,7 +351,7 @@ class AdmissionQueue:
         for waiter in self._in_line():
             error = shares.refuse(waiter)
             if error is None and self.policy.master_unreachable == "admit":
-                self._admit(waiter, f", unchecked ({self._failure})")
+                self._admit(waiter, None, f", unchecked ({self._failure})")
             elif error := error or self._too_much(waiter, kept):
                 self._refuse(waiter, error)
                 continue

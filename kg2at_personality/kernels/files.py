@@ -34,18 +34,18 @@ class KernelFiles:
     def write_properties(self, values: dict[str, str], encoding: str) -> None:
         """Write Spark's properties for nobody but us; non-ASCII as \\uXXXX, which any reader takes."""
         text = javaproperties.dumps(values, timestamp=False, ensure_ascii=True)
-        _write_private(self.properties, text.encode(encoding))
+        write_private(self.properties, text.encode(encoding))
 
     def write_java_options(self, text: str) -> None:
         """Write a Java argument file; "" removes the one of an earlier start."""
         if text:
-            _write_private(self.java_options, text.encode())
+            write_private(self.java_options, text.encode())
         else:
             self.java_options.unlink(missing_ok=True)
 
     def open_log(self) -> IO[bytes]:
         """The kernel's output, emptied. In append mode, so that it can be cut while the kernel writes to it."""
-        _write_private(self.log, b"")
+        write_private(self.log, b"")
         return open(self.log, "ab")
 
     def trim_log(self, limit: int) -> None:
@@ -79,14 +79,18 @@ class KernelFiles:
         return content if len(content) <= size else content.partition(b"\n")[2] or content[1:]
 
     def remove(self) -> None:
-        """Remove what we wrote; the connection file is jupyter_client's."""
+        """Remove what we wrote, half-written files too; the connection file is jupyter_client's."""
         for path in (self.properties, self.java_options, self.log):
             path.unlink(missing_ok=True)
+            _beside(path).unlink(missing_ok=True)
 
 
-def _write_private(path: Path, content: bytes) -> None:
-    """Write beside and replace, so that nobody ever reads half a file, with mode 0600 from its first byte."""
-    beside = path.with_name(path.name + ".new")
+def write_private(path: Path, content: bytes) -> None:
+    """Write beside and replace, so that nobody ever reads half a file, with mode 0600 from its first byte.
+
+    Raises OSError, and leaves the old file then.
+    """
+    beside = _beside(path)
     beside.unlink(missing_ok=True)
     try:
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -95,3 +99,7 @@ def _write_private(path: Path, content: bytes) -> None:
     except OSError:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".new")

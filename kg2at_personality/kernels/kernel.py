@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import os
-import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from jupyter_client import AsyncKernelManager
 from jupyter_client.connect import port_names
 from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
-from jupyter_server._tz import utcnow
-from kernel_gateway.services.kernels.manager import KernelGatewayIOLoopKernelManager
 from traitlets import Unicode, default
 
-from ..errors import KernelDied, KG2ATError
+from ..errors import KernelDied, KG2ATError, LaunchFailed
+from .faults import point
+from .group import kill_group
 from .ports import is_free
-from .provisioner import ToreeProvisioner
+from .process import UNKNOWN_STATUS, AdoptedProcess
+from .record import RESTARTING, STARTING, Record
+from .recorded import RecordedKernel
 
 #: Seconds between two looks at a kernel that has not answered yet.
 START_POLL = 0.2
 #: How often a kernel is started when others take its ports.
 PORT_TRIES = 3
-#: How often, and seconds between, a process group is looked at after its SIGKILL.
-GROUP_TRIES, GROUP_POLL = 100, 0.02
+#: Seconds between two looks at a kernel that was asked to end; jupyter_client's 0.1 is half of a Toree's end.
+END_POLL = 0.02
+#: The content of a request to execute nothing.
+EMPTY_CELL = {"code": "", "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
 #: How jupyter_client's provisioner tells of a signal that was refused, or that found no process.
 REFUSALS = (OSError, ValueError)
 
@@ -45,15 +46,14 @@ class Restarter(AsyncIOLoopKernelRestarter):
             await kernel.bury(f"The kernel died, and can't be restarted: {error}")
 
 
-class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
-    """Kernel Gateway's manager of one kernel, with a watch over each of its starts."""
+class GatewayKernel(RecordedKernel):
+    """One kernel of the gateway, with a watch over each of its starts."""
 
     execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
     reason = Unicode("", help="Why the kernel is dead.")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.since = utcnow()
         self._answer: asyncio.Future[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         #: Held by whatever starts or ends its process.
@@ -75,19 +75,9 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         return str((self._launch_args or {}).get("env", {}).get("KERNEL_USERNAME", ""))
 
     @property
-    def pid(self) -> int | None:
-        """Its process, None when it has none."""
-        return self.provisioner.pid if self.has_kernel else None
-
-    @property
-    def is_toree(self) -> bool:
-        """Whether kg2at launched it by spark-submit."""
-        return isinstance(self.provisioner, ToreeProvisioner)
-
-    @property
     def is_sql(self) -> bool:
         """Whether its notebooks hold SQL."""
-        return self.is_toree and self.provisioner.plan.interpreter == "SQL"
+        return self.is_toree and self.provisioner.interpreter == "SQL"
 
     @property
     def is_dead(self) -> bool:
@@ -105,8 +95,7 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
     async def _async_start_kernel(self, **kw: Any) -> None:
         self._end_watch()
         self.execution_state, self.reason = "starting", ""
-        # What the last process said of itself is nothing that the next one said.
-        self.__dict__.pop("_kernel_info_future", None)
+        self._forget_info()
         self._answer = _unwatched_future()
         await self._start_process(**kw)
 
@@ -114,7 +103,11 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         """KernelManager's start without the 10 ms that its decorator sleeps for its own tests (in_pending_state)."""
         self._ready = _unwatched_future()
         try:
+            self.note(RESTARTING if self.launches else STARTING)
+            point("start: recorded")
             await AsyncKernelManager._async_start_kernel.__wrapped__(self, **kw)  # type: ignore[attr-defined]
+            point("start: launched")
+            self._note_process()
         except Exception as error:
             self._ready.set_exception(error)
             raise
@@ -145,19 +138,12 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
 
     async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
         """Whether the process that runs now answers; False when it dies instead."""
-        replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        stream = self.connect_shell()
-        stream.on_recv_stream(lambda _, parts: None if replies.done() else replies.set_result(parts))
-        session = self.session.clone()
-        try:
-            session.send(stream, "kernel_info_request")
-            while not replies.done():
+        with self._question("kernel_info_request") as reply:
+            while not reply.done():
                 if not await self.is_alive():
                     return False
-                await asyncio.wait([replies], timeout=START_POLL)
-            self._remember_info(session, replies.result())
-        finally:
-            stream.close()
+                await asyncio.wait([reply], timeout=START_POLL)
+        self._read_info(reply.result())
         answer.set_result(None)
         if self.execution_state == "starting":
             self.execution_state = "idle"
@@ -185,19 +171,31 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         for name in port_names:
             setattr(self, name, 0)
 
-    def _remember_info(self, session: Any, parts: list[Any]) -> None:
-        """Keep the reply where jupyter_server's connections look for it, so that none asks again."""
-        _, parts = session.feed_identities(parts)
-        info: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    @contextmanager
+    def _question(self, msg_type: str, content: dict[str, Any] | None = None) -> Iterator[asyncio.Future[list[Any]]]:
+        """Ask on the shell channel, by a connection of its own; a future of the first reply's parts."""
+        reply: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        stream = self.connect_shell()
+        stream.on_recv_stream(lambda _, parts: None if reply.done() else reply.set_result(parts))
         try:
-            info.set_result(session.deserialize(parts)["content"])
+            self.session.clone().send(stream, msg_type, content)
+            yield reply
+        finally:
+            stream.close()
+
+    def _read_info(self, parts: list[Any]) -> None:
+        session = self.session.clone()
+        _, parts = session.feed_identities(parts)
+        try:
+            self._remember_info(session.deserialize(parts)["content"])
         except ValueError as error:
             self.log.warning("Kernel %s sent a malformed kernel_info_reply: %s", self.kernel_id, error)
-            info.set_result({})
-        self._kernel_info_future = info
+            self._remember_info({})
+        self.note_if_possible()
 
     async def _died_at_start(self) -> None:
-        status = await self.provisioner.poll()
+        status: Any = await self.provisioner.poll()
+        status = "unknown" if status == UNKNOWN_STATUS else status
         lines = self.provisioner.last_lines() if self.is_toree else ""
         said = f" Its last lines:\n{lines}" if lines else " It printed nothing."
         await self.bury(f"The kernel died before it answered (exit status {status}).{said}")
@@ -210,7 +208,7 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         try:
             if self.has_kernel:
                 await self.provisioner.wait()
-                await self._end_group()
+                await self._kill_group()
             await self.cleanup_resources()
             self.parent.release(self.kernel_id)
         finally:
@@ -261,23 +259,11 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
             await self._async_kill_kernel()
         if self.has_kernel and await self.is_alive():
             return False
-        return await self._end_group()
+        return await self._kill_group()
 
-    async def _end_group(self) -> bool:
-        """End what the kernel's process left behind in its group. Only right after its death: ids are used again."""
-        group = getattr(self.provisioner, "pgid", None)
-        if group is None or group == os.getpgrp():
-            return True
-        for _ in range(GROUP_TRIES):
-            try:
-                os.killpg(group, signal.SIGKILL)
-            except ProcessLookupError:
-                return True
-            except OSError as error:
-                self.log.warning("Process group %s of kernel %s can't be signalled: %s", group, self.kernel_id, error)
-                return False
-            await asyncio.sleep(GROUP_POLL)
-        return False
+    async def _kill_group(self) -> bool:
+        """End what the kernel's process left behind in its group; right after its death."""
+        return await kill_group(self.group, self.log)
 
     async def _async_shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
         self._end_watch()
@@ -293,6 +279,16 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
             self.parent.renew(self.kernel_id)
 
     shutdown_kernel: Callable[..., Any] = _async_shutdown_kernel
+
+    async def _async_request_shutdown(self, restart: bool = False) -> None:
+        await super()._async_request_shutdown(restart=restart)
+        point("restart: asked" if restart else "stop: asked")
+
+    async def _async_finish_shutdown(
+        self, waittime: float | None = None, pollinterval: float = END_POLL, restart: bool = False
+    ) -> None:
+        await super()._async_finish_shutdown(waittime, pollinterval, restart)
+        point("restart: ended" if restart else "stop: ended")
 
     # While it is shut down, a signal that the system refuses (EPERM, EDC5139I) or that comes too late stops nothing.
 
@@ -320,7 +316,13 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
     async def _restart(self, now: bool, **kw: Any) -> None:
         env = self._launch_args["env"]
         kw |= await self.parent.launch_arguments(self.kernel_name, env)
-        await self.parent.admit(self.kernel_id, self.kernel_name, env, kw.get("plan"))
+        admission = await self.parent.admit(self.kernel_id, self.kernel_name, env, kw.get("plan"))
+        self.admission = admission or self.admission
+        try:
+            self.note(RESTARTING)
+        except OSError as error:
+            raise LaunchFailed(f"The kernel goes on as it is, as no record can be written: {error}.") from error
+        point("restart: recorded")
         try:
             await super()._async_restart_kernel(now=now, newports=False, **kw)
         except Exception as error:
@@ -329,6 +331,46 @@ class GatewayKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         self.watch_start()
 
     restart_kernel: Callable[..., Any] = _async_restart_kernel
+
+    # Taking over from a gateway that is gone.
+
+    def take_over(self, record: Record, process: AdoptedProcess | None, launch: dict[str, Any]) -> None:
+        """See RecordedKernel. A kernel that has answered is taken for busy until it is through with its cells."""
+        super().take_over(record, process, launch)
+        self._ready, self._answer = _unwatched_future(), _unwatched_future()
+        self._ready.set_result(None)
+        if record.info is not None:
+            self._answer.set_result(None)
+            self.execution_state = "busy"
+        if process is not None:
+            self.start_restarter()
+
+    def follow(self) -> None:
+        """Begin to watch a kernel that was taken over; called once."""
+        if not self.has_answered:
+            self.watch_start()
+        elif self.has_kernel:
+            self._watch = asyncio.create_task(self._wait_for_its_cells())
+
+    async def _wait_for_its_cells(self) -> None:
+        """Send an empty cell, which a kernel answers after those before it, and take it for idle then."""
+        states: list[str] = []
+        self.observe(lambda change: states.append(change["new"]), "execution_state")
+        with self._question("execute_request", EMPTY_CELL) as reply:
+            await reply
+        # The manager's watch tells, unless it heard nothing yet of what the kernel does.
+        await asyncio.sleep(START_POLL)
+        if not states:
+            self.execution_state = "idle"
+
+    async def let_go(self) -> None:
+        """Leave process and files to the next gateway, after a restart that is under way."""
+        async with self._lifecycle:
+            self._is_ended = True
+            self._end_watch()
+            self.stop_restarter()
+            # KernelManager removes the file when Python ends.
+            self._connection_file_written = False
 
 
 def _unwatched_future() -> asyncio.Future[None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, NoSuchKernel
@@ -18,9 +19,13 @@ from traitlets import Float, Instance, Int, default
 from ..admission.queue import AdmissionRequest
 from ..admission.refusals import closing
 from ..admission.request import patience_of
-from ..errors import KernelIdTaken, LaunchFailed, TooManyKernels, UnknownKernelSpec
+from ..errors import KernelIdTaken, LaunchFailed, StartEnded, TooManyKernels, UnknownKernelSpec
+from .adoption import Adoption
 from .environment import kernel_environment
+from .faults import point
 from .kernel import GatewayKernel
+from .ledger import Ledger
+from .record import STOPPING, Admission, Record
 from .specs import DEFAULT_KERNEL_NAME
 from .toree import Plan, ToreeLauncher
 from .zombies import Zombie, Zombies
@@ -38,19 +43,20 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
     launcher = Instance(ToreeLauncher)
     kernel_ports = AnyTrait(None, help="The PortRange for kernels' ZeroMQ ports; None: any free ones.")
     clusters = AnyTrait(None, help="The Clusters that admit kernels; None: every kernel starts at once.")
+    ledger = AnyTrait(None, help="The Ledger that kernels are written down in; None: none is.")
     shutdown_timeout = Float(30.0, help="Seconds that all kernels have to end when the gateway does.")
     max_kernel_log_size = Int(0, help="Bytes of output kept for each Toree; 0: all.")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._is_closing = False
-        #: Ids of kernels that are asked for, and the launches among them.
-        self._starting: set[str] = set()
-        self._starts: set[asyncio.Future[str]] = set()
+        #: Starts under way, those that wait for cores among them, and the launches that some have come to.
+        self._starts: dict[str, asyncio.Task[str]] = {}
+        self._launches: dict[str, asyncio.Future[str]] = {}
         #: Ends under way, and the ids of kernels that have ended.
         self._stops: dict[str, asyncio.Future[None]] = {}
         self._ended: dict[str, None] = {}
-        self.zombies = Zombies(self.release, self.log)
+        self.zombies = Zombies(self.forget, self.log)
         self._launching: dict[str, GatewayKernel] = {}
         self._tasks: set[asyncio.Future[None]] = set()
 
@@ -85,35 +91,29 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         # As jupyter_client's KernelManager has it.
         kernel_name = NATIVE_KERNEL_NAME if kernel_name == "python" else kernel_name
         kernel_id = kwargs.pop("kernel_id", None) or self.new_kernel_id()
-        with self._slot(kernel_id):
-            passed = kernel_environment(os.environ, env, self.parent.env_process_whitelist, self.parent.auth_token)
-            kwargs |= await self.launch_arguments(kernel_name, passed)
-            await self.admit(kernel_id, kernel_name, passed, kwargs.get("plan"))
-            self._refuse_when_closing()
-            start = asyncio.ensure_future(self._start(kernel_id, kernel_name=kernel_name, env=passed, **kwargs))
-            self._starts.add(start)
-            start.add_done_callback(self._starts.discard)
-            try:
-                return await asyncio.shield(start)
-            except asyncio.CancelledError:
-                self.keep(self._take_back(start))
+        self._refuse(kernel_id)
+        start = asyncio.create_task(self._admit_and_start(kernel_id, kernel_name, env, **kwargs))
+        self._starts[kernel_id] = start
+        start.add_done_callback(lambda _: self._starts.pop(kernel_id))
+        try:
+            await asyncio.shield(start)
+        except asyncio.CancelledError:
+            if not start.cancelled():
+                self.keep(self._take_back(kernel_id, start))
                 raise
+        if start.cancelled() or kernel_id in self._stops:
+            raise StartEnded("The kernel was shut down while it was being started.")
+        return str(kernel_id)
 
-    @contextmanager
-    def _slot(self, kernel_id: str) -> Iterator[None]:
-        """Hold one place of `max_kernels`, and the id, until the kernel is listed or has failed."""
+    def _refuse(self, kernel_id: str) -> None:
+        """Raise what refuses a kernel before anything is done for it: each start has an id, and a place, of its own."""
         self._refuse_when_closing()
-        if kernel_id in self._starting:
+        if kernel_id in self._starts:
             raise KernelIdTaken(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
         limit = self._max_kernels
         living = sum(not kernel.is_dead for kernel in self._kernels.values())
-        if limit is not None and living + len(self._starting) >= limit:
+        if limit is not None and living + len(self._starts.keys() - self._kernels.keys()) >= limit:
             raise TooManyKernels(f"This gateway runs at most {limit} kernels (max_kernels). Shut one down first.")
-        self._starting.add(kernel_id)
-        try:
-            yield
-        finally:
-            self._starting.discard(kernel_id)
 
     @property
     def _max_kernels(self) -> int | None:
@@ -126,9 +126,30 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         if self._is_closing:
             raise closing()
 
+    async def _admit_and_start(
+        self, kernel_id: str, kernel_name: str, requested: Mapping[str, str] | None, **kwargs: Any
+    ) -> str:
+        """The task of one start. Cancelling it ends it before the launch; a launch goes on to its end."""
+        env = self.environment(kernel_id, requested)
+        kwargs |= await self.launch_arguments(kernel_name, env)
+        admission = await self.admit(kernel_id, kernel_name, env, kwargs.get("plan"))
+        point("start: admitted")
+        launch = asyncio.ensure_future(
+            self._start(kernel_id, kernel_name=kernel_name, env=env, **kwargs, about=(requested, admission))
+        )
+        self._launches[kernel_id] = launch
+        launch.add_done_callback(lambda _: self._launches.pop(kernel_id))
+        while not launch.done():
+            # Whoever cancels now ends the kernel when it has started.
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(launch)
+        return launch.result()
+
     async def _start(self, kernel_id: str, **kwargs: Any) -> str:
         try:
-            await super().start_kernel(kernel_id=kernel_id, **kwargs)
+            self._refuse_when_closing()
+            # Without the process id of the gateway, at whose end an ipykernel would end itself.
+            await super().start_kernel(kernel_id=kernel_id, independent=True, **kwargs)
         except OSError as error:
             await self._discard(kernel_id)
             raise LaunchFailed(f"The kernel could not be launched: {error}. Please tell the administrator.") from error
@@ -137,11 +158,20 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
             raise
         self._launching.pop(kernel_id)
         self._kernels[kernel_id].watch_start()
+        point("start: done")
         return kernel_id
+
+    def environment(self, kernel_id: str, requested: Mapping[str, str] | None) -> dict[str, str]:
+        """What the kernel's process sees; `requested` is what its client sent."""
+        app = self.parent
+        env = kernel_environment(os.environ, requested, app.env_process_whitelist, app.auth_token)
+        return env | {"KERNEL_ID": kernel_id} | (self.ledger.mark if self.ledger is not None else {})
 
     def pre_start_kernel(self, kernel_name: str | None, kwargs: Any) -> Any:
         """Called by jupyter_client before a launch; remembers the kernel, so that a failed launch can be undone."""
+        requested, admission = kwargs.pop("about", (None, None))
         kernel, name, kernel_id = super().pre_start_kernel(kernel_name, kwargs)
+        kernel.kernel_id, kernel.requested, kernel.admission = kernel_id, requested, admission
         self._launching[kernel_id] = kernel
         return kernel, name, kernel_id
 
@@ -161,16 +191,27 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         plan = await asyncio.to_thread(self.launcher.plan, about["interpreter"], about.get("profile", ""), env)
         return {"plan": plan}
 
-    async def admit(self, kernel_id: str, kernel_name: str, env: Mapping[str, str], plan: Plan | None) -> None:
+    async def admit(
+        self, kernel_id: str, kernel_name: str, env: Mapping[str, str], plan: Plan | None
+    ) -> Admission | None:
         """Wait until the cluster has the cores that `plan` asks for. Raises what AdmissionQueue.acquire raises.
 
-        Called before each start; a restart keeps what its kernel was admitted with.
+        Called before each start; a restart keeps what its kernel was admitted with, and gets None.
         """
         if plan is None or self.clusters is None or self.clusters.holds(kernel_id):
-            return
+            return None
+        admission = self.admission(kernel_id, kernel_name, env, plan)
+        if admission is not None:
+            await self.clusters.acquire(admission.request, plan.conf)
+        return admission
+
+    def admission(self, kernel_id: str, kernel_name: str, env: Mapping[str, str], plan: Plan) -> Admission | None:
+        """What to ask for with `plan`, and where; None when it takes nobody's cores. Raises what master_urls raises."""
+        if plan.executors is None or self.clusters is None:
+            return None
         user = env.get("KERNEL_USERNAME", "")
         request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env))
-        await self.clusters.acquire(request, plan.conf)
+        return Admission(request, self.clusters.urls(plan.conf))
 
     def renew(self, kernel_id: str) -> None:
         """Keep the cores for the kernel's next process. Called when the last one is to end, and when it has ended."""
@@ -182,15 +223,23 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         if self.clusters is not None:
             self.clusters.release(kernel_id)
 
-    async def _take_back(self, start: asyncio.Future[str]) -> None:
-        """End the kernel of a start whose client is gone."""
-        try:
-            kernel_id = await start
-        except Exception as error:
-            self.log.info("A start that nobody waits for any more failed: %s", error)
-            return
-        self.log.warning("Shutting down kernel %s: nobody waits for it any more", kernel_id)
-        await self.shutdown_kernel(kernel_id, now=True)
+    def forget(self, kernel_id: str) -> None:
+        """Called when nothing is left of a kernel: give back its cores, drop its record."""
+        self.release(kernel_id)
+        if self.ledger is not None:
+            try:
+                self.ledger.drop(kernel_id)
+            except OSError as error:
+                self.log.error("The record of kernel %s could not be removed: %s", kernel_id, error)
+        point("stop: forgotten")
+
+    async def _take_back(self, kernel_id: str, start: asyncio.Task[str]) -> None:
+        """End a start whose client is gone, or the kernel that came of it."""
+        start.cancel()
+        await asyncio.wait([start])
+        if kernel_id in self:
+            self.log.warning("Shutting down kernel %s: nobody waits for it any more", kernel_id)
+            await self.shutdown_kernel(kernel_id, now=True)
 
     async def _discard(self, kernel_id: str) -> None:
         """Undo a launch that failed at any point."""
@@ -200,7 +249,7 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         self._kernel_connections.pop(kernel_id, None)
         if kernel is not None:
             await kernel.discard()
-        self.release(kernel_id)
+        self.forget(kernel_id)
 
     def watch_again(self, kernel_id: str) -> None:
         """Follow a kernel whose ports have changed while it was started."""
@@ -230,37 +279,77 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         """
         if kernel_id not in self._stops:
             # An id may be used again, so what runs comes before what is remembered.
-            if kernel_id not in self and kernel_id in self._ended:
-                return
-            self._check_kernel_id(kernel_id)
-            self._stops[kernel_id] = asyncio.ensure_future(self._stop(kernel_id, now))
+            if kernel_id not in self and kernel_id not in self._starts:
+                if kernel_id in self._ended:
+                    return
+                self._check_kernel_id(kernel_id)
+            # A launch that shuts down its own kernel (a seed notebook failed) can't be waited for.
+            is_own = self._launches.get(kernel_id) is asyncio.current_task()
+            start = None if is_own else self._starts.get(kernel_id)
+            self._stops[kernel_id] = asyncio.ensure_future(self._stop(kernel_id, now, start))
         await asyncio.shield(self._stops[kernel_id])
 
-    async def _stop(self, kernel_id: str, now: bool) -> None:
-        kernel = self._kernels[kernel_id]
+    async def _stop(self, kernel_id: str, now: bool, start: asyncio.Task[str] | None) -> None:
+        """End the kernel, or its `start` if that has not come to a launch yet."""
+        try:
+            if start is not None:
+                start.cancel()
+                await asyncio.wait([start])
+            if kernel_id in self:
+                await self._end(self._kernels[kernel_id], now)
+        finally:
+            self._unlist(kernel_id)
+
+    async def _end(self, kernel: GatewayKernel, now: bool) -> None:
+        """End the kernel, whatever goes wrong; what lives on is a zombie."""
+        kernel_id = kernel.kernel_id
         self.log.info("Kernel shutdown: %s", kernel_id)
         try:
+            kernel.note_if_possible(STOPPING)
+            point("stop: recorded")
             self.stop_watching_activity(kernel_id)
             self.stop_buffering(kernel_id)
             is_gone, reason = await kernel.end(now), "it outlives SIGKILL, or may not be signalled"
-            if is_gone and self.clusters is not None:
-                await self.clusters.gave_back(kernel_id)
         except Exception as error:
             self.log.exception("Shutting down kernel %s failed", kernel_id)
             is_gone, reason = not kernel.has_kernel, str(error)
-        finally:
-            self._forget(kernel_id)
+        point("stop: cleaned")
         if is_gone:
-            self.release(kernel_id)
-        else:
-            self.zombies.add(Zombie(kernel_id, kernel.kernel_name, kernel.pid, utcnow(), reason, kernel.is_gone))
+            await self._gave_back(kernel_id)
+            self.forget(kernel_id)
+            return
+        await self._end_applications(kernel_id)
+        retry = partial(self._end_zombie, kernel)
+        self.zombies.add(Zombie(kernel_id, kernel.kernel_name, kernel.pid, utcnow(), reason, retry))
 
-    def _forget(self, kernel_id: str) -> None:
+    async def _gave_back(self, kernel_id: str) -> None:
+        if self.clusters is not None:
+            await self.clusters.gave_back(kernel_id)
+
+    async def _end_applications(self, kernel_id: str) -> None:
+        """Have the master take the cores of a kernel that can't be ended; they are held as long as it shows them."""
+        if self.clusters is not None and await self.clusters.end_applications(kernel_id):
+            self.release(kernel_id)
+
+    async def _end_zombie(self, kernel: GatewayKernel) -> bool:
+        """Called again and again until it is True."""
+        if not await kernel.is_gone():
+            await self._end_applications(kernel.kernel_id)
+            return False
+        await self._gave_back(kernel.kernel_id)
+        return True
+
+    def _unlist(self, kernel_id: str) -> None:
         """Take an ended kernel from all lists, and remember its id."""
-        kernel = self._kernels.pop(kernel_id)
-        KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).dec()
+        kernel = self._kernels.pop(kernel_id, None)
+        if kernel is not None:
+            KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).dec()
         for by_id in (self._pending_kernels, self._kernel_connections, self._kernel_ports, self._stops):
             by_id.pop(kernel_id, None)
+        self.remember(kernel_id)
+
+    def remember(self, kernel_id: str) -> None:
+        """Know an ended kernel's id, so that ending it again is nothing."""
         self._ended[kernel_id] = None
         while len(self._ended) > REMEMBERED:
             del self._ended[next(iter(self._ended))]
@@ -271,7 +360,7 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         Those that have not ended after `shutdown_timeout` seconds are killed.
         """
         self._is_closing = True
-        await asyncio.gather(*self._starts, *self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._starts.values(), *self._tasks, return_exceptions=True)
         stops = [asyncio.ensure_future(self.shutdown_kernel(kernel_id)) for kernel_id in self.list_kernel_ids()]
         if stops:
             await asyncio.wait(stops, timeout=self.shutdown_timeout)
@@ -279,4 +368,65 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
             self.log.error("Kernel %s has not ended within %g s and is killed", kernel_id, self.shutdown_timeout)
             await kernel.is_gone()
         await asyncio.gather(*stops, return_exceptions=True)
+        await self._close()
+
+    async def leave_all_kernels(self) -> None:
+        """Start none any more, and leave those that run to the next gateway. What is under way comes to its end."""
+        self._is_closing = True
+        await asyncio.gather(*self._starts.values(), *self._tasks, *self._stops.values(), return_exceptions=True)
+        for kernel in self._kernels.values():
+            await kernel.let_go()
+        await self._close()
+
+    async def _close(self) -> None:
         await self.zombies.close()
+        if self.ledger is not None:
+            self.ledger.close()
+
+    # Kernels of a gateway that is gone.
+
+    async def begin(self, ledger: Ledger) -> None:
+        """Write kernels down in `ledger` from now on, and go on with those that stand there. Called once, first.
+
+        Raises StateDirInUse. A directory that can't be used is told in the log, and refuses new kernels until it can.
+        """
+        try:
+            await asyncio.to_thread(ledger.open)
+            self.ledger = ledger
+            if not ledger.is_new:
+                await Adoption(self, ledger).run()
+        except OSError as error:
+            self.ledger = ledger
+            self.log.error("New kernels are refused, as the state directory %s can't be used: %s", ledger.path, error)
+
+    def kernel_of(self, kernel_id: str, kernel_name: str, connection_file: str) -> GatewayKernel:
+        """A kernel that is not listed yet, made as jupyter_client does (MultiKernelManager.pre_start_kernel)."""
+        kernel: GatewayKernel = self.kernel_manager_factory(
+            parent=self,
+            log=self.log,
+            connection_file=connection_file,
+            kernel_name=kernel_name,
+            kernel_spec_manager=self.kernel_spec_manager,
+        )
+        kernel.kernel_id = kernel_id
+        return kernel
+
+    def launch_of(self, record: Record) -> dict[str, Any]:
+        """The arguments of the next start of a kernel that was taken over."""
+        env = self.environment(record.kernel_id, record.env)
+        launch: dict[str, Any] = {"kernel_id": record.kernel_id, "env": env, "independent": True}
+        launch |= {"cwd": record.cwd} if record.cwd is not None else {}
+        return dict(self._kernel_start_kwargs(**launch))
+
+    async def enlist(self, kernel: GatewayKernel) -> None:
+        """List a kernel that was taken over, as one that was started here."""
+        kernel_id = kernel.kernel_id
+        self._kernels[kernel_id] = kernel
+        self._kernel_connections[kernel_id] = 0
+        KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
+        if kernel.admission is not None and self.clusters is not None:
+            request, urls = kernel.admission.request, kernel.admission.urls
+            self.clusters.adopt(request, urls, restarted=kernel.launches > 1)
+        await self._finish_kernel_start(kernel_id)
+        kernel.follow()
+        self.initialize_culler()

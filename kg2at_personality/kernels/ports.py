@@ -44,6 +44,10 @@ class PortRange:
             "Shut down a notebook, or ask the administrator for a wider range."
         )
 
+    def keep(self, ports: list[int]) -> None:
+        """Lend these to nobody: a kernel that runs already has them."""
+        self._taken.update(ports)
+
     def give_back(self, ports: list[int]) -> None:
         """Return ports; returning one twice is nothing."""
         self._taken.difference_update(ports)

@@ -26,7 +26,10 @@ class ToreeProvisioner(LocalProvisioner):
 
     parent: Any
     plan: Plan | None = None
-    _ports: list[int] | None = None
+    #: Scala or SQL: what its notebooks hold.
+    interpreter = ""
+    #: What `kernel_ports` lent, None for nothing.
+    lent_ports: list[int] | None = None
 
     @property
     def files(self) -> KernelFiles:
@@ -39,7 +42,7 @@ class ToreeProvisioner(LocalProvisioner):
         `plan` comes from the kernel's manager. Raises KG2ATError or OSError; then `cleanup` takes all of it back.
         """
         plan: Plan = kwargs.pop("plan")
-        self.plan = plan
+        self.plan, self.interpreter = plan, plan.interpreter
         self._take_ports()
         kwargs = await super().pre_launch(**kwargs)
         await asyncio.to_thread(self._write_files, plan)
@@ -49,13 +52,17 @@ class ToreeProvisioner(LocalProvisioner):
 
     def _take_ports(self) -> None:
         ports = self.parent.parent.kernel_ports
-        if ports is None or self._ports is not None:
+        if ports is None or self.lent_ports is not None:
             return
-        self._ports = ports.take(self.parent.ip)
+        self.borrow(ports.take(self.parent.ip))
+
+    def borrow(self, ports: list[int]) -> None:
+        """Use these five, which `kernel_ports` has lent."""
+        self.lent_ports = ports
         # Set ports are kept by write_connection_file; jupyter_client's own cache must not choose others.
         self.ports_cached = False
         self.parent.cache_ports = False
-        for name, port in zip(PORT_NAMES, self._ports, strict=True):
+        for name, port in zip(PORT_NAMES, ports, strict=True):
             setattr(self.parent, name, port)
 
     def _write_files(self, plan: Plan) -> None:
@@ -87,8 +94,8 @@ class ToreeProvisioner(LocalProvisioner):
 
     def last_lines(self) -> str:
         """The last lines of the kernel's output, without the secrets of its configuration; "" for none."""
-        lines = "\n".join(self.files.last_lines())
-        return self.plan.conf.redactor().text(lines) if self.plan else lines
+        # Without its plan nobody knows what is secret.
+        return self.plan.conf.redactor().text("\n".join(self.files.last_lines())) if self.plan else ""
 
     async def cleanup(self, restart: bool = False) -> None:
         """Called by KernelManager when the process is gone. Without `restart`, files and ports go too."""
@@ -100,6 +107,6 @@ class ToreeProvisioner(LocalProvisioner):
 
     def give_back_ports(self) -> None:
         """Return what `kernel_ports` lent; the next launch takes others that are free then."""
-        if self._ports is not None:
-            self.parent.parent.kernel_ports.give_back(self._ports)
-            self._ports = None
+        if self.lent_ports is not None and self.parent.parent.kernel_ports is not None:
+            self.parent.parent.kernel_ports.give_back(self.lent_ports)
+        self.lent_ports = None

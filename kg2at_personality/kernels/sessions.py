@@ -26,6 +26,33 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
                 return self.get_session(path=path), False
             return await self.create_session(path=path, kernel_name=kernel_name), True
 
+    # The rows of a kernel stand in its record too.
+
+    def save_session(self, session_id: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Called when a session has its kernel."""
+        model: dict[str, Any] = super().save_session(session_id, *args, **kwargs)
+        self._note(model["kernel"]["id"])
+        return model
+
+    def update_session(self, session_id: str, *args: Any, **kwargs: Any) -> None:
+        """Called when a notebook is renamed or gets another kernel. Raises KeyError for a never-known one."""
+        row = self.get_session_by_key("session_id", session_id) or {}
+        before = row.get("kernel_id")
+        super().update_session(session_id, *args, **kwargs)
+        for kernel_id in {before, row.get("kernel_id")}:
+            self._note(kernel_id)
+
+    def _note(self, kernel_id: str | None) -> None:
+        if kernel_id in self.kernel_manager:
+            kernel = self.kernel_manager.get_kernel(kernel_id)
+            kernel.sessions = [row for row in self._sessions if row["kernel_id"] == kernel_id]
+            kernel.note_if_possible()
+
+    def restore(self) -> None:
+        """Know the sessions of the kernels that were taken over. Called once, before anybody is served."""
+        for kernel_id in self.kernel_manager.list_kernel_ids():
+            self._sessions += self.kernel_manager.get_kernel(kernel_id).sessions
+
     async def delete_session(self, session_id: str, *args: Any, **kwargs: Any) -> None:
         """End a session and its kernel; once more, or at the same time, is nothing. KeyError for a never-known id."""
         row = self.get_session_by_key("session_id", session_id)

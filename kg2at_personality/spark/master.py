@@ -1,4 +1,4 @@
-"""A client of the Spark master's JSON (`GET /json/` on its web UI), asynchronous and bounded in time and size."""
+"""A client of the Spark master's web UI (`GET /json/`, `POST /app/kill/`), asynchronous, bounded in time and size."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
+from urllib.parse import urlencode
 
 from tornado.httpclient import HTTPError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
@@ -55,6 +56,27 @@ class MasterClient:
         MasterUnreachable with each URL and how it failed. Cancelling it leaves at most a request that ends unheard
         within `timeout`.
         """
+        return (await self._find())[1]
+
+    async def kill_application(self, app_id: str) -> None:
+        """Have the ALIVE master, which is looked for as by `state`, end an application.
+
+        Spark's UI redirects to its start page whether it did so or not (`MasterWebUI`, `createRedirectHandler`): it
+        does nothing for an id it doesn't know, without `spark.ui.killEnabled`, and for whom its ACLs keep out. Only
+        the next `state` tells. Raises MasterUnreachable as `state` does, when none is ALIVE, and for HTTP 400 and up.
+        """
+        url, state = await self._find()
+        if state.status != ALIVE:
+            raise MasterUnreachable(shown(url), f"it is {state.status} and ends no application")
+        try:
+            response = await self._fetch(f"{url}/app/kill/", urlencode({"id": app_id, "terminate": "true"}))
+        except Exception as error:
+            raise self._failed(url, error) from error
+        if response.code >= 400:
+            raise MasterUnreachable(shown(url), f"HTTP {response.code} {response.reason} instead of ending {app_id}")
+
+    async def _find(self) -> tuple[str, ClusterState]:
+        """The address of the master that counts, and its state."""
         answers: dict[str, _Answer] = {}
         if self._alive is not None:
             answers[self._alive] = await self._ask(self._alive)
@@ -68,12 +90,12 @@ class MasterClient:
             self._client.close()
             self._client = None
 
-    def _best(self, answers: Mapping[str, _Answer]) -> ClusterState:
+    def _best(self, answers: Mapping[str, _Answer]) -> tuple[str, ClusterState]:
         for status in (ALIVE, "RECOVERING", "COMPLETING_RECOVERY"):
             for url, answer in answers.items():
                 if isinstance(answer, ClusterState) and answer.status == status:
                     self._alive = url if status == ALIVE else self._alive
-                    return answer
+                    return url, answer
         raise _failure(answers)
 
     async def _ask_all(self, urls: Sequence[str]) -> dict[str, _Answer]:
@@ -99,14 +121,14 @@ class MasterClient:
         except MasterUnreachable as error:
             return error
         except Exception as error:
-            failure = MasterUnreachable(shown(url), self._why(error))
-            failure.__cause__ = error
-            return failure
+            return self._failed(url, error)
 
-    async def _fetch(self, url: str) -> HTTPResponse:
-        """Like the client's own fetch, but a cancelled or abandoned request fails in silence."""
+    async def _fetch(self, url: str, form: str | None = None) -> HTTPResponse:
+        """Like the client's own fetch, but a cancelled or abandoned request fails in silence. `form` is posted."""
         request = HTTPRequest(
             url,
+            method="GET" if form is None else "POST",
+            body=form,
             connect_timeout=self.timeout,
             request_timeout=self.timeout,
             follow_redirects=False,
@@ -128,6 +150,11 @@ class MasterClient:
                 force_instance=True, max_clients=100, max_body_size=MAX_BODY, max_buffer_size=MAX_BODY
             )
         return self._client
+
+    def _failed(self, url: str, error: Exception) -> MasterUnreachable:
+        failure = MasterUnreachable(shown(url), self._why(error))
+        failure.__cause__ = error
+        return failure
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, (HTTPTimeoutError, TimeoutError, asyncio.TimeoutError)):

@@ -28,8 +28,11 @@ OWN_FAULT = "The gateway ran into an error of its own. Its log says more; please
 class GatewayHandler(web.RequestHandler):
     """Mixed in before each of Kernel Gateway's handlers."""
 
-    def prepare(self) -> Any:
-        """Called by tornado before each request: 401 without the token, 413 for a body above `max_body_size`."""
+    async def prepare(self) -> None:
+        """Called by tornado before each request: 401 without the token, 413 for a body above `max_body_size`.
+
+        Nobody is served before the kernels of an earlier gateway are known.
+        """
         if self.request.method != "OPTIONS" and not self._has_token():
             raise web.HTTPError(401, "The token is missing or wrong: send it as 'Authorization: token …'.")
         # tornado logs the URI of each request.
@@ -37,7 +40,10 @@ class GatewayHandler(web.RequestHandler):
         limit = self.settings["kg_max_body_size"]
         if limit and len(self.request.body) > limit:
             raise web.HTTPError(413, f"The body is larger than {limit} bytes (max_body_size).")
-        return super().prepare()
+        await self.settings["kg_personality"].begin()
+        prepared = super().prepare()
+        if prepared is not None:
+            await prepared
 
     def _has_token(self) -> bool:
         """Whether the request carries the gateway's token, compared in constant time; True when there is none."""

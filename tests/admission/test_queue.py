@@ -61,6 +61,9 @@ class Scene:
     def ask(self, name: str, cores: int = 1, **more: Any) -> asyncio.Task[None]:
         return asyncio.ensure_future(self.queue.acquire(request(name, cores, **more)))
 
+    def adopt(self, name: str, cores: int = 1, *, restarted: bool = False) -> None:
+        self.queue.adopt(request(name, cores), restarted=restarted)
+
     async def admit(self, name: str, cores: int = 1, **more: Any) -> None:
         await self.queue.acquire(request(name, cores, **more))
 
@@ -375,6 +378,176 @@ async def test_a_restart_during_a_poll_is_not_settled_by_it() -> None:
     await asyncio.sleep(5.0)
     assert (scene.leases["a"]["state"], task.done()) == ("promised", False)
     await scene.queue.close()
+
+
+# A kernel id that was used before.
+
+
+@virtual
+async def test_what_an_earlier_kernel_of_the_same_id_completed_ends_no_promise() -> None:
+    scene = Scene()
+    scene.master.finish(scene.use("a", 8))
+    await scene.admit("a", 8)
+    task = scene.ask("b", 8)
+    await asyncio.sleep(10.0)
+    assert (scene.leases["a"]["state"], task.done()) == ("promised", False)
+    scene.master.finish(scene.use("a", 8))
+    await asyncio.sleep(2.0)
+    assert (scene.leases["a"]["state"], task.done()) == ("resting", True)
+
+
+@virtual
+async def test_nor_does_what_it_still_has_at_the_admission_and_completes_afterwards() -> None:
+    scene = Scene()
+    earlier = scene.use("a", 4)
+    await scene.admit("a", 4)
+    await asyncio.sleep(6.0)
+    assert scene.leases["a"] == {"cores": 4, "granted": 0, "state": "promised", "app_id": None}
+    scene.master.finish(earlier)
+    task = scene.ask("b", 8)
+    await asyncio.sleep(10.0)
+    assert (scene.leases["a"]["state"], task.done()) == ("promised", False)
+    await scene.queue.close()
+
+
+@virtual
+async def test_nor_does_what_an_answer_cannot_show_that_is_older_than_its_end() -> None:
+    """It ends, and its id is used again, while the answer is under way by which the next one is admitted."""
+    scene = Scene()
+    await scene.admit("a", 4)
+    scene.gate = asyncio.Event()
+    unlucky = scene.ask("b", 8)
+    await ticks()
+    scene.master.finish(scene.use("a", 4))
+    scene.queue.release("a")
+    unlucky.cancel()
+    again = scene.ask("a", 4)
+    await ticks()
+    scene.gate.set()
+    await again
+    task = scene.ask("c", 8)
+    await asyncio.sleep(10.0)
+    assert (scene.leases["a"]["state"], task.done()) == ("promised", False)
+    await scene.queue.close()
+
+
+@virtual
+async def test_nor_does_what_was_not_known_when_it_was_admitted_unchecked() -> None:
+    scene = Scene(master_unreachable="admit")
+    scene.master.finish(scene.use("a", 8))
+    scene.failure = REFUSED
+    await scene.admit("a", 8)
+    scene.failure = None
+    task = scene.ask("b", 8)
+    await asyncio.sleep(10.0)
+    assert (scene.leases["a"]["state"], task.done()) == ("promised", False)
+    await scene.queue.close()
+
+
+# Kernels that run already.
+
+
+@virtual
+async def test_an_adopted_kernel_has_what_the_master_shows_of_it() -> None:
+    scene = Scene()
+    app = scene.use("runs", 2)
+    scene.master.finish(scene.use("rests", 2))
+    for name in ("runs", "rests", "unused"):
+        scene.adopt(name, 2)
+    await ticks()
+    assert {name: (lease["state"], lease["granted"]) for name, lease in scene.leases.items()} == {
+        "runs": ("running", 2),
+        "rests": ("resting", 0),
+        "unused": ("promised", 0),
+    }
+    assert (scene.leases["runs"]["app_id"], scene.polls) == (app.id, [0.0])
+
+
+@virtual
+async def test_of_an_adopted_kernel_that_was_restarted_only_what_is_active_counts() -> None:
+    scene = Scene()
+    for name in "ab":
+        scene.master.finish(scene.use(name, 2))
+        scene.adopt(name, 2, restarted=True)
+    app = scene.use("a", 2)
+    await ticks()
+    assert [lease["state"] for lease in scene.leases.values()] == ["running", "promised"]
+    scene.master.finish(app)
+    await scene.admit("c", 6)
+    await asyncio.sleep(10.0)
+    assert [lease["state"] for lease in scene.leases.values()] == ["resting", "promised", "promised"]
+
+
+@virtual
+async def test_nobody_gets_the_cores_of_an_adopted_kernel_before_its_application_shows() -> None:
+    scene = Scene()
+    scene.gate = asyncio.Event()
+    task = scene.ask("b", 4)
+    await ticks()
+    scene.adopt("a", 6)  # while an answer is under way
+    scene.gate.set()
+    await asyncio.sleep(10.0)
+    assert not task.done()
+    assert scene.use("a", 6).cores == 6
+    await asyncio.sleep(2.0)
+    assert not task.done()
+    scene.queue.release("a")
+    scene.master.finish(scene.master.apps[0])
+    await asyncio.sleep(2.0)
+    assert task.done()
+
+
+@virtual
+async def test_a_full_cluster_and_a_users_share_refuse_no_adoption() -> None:
+    scene = Scene(max_cores_per_user=4, max_queue=0, core_check="reject")
+    await scene.admit("a", 4)
+    scene.use("a", 4)
+    for name in ("b", "c"):
+        scene.adopt(name, 8)
+    await ticks()
+    assert [lease["state"] for lease in scene.leases.values()] == ["running", "promised", "promised"]
+    assert isinstance(await refusal(scene.ask("d", 1)), ShareUsed)
+
+
+@virtual
+async def test_a_master_that_does_not_answer_refuses_no_adoption() -> None:
+    scene = Scene()
+    scene.failure = REFUSED
+    scene.use("a", 4)
+    scene.adopt("a", 4)
+    await asyncio.sleep(20.0)
+    assert scene.leases["a"]["state"] == "promised"
+    scene.failure = None
+    await asyncio.sleep(6.0)
+    assert scene.leases["a"]["state"] == "running"
+
+
+@virtual
+async def test_adopting_twice_is_once() -> None:
+    scene = Scene()
+    app = scene.use("a", 4)
+    scene.adopt("a", 4)
+    await ticks()
+    scene.adopt("a", 8, restarted=True)
+    assert scene.leases["a"] == {"cores": 4, "granted": 4, "state": "running", "app_id": app.id}
+
+
+@virtual
+async def test_whom_acquire_gives_no_lease_adopt_gives_none() -> None:
+    scene, off, closed = Scene(), Scene(core_check="off"), Scene()
+    scene.queue.adopt(AdmissionRequest("python", "python3", "ann", None), restarted=False)
+    off.adopt("a", 4)
+    await closed.queue.close()
+    closed.adopt("a", 4)
+    await ticks()
+    assert [(each.leases, each.polls) for each in (scene, off, closed)] == [({}, [])] * 3
+
+
+@virtual
+async def test_min_adopts_with_one_executor() -> None:
+    scene = Scene(core_requirement="min")
+    scene.queue.adopt(request("a", 100, size=4), restarted=False)
+    assert scene.leases["a"]["cores"] == 4
 
 
 # Refusals.

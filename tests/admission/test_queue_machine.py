@@ -40,6 +40,7 @@ class Kernel:
     sure: bool = False
     app: FakeApp | None = None
     used: bool = False  # had an application in this life
+    reborn: bool = False  # the master may show applications of earlier lives, or of an earlier kernel with this id
 
 
 def idle(kernel: Kernel) -> bool:
@@ -50,6 +51,10 @@ def idle(kernel: Kernel) -> bool:
 def hungry(kernel: Kernel) -> bool:
     """It lost cores, and takes any that are given back."""
     return kernel.app is not None and kernel.app.cores < needed(kernel.wanted, "max")
+
+
+def request_of(kernel_id: str, wanted: ExecutorRequest) -> AdmissionRequest:
+    return AdmissionRequest(kernel_id, "apache_toree_scala", "ann", wanted)
 
 
 def one(data: st.DataObject, among: list[T]) -> T:
@@ -69,8 +74,9 @@ class Machine(RuleBasedStateMachine):
         self.loop = VirtualLoop()
         self.master = FakeMaster(self.loop.time)
         self.policy = AdmissionPolicy(core_wait_timeout=30.0, max_queue=6)
-        self.queue = AdmissionQueue(self.state, self.policy, clock=self.loop.time, log=silent)
+        self.queue = self.new_queue()
         self.kernels: list[Kernel] = []
+        self.ended: list[str] = []  # kernel ids to be used again
         self.foreign: list[FakeApp] = []
         self.foreign_cores = 0
         self.numbers = itertools.count()
@@ -79,6 +85,9 @@ class Machine(RuleBasedStateMachine):
         self.events = self.answered = 0
         for _ in range(3):
             self.master.add_worker(4, 4 * GIB)
+
+    def new_queue(self) -> AdmissionQueue:
+        return AdmissionQueue(self.state, self.policy, clock=self.loop.time, log=silent)
 
     async def state(self) -> ClusterState:
         await asyncio.sleep(self.delay[0])
@@ -136,19 +145,19 @@ class Machine(RuleBasedStateMachine):
 
     # Coming and going.
 
-    @rule(data=st.data(), count=st.sampled_from([1, 1, 2, 4]), at_once=st.booleans())
-    def acquire(self, data: st.DataObject, count: int, at_once: bool) -> None:
+    @rule(data=st.data(), count=st.sampled_from([1, 1, 2, 4]), again=st.booleans(), at_once=st.booleans())
+    def acquire(self, data: st.DataObject, count: int, again: bool, at_once: bool) -> None:
         for _ in range(count):
             size, memory = data.draw(st.sampled_from(self.sizes)), data.draw(st.sampled_from(self.memories))
             wanted = ExecutorRequest(data.draw(st.integers(size or 1, 6)), size, memory)
-            self.kernels.append(self.ask(wanted))
+            self.kernels.append(self.ask(wanted, self.ended.pop() if again and self.ended else None))
         if at_once:
             self.run()
 
-    def ask(self, wanted: ExecutorRequest) -> Kernel:
-        kernel_id = str(uuid.UUID(int=next(self.numbers)))
-        request = AdmissionRequest(kernel_id, "apache_toree_scala", "ann", wanted)
-        kernel = Kernel(kernel_id, wanted, self.loop.create_task(self.queue.acquire(request)))
+    def ask(self, wanted: ExecutorRequest, again: str | None) -> Kernel:
+        kernel_id = again or str(uuid.UUID(int=next(self.numbers)))
+        task = self.loop.create_task(self.queue.acquire(request_of(kernel_id, wanted)))
+        kernel = Kernel(kernel_id, wanted, task, reborn=again is not None)
         kernel.task.add_done_callback(lambda _: setattr(kernel, "judged", self.answered))
         return kernel
 
@@ -175,6 +184,7 @@ class Machine(RuleBasedStateMachine):
             self.kernels.remove(kernel)
             self.inside(self.queue.release, kernel.id)
             self.inside(self.queue.release, kernel.id)
+            self.ended.append(kernel.id)
         self.run(1.5 if delayed else 0.0)
 
     @precondition(lambda self: any(kernel.admitted for kernel in self.kernels))
@@ -184,14 +194,29 @@ class Machine(RuleBasedStateMachine):
         kernel = self.some(data, admitted=True)
         if kernel is not None:
             before = self.events
-            held_all = kernel.app is not None and kernel.app.cores >= needed(kernel.wanted, "max")
+            held_all = kernel.app is not None and not any(map(hungry, self.kernels))
             self.end(kernel)
             self.inside(self.queue.renew, kernel.id)
-            if kernel.used and not (held_all and len(self.sizes) == 1 and not any(map(hungry, self.kernels))):
+            if kernel.used and not (held_all and len(self.sizes) == 1):
                 self.happened()
             kernel.sure = self.events == before and (kernel.sure or kernel.used)
-            kernel.used = False
+            kernel.used, kernel.reborn = False, True
         self.run(10.0)  # no new JVM registers sooner
+
+    @rule()
+    def gateway_restarts(self) -> None:
+        """Whoever waits is refused; those that run keep what they have, or are promised."""
+        self.loop.run_until_complete(self.queue.close())
+        self.run()
+        self.queue = self.new_queue()
+        for kernel in self.kernels:
+            self.adopt(kernel)
+
+    def adopt(self, kernel: Kernel) -> None:
+        def adopt(kernel_id: str) -> None:
+            self.queue.adopt(request_of(kernel_id, kernel.wanted), restarted=kernel.reborn)
+
+        self.inside(adopt, kernel.id)
 
     def end(self, kernel: Kernel) -> None:
         if kernel.app is not None:

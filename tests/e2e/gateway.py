@@ -117,6 +117,12 @@ class Gateway:
             time.sleep(0.05)
         raise RuntimeError(f"the gateway did not listen within {START_LIMIT} s:\n{self.log}")
 
+    def kill(self) -> None:
+        """SIGKILL: it can't tidy up."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
     def stop(self, limit: float = 60.0) -> int:
         """SIGTERM, and its exit status."""
         assert self.process is not None

@@ -2,8 +2,8 @@
 
 `FakeMaster` follows `org.apache.spark.deploy.master.Master` of Spark 3.5 line by line, and shares no code with
 `kg2at_personality.spark.cluster`. Nothing in it moves but by a call: `step()` looks at the clock, registers the
-applications that are due, and schedules. `MasterServer` answers `/json/` from it on 127.0.0.1, port 0, and plays
-faults.
+applications that are due, and schedules. `MasterServer` answers `/json/` and `/app/kill/` from it on 127.0.0.1,
+port 0, and plays faults.
 """
 
 from __future__ import annotations
@@ -93,8 +93,10 @@ class FakeMaster:
         spread_out: bool = True,
         ties: Ties | None = None,
         seed: int = 0,
+        kill_enabled: bool = True,
     ) -> None:
         self.clock = clock
+        self.kill_enabled = kill_enabled  # spark.ui.killEnabled
         self.status = status
         self.spread_out = spread_out
         self.url = "spark://127.0.0.1:7077"
@@ -160,6 +162,11 @@ class FakeMaster:
             self.apps.remove(app)
             self.completed.append(app)
             self.schedule()
+
+    def kill(self, app_id: str) -> None:
+        """`handleAppKillRequest`: an unknown id is none, and nobody is told that killing is off."""
+        for app in [app for app in self.apps if app.id == app_id and self.kill_enabled]:
+            self.finish(app, "KILLED")
 
     def fail_over_to(self, other: FakeMaster) -> None:
         """This master is lost and comes back as STANDBY; `other` starts to recover what was registered here."""
@@ -311,15 +318,16 @@ def _app_json(app: FakeApp, granted: int, shape: Shape) -> dict[str, Any]:
 
 
 Fault = Literal[
-    "slow", "drip", "html", "huge", "huge-until-close", "half-closed", "malformed", "deep", "500", "redirect"
+    "slow", "drip", "html", "huge", "huge-until-close", "half-closed", "malformed", "deep", "403", "500", "redirect"
 ]
 
 
 class MasterServer:
     """Serves a FakeMaster; `async with MasterServer(master) as server:`. It binds port 0 at once: `url` is known early.
 
-    `faults` are played first in, first out, one for each request; `fault`, if set, for every other one. `requests`
-    counts what arrived, `asked` is set by each.
+    `faults` are played first in, first out, one for each request of its state; `fault`, if set, for every other one.
+    `requests` counts those that arrived, `asked` is set by each. `kill_fault`, if set, is played for each request to
+    kill; `killed` are the ids in the others.
     """
 
     def __init__(self, master: FakeMaster, *, shape: Shape = "3.5", ssl_options: Any = None) -> None:
@@ -327,13 +335,16 @@ class MasterServer:
         self.shape: Shape = shape
         self.faults: deque[Fault] = deque()
         self.fault: Fault | None = None
+        self.kill_fault: Fault | None = None
+        self.killed: list[str] = []
         self.requests = 0
         self.asked = asyncio.Event()
         self.ended = asyncio.Event()
         self._sockets = bind_sockets(0, "127.0.0.1")
         scheme = "https" if ssl_options else "http"
         self.url = f"{scheme}://127.0.0.1:{self._sockets[0].getsockname()[1]}"
-        self._http = HTTPServer(Application([("/json/?", _Json, {"server": self})]), ssl_options=ssl_options)
+        routes = [("/json/?", _Json, {"server": self}), ("/app/kill/", _Kill, {"server": self})]
+        self._http = HTTPServer(Application(routes), ssl_options=ssl_options)
 
     async def __aenter__(self) -> MasterServer:
         self._http.add_sockets(self._sockets)
@@ -360,7 +371,10 @@ class _Json(RequestHandler):
         if fault is None:
             self.finish(self._body())
         else:
-            await getattr(self, "_" + fault.replace("-", "_"))()
+            await self._play(fault)
+
+    async def _play(self, fault: Fault) -> None:
+        await getattr(self, "_" + fault.replace("-", "_"))()
 
     def _body(self) -> bytes:
         return json.dumps(self.server.master.to_json(self.server.shape), indent=2).encode()
@@ -384,6 +398,10 @@ class _Json(RequestHandler):
 
     async def _deep(self) -> None:
         self.finish(b"[" * 1_000_000)
+
+    async def _403(self) -> None:
+        self.set_status(403)
+        self.finish()
 
     async def _500(self) -> None:
         self.set_status(500)
@@ -414,3 +432,17 @@ class _Json(RequestHandler):
         except StreamClosedError:
             return
         stream.close()
+
+
+class _Kill(_Json):
+    """`createRedirectHandler("/app/kill", "/", ...)`: it only takes POST, and redirects whatever came of it."""
+
+    SUPPORTED_METHODS = ("POST",)
+
+    async def post(self) -> None:
+        if self.server.kill_fault is not None:
+            return await self._play(self.server.kill_fault)
+        if self.get_body_argument("terminate") == "true":
+            self.server.killed.append(self.get_body_argument("id"))
+            self.server.master.kill(self.server.killed[-1])
+        self.redirect("/")

@@ -28,7 +28,7 @@ def manager(gateway: Any) -> GatewayKernelManager:
 
 def check_nothing_is_left(manager: GatewayKernelManager, spark: FakeSpark) -> None:
     assert (manager.list_kernel_ids(), manager._launching, manager._pending_kernels) == ([], {}, {})
-    assert manager._kernel_connections == {} and not manager._starting and manager._tasks == set()
+    assert manager._kernel_connections == {} and not manager._starts and manager._tasks == set()
     assert manager.kernel_ports is None or manager.kernel_ports._taken == set()
     assert spark.left() == [] and spark.living() == []
 
@@ -175,7 +175,7 @@ class TestLimit:
         plans.go.set()
         results = await asyncio.gather(*starts, return_exceptions=True)
         assert [type(result) for result in results].count(TooManyKernels) == 5
-        assert len(manager) == 3 and not manager._starting
+        assert len(manager) == 3 and not manager._starts
         await until(lambda: len(spark.launches()) == 3, "three launches")
 
     async def test_a_failed_start_gives_its_place_back(self, gateway: Any, spark: FakeSpark) -> None:
@@ -328,7 +328,7 @@ class TestShutdown:
         await asyncio.sleep(0)
         late = asyncio.ensure_future(gateway.ask("POST", "/api/kernels", {"name": "apache_toree_scala"}))
         await ending
-        at_the_end = (len(manager), len(manager._starting))
+        at_the_end = (len(manager), len(manager._starts))
         answer = await late
         await gateway.app.personality.shutdown()
         assert at_the_end == (0, 0) and answer.code == 503, (at_the_end, answer.code)

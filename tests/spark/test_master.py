@@ -200,6 +200,84 @@ def _client_tasks() -> int:
     return sum("MasterClient" in str(task.get_coro()) for task in asyncio.all_tasks())
 
 
+# Ending an application.
+
+
+def notebook(master: FakeMaster) -> str:
+    """The id of a running application."""
+    app = master.submit("notebook", cores_max=2)
+    master.step()
+    return app.id
+
+
+async def kill(app_id: str, *servers: MasterServer, timeout: float = LONG) -> None:
+    await MasterClient([server.url for server in servers], timeout=timeout).kill_application(app_id)
+
+
+def test_an_application_is_ended_and_its_cores_are_free() -> None:
+    master = fake()
+    ended, other = notebook(master), notebook(master)
+
+    async def scene(server: MasterServer) -> ClusterState:
+        await kill(ended, server)
+        assert server.killed == [ended]
+        return await ask(server)
+
+    state = play(scene, master)
+    assert [app.id for app in state.apps] == [other]
+    assert [(app.id, app.state) for app in state.completed] == [(ended, "KILLED")]
+    assert capacity(state).cores_free == 2
+
+
+def test_only_the_alive_master_is_told_to_end_it_even_after_a_failover() -> None:
+    first, second = fake(name="first"), fake("STANDBY", "second")
+    before, after = notebook(first), notebook(first)
+
+    async def scene(*servers: MasterServer) -> list[list[str]]:
+        client = MasterClient([server.url for server in servers], timeout=LONG)
+        await client.kill_application(before)
+        first.fail_over_to(second)
+        second.complete_recovery()
+        await client.kill_application(after)
+        return [server.killed for server in servers]
+
+    assert play(scene, first, second) == [[before], [after]]
+    assert second.apps == []
+
+
+def test_a_recovering_master_is_not_told_to_end_anything() -> None:
+    async def scene(server: MasterServer) -> None:
+        with pytest.raises(MasterUnreachable, match=f"{server.url}: it is RECOVERING") as raised:
+            await kill("app-1", server)
+        assert (raised.value.url, server.killed) == (server.url, [])
+
+    play(scene, fake("RECOVERING"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("403", "HTTP 403 Forbidden instead of ending app-1"),
+        ("500", "HTTP 500 Internal Server Error"),
+        ("half-closed", "closed"),
+        ("slow", "no complete answer within 0.3 s"),
+    ],
+)
+def test_a_refusal_to_end_it_is_an_error_with_the_url(fault: Fault, message: str) -> None:
+    async def scene(server: MasterServer) -> None:
+        server.kill_fault = fault
+        with pytest.raises(MasterUnreachable, match=message) as raised:
+            await kill("app-1", server, timeout=SHORT if fault == "slow" else LONG)
+        assert (raised.value.url, server.killed) == (server.url, [])
+
+    play(scene, fake())
+
+
+def test_nothing_is_ended_where_nobody_answers() -> None:
+    with pytest.raises(MasterUnreachable, match="refused"):
+        asyncio.run(MasterClient([refused_url()], timeout=LONG).kill_application("app-1"))
+
+
 # Several masters.
 
 
@@ -314,6 +392,8 @@ def test_https(certificate: Path, validate: bool, known: bool, good: bool) -> No
             ca_certs = str(certificate) if known else None
             client = MasterClient([server.url], timeout=LONG, validate_cert=validate, ca_certs=ca_certs)
             try:
+                await client.kill_application("app-1")
+                assert server.killed == ["app-1"]
                 return (await client.state()).status
             except MasterUnreachable as error:
                 return str(error)
