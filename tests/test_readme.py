@@ -16,7 +16,7 @@ from kg2at_personality.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-LINES = 480
+LINES = 520
 
 
 def replaced(text: str, name: str, content: str) -> str:
