@@ -15,7 +15,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KernelGatewayApp.keyfile = "/etc/ssl/gateway.key"
 # Seconds that all kernels have to end when the gateway does, before they are killed.
 # c.KG2ATPersonality.shutdown_timeout = 30.0
-# Where the kernels are written down, so that the next gateway goes on with them; and whether they outlive this one's end.
+# Where the kernels are written down, for the next gateway to go on with them; whether they outlive this one's end.
 # c.KG2ATPersonality.state_dir = "/var/lib/kg2at"
 # c.KG2ATPersonality.keep_kernels_on_exit = True
 

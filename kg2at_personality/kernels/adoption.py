@@ -22,6 +22,9 @@ from .process import AdoptedProcess, Found, environment_of, find, is_same
 from .record import RESTARTING, RUNNING, Record
 from .zombies import Zombie
 
+#: Seconds until processes are looked for again.
+SECOND_LOOK = 0.5
+
 
 class Adoption:
     """Goes through records and processes once, before the gateway serves anybody."""
@@ -35,13 +38,21 @@ class Adoption:
         records, broken = await asyncio.to_thread(self.ledger.read)
         files = {record.kernel_id: record.connection_file for record in records}
         files |= {kernel_id: self._connection_file(kernel_id) for kernel_id in broken}
-        for found in await asyncio.to_thread(find, MARK, str(self.ledger.path), files):
-            self._found.setdefault(found.kernel_id, []).append(found)
+        await self._find(files)
+        if any(record.pid is None and record.kernel_id not in self._found for record in records):
+            # For a moment of its start a process has no environment.
+            await asyncio.sleep(SECOND_LOOK)
+            await self._find(files)
         records += [record for kernel_id in broken if (record := await self._rescued(kernel_id)) is not None]
         strays = self._found.keys() - {record.kernel_id for record in records}
         left = {record.kernel_id: self._go_on(record) for record in records}
         left |= {kernel_id: self._end_stray(kernel_id) for kernel_id in strays}
         await asyncio.gather(*(self._safely(kernel_id, work) for kernel_id, work in left.items()))
+
+    async def _find(self, files: dict[str, str]) -> None:
+        self._found.clear()
+        for found in await asyncio.to_thread(find, MARK, str(self.ledger.path), files):
+            self._found.setdefault(found.kernel_id, []).append(found)
 
     async def _safely(self, kernel_id: str, work: Coroutine[Any, Any, None]) -> None:
         """Do `work` for one kernel; nothing that goes wrong keeps the others from going on."""

@@ -49,8 +49,10 @@ def idle(kernel: Kernel) -> bool:
 
 
 def hungry(kernel: Kernel) -> bool:
-    """It lost cores, and takes any that are given back."""
-    return kernel.app is not None and kernel.app.cores < needed(kernel.wanted, "max")
+    """It lost cores, or was promised some that were lost, and takes any that are given back."""
+    if kernel.app is not None:
+        return kernel.app.cores < needed(kernel.wanted, "max")
+    return idle(kernel) and not kernel.used and not kernel.sure
 
 
 def request_of(kernel_id: str, wanted: ExecutorRequest) -> AdmissionRequest:

@@ -1,0 +1,123 @@
+"""What a gateway that was killed may leave: nothing that no kernel owns."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from http.client import HTTPException
+from typing import Any
+
+from websocket import WebSocketException
+
+from kg2at_personality.kernels.faults import VARIABLE
+from kg2at_personality.kernels.ledger import MARK
+from kg2at_personality.kernels.process import find
+from kg2at_personality.spark.standalone import StandaloneCluster
+from tests.e2e.gateway import Gateway
+
+#: Seconds in which a gateway that was started again is done with what it found.
+LIMIT = 60.0
+
+
+def until(condition: Callable[[], Any], what: Callable[[], Any], seconds: float = LIMIT) -> Any:
+    """The first truth of `condition`; `what` tells what is there instead when it takes too long."""
+    limit = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < limit, what()
+        time.sleep(0.05)
+    return result
+
+
+class Ward:
+    """A gateway that is killed and started again, and the cluster it starts its kernels on (None: no cluster)."""
+
+    def __init__(self, gateway: Gateway, cluster: StandaloneCluster | None = None) -> None:
+        self.gateway, self.cluster = gateway, cluster
+        self.state_dir = gateway.runtime / f"kg2at-{gateway.port}"
+
+    def dies_at(self, point: str, request: Callable[[], Any]) -> None:
+        """Start the gateway again so that `request` kills it at `point`; then start it without that."""
+        self.gateway.kill()
+        self.gateway.environ[VARIABLE] = point
+        self.gateway.start()
+        try:
+            with contextlib.suppress(OSError, HTTPException):
+                request()
+            assert self.gateway.process is not None
+            assert self.gateway.process.wait(LIMIT) == -9, "it did not come to that point"
+        finally:
+            del self.gateway.environ[VARIABLE]
+        self.gateway.start()
+
+    def kill_during(self, request: Callable[[], Any], delay: float) -> None:
+        """kill -9 `delay` seconds after `request` was begun, and start it again."""
+
+        def ask() -> None:
+            with contextlib.suppress(OSError, HTTPException):
+                request()
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(delay)
+        self.killed()
+        asking.join()
+
+    def killed(self) -> None:
+        """kill -9, and start it again."""
+        self.gateway.kill()
+        self.gateway.start()
+
+    def kernels(self) -> dict[str, dict[str, Any]]:
+        """What the gateway lists, by id."""
+        return {kernel["id"]: kernel for kernel in self.gateway.request("GET", "/api/kernels").body}
+
+    def zombies(self) -> list[Any]:
+        return list(self.gateway.request("GET", "/kg2at/status").body["zombies"])
+
+    def processes(self) -> dict[str, list[int]]:
+        """Kernel id -> the processes that were started for it and live."""
+        found: dict[str, list[int]] = {}
+        for one in find(MARK, str(self.state_dir), {}):
+            found.setdefault(one.kernel_id, []).append(one.pid)
+        return found
+
+    def files(self) -> list[str]:
+        """Names of what lies in the runtime directory for any kernel, records too."""
+        own = {"lock", "jupyter_cookie_secret", f"kg2at-{self.gateway.port}", f"kg2at-{self.gateway.port}.json"}
+        return sorted(path.name for path in self.gateway.runtime.rglob("*") if path.name not in own)
+
+    def applications(self) -> list[str]:
+        """Names of the applications that have cores at the master, or wait for some."""
+        return [app["name"] for app in self.cluster.state()["activeapps"]] if self.cluster else []
+
+    def strangers(self) -> list[str]:
+        """Processes, files and applications that belong to no kernel of the gateway's list."""
+        ids = set(self.kernels())
+        left = [f"process of {one}: {pids}" for one, pids in self.processes().items() if one not in ids]
+        left += [f"file {name}" for name in self.files() if not any(kernel_id in name for kernel_id in ids)]
+        left += [f"application {name}" for name in self.applications() if not any(one in name for one in ids)]
+        return left + [f"zombie {zombie}" for zombie in self.zombies()]
+
+    def is_well(self, gone: tuple[str, ...] = ()) -> None:
+        """Wait until there are none, and `gone` are not listed any more; every kernel that stays has to answer."""
+        until(lambda: not set(gone) & set(self.kernels()), lambda: (self.kernels(), self.log))
+        for kernel_id, kernel in self.kernels().items():
+            try:
+                assert "2" in self.run(kernel_id, "println(1 + 1)" if "toree" in kernel["name"] else "print(1 + 1)")
+            except (OSError, WebSocketException):
+                until(lambda gone=kernel_id: gone not in self.kernels(), lambda: self.log)  # type: ignore[misc]
+        until(lambda: not self.strangers(), lambda: (self.strangers(), self.log))
+
+    def run(self, kernel_id: str, code: str) -> str:
+        """Run a cell over a connection of its own."""
+        channels = self.gateway.connect(kernel_id)
+        try:
+            return channels.run(code).text
+        finally:
+            channels.close()
+
+    @property
+    def log(self) -> str:
+        return self.gateway.log[-6000:]
