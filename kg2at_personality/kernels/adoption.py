@@ -104,18 +104,20 @@ class Adoption:
 
     async def _go_on(self, record: Record) -> None:
         """Do with one kernel what its last gateway would have done."""
-        record, group = self._with_process(record), record.pgid
+        record, groups = self._with_process(record), self._groups(record.kernel_id, record.pgid)
+        if record.pid is not None and record.pgid is not None:
+            groups.add(record.pgid)
         kernel = self._taken_over(record) if record.pid is not None or record.step == RESTARTING else None
         if kernel is None:
-            self.log.info("Kernel %s does not run any more; what is left of it is removed", record.kernel_id)
-            await self._clean(record.kernel_id, record.connection_file, group)
+            self.log.info("What is left of kernel %s is removed", record.kernel_id)
+            await self._clean(record.kernel_id, record.connection_file, groups)
             return
         await self.manager.enlist(kernel)
         if record.step == RUNNING:
             kernel.note_if_possible()
             self.log.info("Kernel %s (%s, process %s) goes on", kernel.kernel_id, kernel.kernel_name, kernel.pid)
         elif record.step == RESTARTING:
-            self.manager.keep(self._restart(kernel, group))
+            self.manager.keep(self._restart(kernel, groups))
         else:
             self.log.info("Kernel %s (%s) is ended, as the last gateway was to", kernel.kernel_id, record.step)
             self.manager.keep(self.manager.shutdown_kernel(kernel.kernel_id))
@@ -129,17 +131,17 @@ class Adoption:
         try:
             kernel.take_over(record, process, manager.launch_of(record))
         except (OSError, ValueError, LookupError, TypeError) as error:
-            self.log.error("Kernel %s can't be taken over, and is ended: %s", record.kernel_id, error)
+            self.log.warning("Kernel %s can't be taken over, and is ended: %s", record.kernel_id, error)
             return None
         if record.ports and manager.kernel_ports is not None:
             manager.kernel_ports.keep(record.ports)
         return kernel
 
-    async def _restart(self, kernel: GatewayKernel, group: int | None) -> None:
+    async def _restart(self, kernel: GatewayKernel, groups: set[int]) -> None:
         """Bring the restart to its end that the last gateway began."""
         self.log.info("Kernel %s is restarted, as the last gateway was to", kernel.kernel_id)
         try:
-            await self._end_groups(kernel.kernel_id, self._groups(kernel.kernel_id, group) - {kernel.group})
+            await self._end_groups(kernel.kernel_id, groups - {kernel.group})
             await kernel.restart_kernel(now=True)
         except Exception as error:
             await kernel.bury(f"The gateway died while it restarted the kernel, which failed again: {error}")
@@ -147,17 +149,17 @@ class Adoption:
     async def _end_stray(self, kernel_id: str) -> None:
         if self._leader(kernel_id) is not None:
             self.log.warning("Kernel %s has no record, and is ended", kernel_id)
-            await self._clean(kernel_id, self._connection_file(kernel_id), None)
+            await self._clean(kernel_id, self._connection_file(kernel_id), self._groups(kernel_id))
 
-    async def _clean(self, kernel_id: str, connection_file: str, group: int | None) -> None:
+    async def _clean(self, kernel_id: str, connection_file: str, groups: Iterable[int]) -> None:
         """End what is left of a kernel's processes, and remove its files and its record."""
-        is_gone = await self._end_groups(kernel_id, self._groups(kernel_id, group))
+        is_gone = await self._end_groups(kernel_id, groups)
         self._remove_files(connection_file)
         if is_gone:
             self.manager.forget(kernel_id)
         self.manager.remember(kernel_id)
 
-    def _groups(self, kernel_id: str, group: int | None) -> set[int]:
+    def _groups(self, kernel_id: str, group: int | None = None) -> set[int]:
         """The process groups of the kernel, `group` among them if one in it is known to be the kernel's."""
         of_kernel = self._found.get(kernel_id, ())
         return {found.pgid for found in of_kernel if found.is_kernel or found.pgid == group}

@@ -29,6 +29,8 @@ async def kill_group(group: int | None, log: Any) -> bool:
         except ProcessLookupError:
             return True
         except OSError as error:
+            if await asyncio.to_thread(is_deserted, group):
+                return True
             log.warning("The process group %s can't be signalled: %s", group, error)
             return False
         await asyncio.sleep(POLL)

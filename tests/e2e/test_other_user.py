@@ -1,0 +1,151 @@
+"""Kernels of another user than the gateway's: the system really refuses every signal."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kg2at_personality.spark.home import Installation
+from kg2at_personality.spark.standalone import StandaloneCluster
+from tests.e2e.gateway import Gateway
+from tests.e2e.survival import Ward, until
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root, with setpriv, can be two users"
+    ),
+]
+#: The gateway's (daemon) and the kernels' (nobody). Both may read everything, and signal nobody but themselves.
+GATEWAY, KERNEL = "1", "65534"
+CAPABILITIES = "+dac_override,+setuid,+setgid"
+
+
+def become(user: str) -> list[str]:
+    return [
+        *("setpriv", "--reuid", user, "--regid", user, "--clear-groups"),
+        *("--inh-caps", CAPABILITIES, "--ambient-caps", CAPABILITIES),
+    ]
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
+    """Where both users may write."""
+    path = Path(tempfile.mkdtemp(prefix="kg2at-users-"))
+    path.chmod(0o777)
+    yield path
+    shutil.rmtree(path)
+
+
+def spark_home(directory: Path, installation: Installation) -> Path:
+    """The installed Spark, whose spark-submit runs as the other user."""
+    home = directory / "spark"
+    (home / "bin").mkdir(parents=True)
+    for path in Path(installation.spark.home).iterdir():
+        if path.name != "bin":
+            (home / path.name).symlink_to(path)
+    submit = home / "bin" / "spark-submit"
+    real = Path(installation.spark.home) / "bin" / "spark-submit"
+    homes = f"SPARK_HOME={installation.spark.home} HOME={directory} _JAVA_OPTIONS=-Duser.home={directory}"
+    submit.write_text(f'#!/bin/sh\nexport {homes}\nexec {" ".join(become(KERNEL))} {real} "$@"\n')
+    submit.chmod(0o755)
+    return home
+
+
+@pytest.fixture(scope="module")
+def ward(directory: Path, cluster: StandaloneCluster, installation: Installation) -> Iterator[Ward]:
+    defaults = (
+        f"spark.master {cluster.master_url}\nspark.master.ui.port {cluster.ui_url.rpartition(':')[2]}\n"
+        "spark.executor.memory 512m\nspark.ui.enabled false\n"
+    )
+    environ = {"HOME": str(directory), "USER": "gateway", "LOGNAME": "gateway"}
+    environ |= {"KG2AT_SPARK_HOME": str(spark_home(directory, installation)), "KG2AT_JAVA_HOME": installation.java.home}
+    gateway = Gateway(directory / "gateway", "--KernelManager.shutdown_wait_time=2", defaults=defaults, environ=environ)
+    spec = directory / "gateway" / "data" / "kernels" / "other"
+    spec.mkdir(parents=True)
+    argv = [*become(KERNEL), sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "other", "language": "python"}))
+    gateway.argv[:0] = become(GATEWAY)
+    for path in (directory, *directory.rglob("*")):
+        if not path.is_symlink():
+            os.chown(path, int(GATEWAY), int(GATEWAY))
+    with gateway:
+        yield Ward(gateway, cluster)
+    assert not psutil.pid_exists(gateway.process.pid if gateway.process else 0)
+
+
+def pid_of(ward: Ward, kernel_id: str) -> int:
+    rows = ward.gateway.request("GET", "/kg2at/status").body["kernels"]
+    return next(int(row["pid"]) for row in rows if row["kernel_id"] == kernel_id)
+
+
+def started(ward: Ward, name: str) -> tuple[str, int]:
+    """A kernel that answers, and its process, which the gateway may not signal."""
+    kernel_id = ward.gateway.start_kernel(name)
+    assert "2" in ward.run(kernel_id, "println(1 + 1)" if "toree" in name else "print(1 + 1)")
+    pid = pid_of(ward, kernel_id)
+    assert psutil.Process(pid).uids().real == int(KERNEL)
+    assert ward.gateway.process is not None
+    assert psutil.Process(ward.gateway.process.pid).uids().real == int(GATEWAY)
+    return kernel_id, pid
+
+
+def lives(pid: int) -> bool:
+    """Whether the process runs; one whose parent died may wait a moment for init to reap it."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("name", ["other", "apache_toree_scala"])
+@pytest.mark.parametrize("is_adopted", [False, True])
+def test_one_click_is_enough(ward: Ward, name: str, is_adopted: bool) -> None:
+    """The refused signals stop nothing: the kernel is asked to end, and does."""
+    kernel_id, pid = started(ward, name)
+    if is_adopted:
+        ward.killed()
+        assert "2" in ward.run(kernel_id, "println(1 + 1)" if "toree" in name else "print(1 + 1)")
+    assert ward.gateway.delete(kernel_id) == 204
+    assert not lives(pid)
+    assert ward.strangers() == [] and ward.kernels() == {}
+
+
+def test_an_interrupt_that_is_refused_is_told(ward: Ward) -> None:
+    kernel_id, _ = started(ward, "other")
+    answer = ward.gateway.request("POST", f"/api/kernels/{kernel_id}/interrupt", {})
+    assert answer.status == 503 and "not permitted" in answer.body["message"], answer
+    assert ward.gateway.delete(kernel_id) == 204
+
+
+def test_what_lives_on_is_a_zombie_and_its_application_is_ended(ward: Ward, cluster: StandaloneCluster) -> None:
+    kernel_id, pid = started(ward, "apache_toree_scala")
+    assert "3.0" in ward.run(kernel_id, "println(sc.parallelize(1 to 2).sum)")
+    assert ward.applications() != []
+    group = os.getpgid(pid)
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        assert ward.gateway.delete(kernel_id) == 204
+        assert ward.kernels() == {}
+        [zombie] = ward.zombies()
+        assert (zombie["kernel_id"], zombie["pid"]) == (kernel_id, pid) and zombie["reason"] and zombie["since"]
+        until(lambda: ward.applications() == [], cluster.state)
+        assert ward.gateway.delete(kernel_id) == 204, "again"
+        # The next gateway takes care of it too.
+        ward.killed()
+        until(lambda: ward.zombies(), lambda: ward.log)
+        assert lives(pid)
+    finally:
+        os.killpg(group, signal.SIGCONT)
+    until(lambda: not ward.zombies() and not lives(pid), lambda: (ward.zombies(), ward.log))
+    assert ward.strangers() == []
