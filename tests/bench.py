@@ -1,8 +1,9 @@
 """What kg2at costs beside the stock gateway. `make bench` runs this; `--quick` takes fewer rounds.
 
 Both are measured in the same run and in turn (stock, kg2at, stock, ...), so that a busy machine is busy for both. Each
-number is a median; what counts is the ratio. "Stock" is Kernel Gateway's own personality with the kernelspec that
-`jupyter toree install` writes.
+number is a median; what counts is how two of them compare. "Stock" is Kernel Gateway's own personality with the
+kernelspec that `jupyter toree install` writes. What only kg2at does is measured beside less of the same: stopping eight
+kernels beside one, adopting 20 beside none.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +39,15 @@ SIDES = {"stock": "kernel_gateway.jupyter_websocket", "kg2at": "kg2at_personalit
 #: kg2at's own name for its kernel; the stock gateway finds an installed one of that name.
 KERNEL = "apache_toree_scala"
 DEFAULTS = "spark.master local[1]\nspark.ui.enabled false\n"
-#: Seconds between two tries to reach a gateway that starts: what its start is measured to.
+#: The same for the stock gateway's kernelspec.
+OPTIONS = "--master local[1] --conf spark.ui.enabled=false"
+#: How many kernels are stopped at the same time, and how many are adopted, beside how many.
+STOPPED = {"one": 1, "eight": 8}
+ADOPTED = {"none": 0, "twenty": 20}
+#: part -> how often it is done with --quick, and without.
+ROUNDS = {"starts": (3, 10), "posts": (3, 10), "admissions": (3, 10), "lives": (1, 3), "stops": (2, 5)}
+ROUNDS |= {"adoptions": (1, 3)}
+#: Seconds between two looks at a gateway that starts or a kernel that ends: what that is measured to.
 POLL = 0.005
 DEATH_LIMIT = 60.0
 MIB = 2**20
@@ -49,17 +59,28 @@ class CannotMeasure(Exception):
 
 @dataclass(frozen=True)
 class Quantity:
-    """One row of the table. `limit` bounds kg2at: a ratio to stock, or with `more` what it may have on top."""
+    """One row of the table. `limit` bounds the second side: a ratio to the first, or with `more` what it has on top."""
 
     what: str
     unit: str
     limit: float | None = None
     more: bool = False
+    sides: tuple[str, ...] = tuple(SIDES)
 
-    def verdict(self, stock: float, kg2at: float) -> str:
+    def compared(self, first: float, second: float) -> float:
+        return second - first if self.more else second / first
+
+    def verdict(self, first: float, second: float) -> str:
         if self.limit is None:
             return ""
-        return "ok" if (kg2at - stock if self.more else kg2at / stock) <= self.limit else "over"
+        return "ok" if self.compared(first, second) <= self.limit else "over"
+
+    def cells(self, first: float, second: float) -> list[str]:
+        """Both values, and how they compare. Sides that the table's head does not name are named."""
+        named = ["", ""] if self.sides == tuple(SIDES) else [f" {side}" for side in self.sides]
+        values = [f"{shown(value)} {self.unit}{name}" for value, name in zip((first, second), named, strict=True)]
+        compared = self.compared(first, second)
+        return [*values, f"{shown(compared, '+')} {self.unit}" if self.more else f"{compared:.2f}"]
 
     @property
     def bound(self) -> str:
@@ -77,6 +98,9 @@ QUANTITIES = {
     "cell": Quantity("first cell", "ms"),
     "memory": Quantity("the gateway's memory, one kernel", "MiB", 15, more=True),
     "delete": Quantity("DELETE of a ready kernel", "ms"),
+    "stop": Quantity("DELETE of a Toree kernel, to its cores back", "ms", 1.1),
+    "stops": Quantity("stopping 8 kernels side by side", "ms", 2, sides=tuple(STOPPED)),
+    "adoption": Quantity("start, adopting 20 kernels", "ms", 2000, more=True, sides=tuple(ADOPTED)),
 }
 
 
@@ -129,13 +153,13 @@ class Bench:
         self.installation, self.scratch, self.samples = installation, scratch, Samples()
         self._made = 0
 
-    def gateway(self, side: str, defaults: str = DEFAULTS) -> Measured:
+    def gateway(self, side: str, defaults: str = DEFAULTS, options: str = OPTIONS) -> Measured:
         """A gateway of that side, not started, in a directory of its own."""
         self._made += 1
         directory = self.scratch / f"{self._made:02}-{side}"
         gateway = Measured(directory, environ=self._environ(), defaults=defaults, personality=SIDES[side])
         if side == "stock":
-            self._install_kernelspec(directory / "data" / "kernels" / KERNEL)
+            self._install_kernelspec(directory / "data" / "kernels" / KERNEL, options)
         return gateway
 
     def _environ(self) -> dict[str, str]:
@@ -144,7 +168,7 @@ class Bench:
         homes = {"SPARK_HOME": found.spark.home, "JAVA_HOME": found.java.home, "TOREE_HOME": found.toree.assembly}
         return homes | {"PATH": java}
 
-    def _install_kernelspec(self, directory: Path) -> None:
+    def _install_kernelspec(self, directory: Path, options: str) -> None:
         """What `jupyter toree install` writes (toreeapp.py); by hand, since that ignores its --prefix."""
         home = Path(self.installation.toree.assembly).parents[1]
         script = home / "bin" / "run.sh"
@@ -154,7 +178,7 @@ class Bench:
             "argv": [str(script), "--profile", "{connection_file}"],
             "env": {
                 "DEFAULT_INTERPRETER": "Scala",
-                "__TOREE_SPARK_OPTS__": "--master local[1] --conf spark.ui.enabled=false",
+                "__TOREE_SPARK_OPTS__": options,
                 "__TOREE_OPTS__": "",
                 "SPARK_HOME": self.installation.spark.home,
             },
@@ -189,11 +213,16 @@ class Bench:
 
     def admissions(self, rounds: int) -> None:
         """The same on a standalone cluster with free cores, where kg2at asks the master first."""
-        homes = self.installation.spark.home, self.installation.java.home
-        with StandaloneCluster(*homes, cores=2, directory=self.scratch / "cluster") as cluster:
-            ui_port = cluster.ui_url.rpartition(":")[2]
-            defaults = f"{DEFAULTS}\nspark.master {cluster.master_url}\nspark.master.ui.port {ui_port}\n"
+        with self._cluster("admissions") as (_, defaults):
             self._post({"admission": {}}, rounds, defaults)
+
+    @contextmanager
+    def _cluster(self, part: str) -> Iterator[tuple[StandaloneCluster, str]]:
+        """A standalone cluster of 2 cores, and the defaults that lead to it."""
+        homes = self.installation.spark.home, self.installation.java.home
+        with StandaloneCluster(*homes, cores=2, directory=self.scratch / f"cluster-{part}") as cluster:
+            ui_port = cluster.ui_url.rpartition(":")[2]
+            yield cluster, f"{DEFAULTS}\nspark.master {cluster.master_url}\nspark.master.ui.port {ui_port}\n"
 
     def _post(self, bodies: dict[str, dict[str, Any]], rounds: int, defaults: str) -> None:
         """Time POSTs with each of `bodies` (quantity -> body), each kernel ended before the next."""
@@ -227,6 +256,106 @@ class Bench:
             with dying(gateway.children()), self.samples.timed("delete", side):
                 gateway.delete(kernel_id)
 
+    def stops(self, rounds: int) -> None:
+        """How long it takes until nothing is left of a kernel, and how well kg2at ends many at the same time."""
+        self._stop(rounds)
+        self._stop_side_by_side(rounds // 2)
+
+    def _stop(self, rounds: int) -> None:
+        """Stop kernels that hold a core of a cluster."""
+        with self._cluster("stops") as (cluster, defaults), ExitStack() as stack:
+            defaults += "spark.cores.max 1\n"
+            options = f"--master {cluster.master_url} --conf spark.cores.max=1 --conf spark.ui.enabled=false"
+            gateways = {side: stack.enter_context(ended(self.gateway(side, defaults, options))) for side in SIDES}
+            for gateway in gateways.values():
+                gateway.start()
+            for number in range(rounds):
+                for side, gateway in gateways.items():
+                    note(f"round {number + 1} of {rounds}, {side}")
+                    self._stop_one(gateway, side, cluster)
+
+    def _stop_one(self, gateway: Measured, side: str, cluster: StandaloneCluster) -> None:
+        kernel_id = used_kernel(gateway, KERNEL, "sc.parallelize(1 to 10).sum")
+        wait_until(lambda: cluster.state()["coresused"] == 1, "The master did not show the kernel's core")
+        processes = gateway.children()
+        with dying(processes), ThreadPoolExecutor() as pool:
+            with self.samples.timed("stop", side):
+                answer = pool.submit(gateway.delete, kernel_id)
+                wait_until(
+                    lambda: cluster.state()["coresused"] == 0 and answer.done() and all(map(has_ended, processes)),
+                    f"The {side} gateway's kernel did not end, or the master still has its core",
+                )
+            check_deleted(gateway, [answer.result()])
+
+    def _stop_side_by_side(self, rounds: int) -> None:
+        """Stop one kernel of a kg2at that has no other, and eight at the same time."""
+        with ended(self.gateway("kg2at")) as gateway:
+            gateway.start()
+            for number in range(rounds):
+                for side, count in STOPPED.items():
+                    note(f"round {number + 1} of {rounds}, {side}")
+                    kernel_ids = [used_kernel(gateway, KERNEL, "1 + 1") for _ in range(count)]
+                    with dying(gateway.children()), ThreadPoolExecutor(count) as pool:
+                        with self.samples.timed("stops", side):
+                            answers = list(pool.map(gateway.delete, kernel_ids))
+                        check_deleted(gateway, answers)
+
+    def adoptions(self, rounds: int) -> None:
+        """How long kg2at takes from its start to its list of kernels: with none, and with those it adopts."""
+        for number in range(rounds):
+            note(f"round {number + 1} of {rounds}")
+            with ended(self.gateway("kg2at")) as gateway:
+                self._start_with(gateway, "none")
+                kernel_ids = [used_kernel(gateway, "python3", "kept = 6 * 7") for _ in range(ADOPTED["twenty"])]
+                # They are no children of the gateway that adopts them.
+                with dying(gateway.children()), ended(gateway):
+                    gateway.kill()
+                    self._start_with(gateway, "twenty")
+                    channels = gateway.connect(kernel_ids[0])
+                    if "42" not in (result := channels.run("kept")).text:
+                        raise CannotMeasure(f"An adopted kernel lost its variable: {result}\n{gateway.log}")
+                    channels.close()
+
+    def _start_with(self, gateway: Measured, side: str) -> None:
+        with self.samples.timed("adoption", side):
+            gateway.start()
+            listed = gateway.request("GET", "/api/kernels").body
+        if len(listed) != ADOPTED[side]:
+            raise CannotMeasure(f"The gateway lists {len(listed)} kernels, not {ADOPTED[side]}:\n{gateway.log}")
+
+
+def used_kernel(gateway: Measured, name: str, code: str) -> str:
+    """Start a kernel that has run `code`, with nobody connected any more; its id."""
+    kernel_id = gateway.start_kernel(name)
+    channels = gateway.connect(kernel_id)
+    result = channels.run(code)
+    channels.close()
+    if result.reply["status"] != "ok":
+        raise CannotMeasure(f"A kernel could not run {code!r}: {result}\n{gateway.log}")
+    return kernel_id
+
+
+def check_deleted(gateway: Measured, statuses: list[int]) -> None:
+    if set(statuses) != {204}:
+        raise CannotMeasure(f"DELETE was answered with {statuses}:\n{gateway.log}")
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it is gone, or only waits to be reaped."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
+    """Raises CannotMeasure, with `otherwise`, when it is not met in time."""
+    limit = time.monotonic() + DEATH_LIMIT
+    while not condition():
+        if time.monotonic() > limit:
+            raise CannotMeasure(f"{otherwise}, within {DEATH_LIMIT:g} s.")
+        time.sleep(POLL)
+
 
 @contextmanager
 def ended(gateway: Measured) -> Iterator[Measured]:
@@ -257,15 +386,17 @@ def note(text: str) -> None:
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
+def shown(value: float, sign: str = "-") -> str:
+    return f"{value:{sign}.{0 if abs(value) >= 100 else 1}f}"
+
+
 def table(samples: Samples) -> list[str]:
     """The medians side by side."""
-    rows = [("what (median)", "stock", "kg2at", "ratio", "limit", "")]
+    rows = [("what (median)", *SIDES, "compared", "limit", "")]
     for name, quantity in QUANTITIES.items():
         if name in samples.values:
-            stock, kg2at = (samples.median(name, side) for side in SIDES)
-            measured = [f"{value:.{0 if value >= 100 else 1}f} {quantity.unit}" for value in (stock, kg2at)]
-            verdict = quantity.verdict(stock, kg2at)
-            rows.append((quantity.what, *measured, f"{kg2at / stock:.2f}", quantity.bound, verdict))
+            medians = [samples.median(name, side) for side in quantity.sides]
+            rows.append((quantity.what, *quantity.cells(*medians), quantity.bound, quantity.verdict(*medians)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -277,8 +408,8 @@ def report(samples: Samples) -> dict[str, Any]:
             "unit": quantity.unit,
             "limit": quantity.limit,
             "limit_is": "more" if quantity.more else "ratio",
-            "medians": {side: samples.median(name, side) for side in SIDES},
-            "verdict": quantity.verdict(*(samples.median(name, side) for side in SIDES)),
+            "medians": {side: samples.median(name, side) for side in quantity.sides},
+            "verdict": quantity.verdict(*(samples.median(name, side) for side in quantity.sides)),
             "values": samples.values[name],
         }
         for name, quantity in QUANTITIES.items()
@@ -298,21 +429,19 @@ def fill(readme: Path, samples: Samples) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="3 starts, 3 POSTs of each kind, 1 whole kernel")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there too")
     parser.add_argument("--readme", type=Path, metavar="FILE", help="put the table into that README, where marked")
-    parser.add_argument("--only", choices=("starts", "posts", "admissions", "lives"), help="measure only this part")
+    parser.add_argument("--only", choices=tuple(ROUNDS), help="measure only this part")
     options = parser.parse_args()
-    rounds = dict.fromkeys(("starts", "posts", "admissions"), 3 if options.quick else 10)
-    rounds["lives"] = 1 if options.quick else 3
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))  # as Ctrl-C: in good order
     scratch = Path(tempfile.mkdtemp(prefix="kg2at-bench-"))
     try:
         bench = Bench(InstallationFinder().find(os.environ), scratch)
-        parts: dict[str, Callable[[int], None]] = {name: getattr(bench, name) for name in rounds}
+        parts: dict[str, Callable[[int], None]] = {name: getattr(bench, name) for name in ROUNDS}
         for name, part in parts.items():
             if options.only in (None, name):
-                part(rounds[name])
+                part(ROUNDS[name][0 if options.quick else 1])
         note("")
         print("\n".join(table(bench.samples)))
         if options.json:

@@ -106,7 +106,8 @@ class Ward:
         until(lambda: not set(gone) & set(self.kernels()), lambda: (self.kernels(), self.log))
         for kernel_id, kernel in self.kernels().items():
             try:
-                assert "2" in self.run(kernel_id, "println(1 + 1)" if "toree" in kernel["name"] else "print(1 + 1)")
+                text = self.run(kernel_id, "println(1 + 1)" if "toree" in kernel["name"] else "print(1 + 1)")
+                assert "2" in text, (kernel, text, self.log)
             except (OSError, WebSocketException):
                 until(lambda gone=kernel_id: gone not in self.kernels(), lambda: self.log)  # type: ignore[misc]
         until(lambda: not self.strangers(), lambda: (self.strangers(), self.log))

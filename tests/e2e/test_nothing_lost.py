@@ -20,7 +20,7 @@ from tests.e2e.survival import Ward, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: How often the gateway is killed at random; KG2AT_TEST_ROUNDS=50 takes its time.
-ROUNDS = int(os.environ.get("KG2AT_TEST_ROUNDS", "10"))
+ROUNDS = int(os.environ.get("KG2AT_TEST_ROUNDS", "6"))
 
 
 def defaults(cluster: StandaloneCluster) -> str:
@@ -133,16 +133,21 @@ def test_killed_at_a_stop(ward: Ward, survivor: str, point: str) -> None:
     assert set(ward.kernels()) == {survivor}
 
 
-@pytest.mark.parametrize("point", [*faults.RESTART, "start: recorded", "start: launched"])
-def test_killed_at_a_restart(ward: Ward, survivor: str, point: str) -> None:
-    """The notebook that asked for the restart gets its new process."""
-    kernel_id = ward.gateway.start_kernel()
-    assert "1" in ward.run(kernel_id, "val old = 1")
-    ward.dies_at(point, lambda: ward.gateway.request("POST", f"/api/kernels/{kernel_id}/restart", {}))
-    ward.is_well()
-    assert "not found" in ward.run(kernel_id, "println(old)")
-    assert ward.gateway.delete(kernel_id) == 204
-    ward.is_well()
+class TestRestart:
+    @pytest.fixture(scope="class")
+    def restarted(self, ward: Ward, survivor: str) -> Iterator[str]:
+        kernel_id = ward.gateway.start_kernel()
+        yield kernel_id
+        assert ward.gateway.delete(kernel_id) == 204
+        ward.is_well(gone=(kernel_id,))
+
+    @pytest.mark.parametrize("point", [*faults.RESTART, "start: recorded", "start: launched"])
+    def test_killed_at_a_restart(self, ward: Ward, restarted: str, point: str) -> None:
+        """The notebook that asked for the restart gets its new process."""
+        assert "1" in ward.run(restarted, "val old = 1")
+        ward.dies_at(point, lambda: ward.gateway.request("POST", f"/api/kernels/{restarted}/restart", {}))
+        ward.is_well()
+        assert "not found" in ward.run(restarted, "println(old)")
 
 
 def test_one_that_died_meanwhile_is_cleaned_up(ward: Ward, survivor: str) -> None:
