@@ -127,7 +127,7 @@ class Adoption:
         manager, process = self.manager, None
         kernel: GatewayKernel = manager.kernel_of(record.kernel_id, record.kernel_name, record.connection_file)
         if record.pid is not None and record.started is not None:
-            process = AdoptedProcess(record.pid, record.started)
+            process = AdoptedProcess(record.pid, record.started, record.pgid)
         try:
             kernel.take_over(record, process, manager.launch_of(record))
         except (OSError, ValueError, LookupError, TypeError) as error:

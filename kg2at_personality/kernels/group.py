@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from typing import Any
 
 from .process import is_deserted
 
-#: How often, and seconds between, a process group is looked at after its SIGKILL.
-TRIES, POLL = 100, 0.02
+#: Seconds between two looks at a process group after its SIGKILL: first, and longest; and those that it has to end.
+POLLS, LIMIT = (0.01, 0.2), 2.0
 #: Seconds that a group has to end by itself, so that a JVM removes its temporary files.
 PATIENCE = 2.5
 
@@ -23,31 +24,35 @@ async def kill_group(group: int | None, log: Any) -> bool:
     """
     if group is None or group == os.getpgrp():
         return True
-    for _ in range(TRIES):
-        try:
-            os.killpg(group, signal.SIGKILL)
-        except ProcessLookupError:
+    (pause, longest), deadline = POLLS, time.monotonic() + LIMIT
+    while True:
+        error = _signal(group, signal.SIGKILL)
+        if isinstance(error, ProcessLookupError):
             return True
-        except OSError as error:
-            if await asyncio.to_thread(is_deserted, group):
-                return True
-            log.warning("The process group %s can't be signalled: %s", group, error)
+        # What nobody reaps is dead all the same: init may take its time, or be none (in a container).
+        if await asyncio.to_thread(is_deserted, group):
+            return True
+        if error is not None or time.monotonic() > deadline:
+            log.warning("The process group %s can't be ended: %s", group, error or "it outlives SIGKILL")
             return False
-        await asyncio.sleep(POLL)
-    # Those that nobody reaps are dead all the same (a container whose first process is no init).
-    return await asyncio.to_thread(is_deserted, group)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, longest)
 
 
 async def end_group(group: int, log: Any) -> bool:
     """SIGTERM, and `kill_group` what does not heed it within PATIENCE seconds."""
-    try:
-        os.killpg(group, signal.SIGTERM)
-    except OSError:
-        return await kill_group(group, log)
-    for _ in range(round(PATIENCE / POLL)):
-        await asyncio.sleep(POLL)
-        try:
-            os.killpg(group, 0)
-        except OSError:
-            break
+    deadline = time.monotonic() + PATIENCE
+    error = _signal(group, signal.SIGTERM)
+    while error is None and time.monotonic() < deadline and not await asyncio.to_thread(is_deserted, group):
+        await asyncio.sleep(POLLS[0])
+        error = _signal(group, 0)
     return await kill_group(group, log)
+
+
+def _signal(group: int, signum: int) -> OSError | None:
+    """Signal the group; how that failed, if it did."""
+    try:
+        os.killpg(group, signum)
+    except OSError as error:
+        return error
+    return None

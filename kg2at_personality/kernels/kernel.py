@@ -16,7 +16,7 @@ from ..errors import KernelDied, KG2ATError, LaunchFailed
 from .faults import point
 from .group import kill_group
 from .ports import is_free
-from .process import UNKNOWN_STATUS, AdoptedProcess
+from .process import UNKNOWN_STATUS, AdoptedProcess, is_group_of
 from .record import RESTARTING, STARTING, Record
 from .recorded import RecordedKernel
 
@@ -160,7 +160,8 @@ class GatewayKernel(RecordedKernel):
             await self.cleanup_resources(restart=True)
             self._forget_ports()
             self.cleanup_connection_file()
-            await self._start_process(**self._launch_args)
+            plan = await self.parent.launch_arguments(self.kernel_name, self._launch_args["env"])
+            await self._start_process(**self._launch_args | plan)
         self.parent.watch_again(self.kernel_id)
 
     def _forget_ports(self) -> None:
@@ -217,8 +218,8 @@ class GatewayKernel(RecordedKernel):
             # Tells the open websockets.
             self._restarter._fire_callbacks("dead")
 
-    async def discard(self) -> None:
-        """End whatever a failed launch left behind."""
+    async def discard(self) -> bool:
+        """End whatever a failed launch left behind; True when nothing is."""
         self._end_watch()
         self.stop_restarter()
         if self.has_kernel:
@@ -227,6 +228,7 @@ class GatewayKernel(RecordedKernel):
             # LocalProvisioner.cleanup gives back the ports that stand there.
             self.provisioner.connection_info = self.get_connection_info()
         await self.cleanup_resources()
+        return await self.is_gone()
 
     def _end_watch(self) -> None:
         if self._watch is not None:
@@ -263,6 +265,10 @@ class GatewayKernel(RecordedKernel):
 
     async def _kill_group(self) -> bool:
         """End what the kernel's process left behind in its group; right after its death."""
+        group = self._adopted_group
+        if group is not None and not await asyncio.to_thread(is_group_of, group, self.kernel_id):
+            # Nobody kept its number for us: init has reaped it.
+            return True
         return await kill_group(self.group, self.log)
 
     async def _async_shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:

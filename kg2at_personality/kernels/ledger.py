@@ -35,7 +35,7 @@ class Ledger:
     """
 
     def __init__(self, path: str | os.PathLike[str], about: dict[str, Any], log: Any) -> None:
-        self.path = Path(os.path.realpath(path))
+        self.path = Path(os.path.realpath(os.path.expanduser(path)))
         self._about, self._log = about, log
         self._lock: int | None = None
         self._is_closed = False

@@ -247,9 +247,10 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         self._pending_kernels.pop(kernel_id, None)
         self._kernels.pop(kernel_id, None)
         self._kernel_connections.pop(kernel_id, None)
-        if kernel is not None:
-            await kernel.discard()
-        self.forget(kernel_id)
+        if kernel is None or await kernel.discard():
+            self.forget(kernel_id)
+        else:
+            self._add_zombie(kernel, "its start failed, and it may not be signalled")
 
     def watch_again(self, kernel_id: str) -> None:
         """Follow a kernel whose ports have changed while it was started."""
@@ -319,8 +320,11 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
             self.forget(kernel_id)
             return
         await self._end_applications(kernel_id)
+        self._add_zombie(kernel, reason)
+
+    def _add_zombie(self, kernel: GatewayKernel, reason: str) -> None:
         retry = partial(self._end_zombie, kernel)
-        self.zombies.add(Zombie(kernel_id, kernel.kernel_name, kernel.pid, utcnow(), reason, retry))
+        self.zombies.add(Zombie(kernel.kernel_id, kernel.kernel_name, kernel.pid, utcnow(), reason, retry))
 
     async def _gave_back(self, kernel_id: str) -> None:
         if self.clusters is not None:

@@ -28,6 +28,8 @@ UNKNOWN_STATUS = -1000
 WAIT_POLL = 0.05
 #: Seconds after which ps hangs.
 PS_LIMIT = 10.0
+#: Toree's signal for an interrupt is none of them: it would end the JVM's children.
+GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 #: The largest that a pid_t holds.
 LAST_PID = 2**31 - 1
 
@@ -51,14 +53,15 @@ class AdoptedProcess:
     """What subprocess.Popen is to LocalProvisioner, for a process that another gateway process started.
 
     It began at `started`, in seconds since the epoch; whatever else has its pid is neither waited for nor signalled.
-    Without psutil, a clock that is set by more than SAME makes it gone at its next signal.
+    What LocalProvisioner sends to a process group goes to `group`, as long as the process lives. Without psutil, a
+    clock that is set by more than SAME makes it gone at its next signal.
     """
 
     stdin = stdout = stderr = None
 
-    def __init__(self, pid: int, started: float) -> None:
+    def __init__(self, pid: int, started: float, group: int | None = None) -> None:
         """Raises OSError when ps can't be run."""
-        self.pid, self.started = pid, started
+        self.pid, self.started, self.group = pid, started, group
         # From here on psutil knows it by the time since boot, which nobody sets.
         self._process = None if psutil is None else _process(pid)
         self.returncode = None if is_same(pid, started) else UNKNOWN_STATUS
@@ -93,7 +96,10 @@ class AdoptedProcess:
             self.returncode = UNKNOWN_STATUS
             return
         with suppress(ProcessLookupError):
-            os.kill(self.pid, signum)
+            if self.group is not None and signum in GROUP_SIGNALS:
+                os.killpg(self.group, signum)
+            else:
+                os.kill(self.pid, signum)
 
     def terminate(self) -> None:
         """Send SIGTERM, as send_signal does."""
@@ -143,16 +149,26 @@ def environment_of(pid: int) -> dict[str, str] | None:
 
 def is_deserted(group: int) -> bool:
     """Whether nothing lives in the process group: what only waits to be reaped does not. False where none can tell."""
-    if psutil is None:
-        return False
-    for process in psutil.process_iter():
-        with suppress(ProcessLookupError):
-            if os.getpgid(process.pid) == group and _began(process) is not None:
-                return False
-    return True
+    return psutil is not None and not _members(group)
+
+
+def is_group_of(group: int, kernel_id: str) -> bool:
+    """Whether something lives in the process group that has this KERNEL_ID. False where none can tell."""
+    environments = map(environment_of, _members(group) if psutil is not None else ())
+    return any(env is not None and env.get("KERNEL_ID") == kernel_id for env in environments)
 
 
 # With psutil.
+
+
+def _members(group: int) -> list[int]:
+    """The pids of what lives in the process group."""
+    members = []
+    for pid in psutil.pids():
+        with suppress(OSError):
+            if os.getpgid(pid) == group and _began(_process(pid)) is not None:
+                members.append(pid)
+    return members
 
 
 def _process(pid: int) -> psutil.Process | None:

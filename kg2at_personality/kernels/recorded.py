@@ -35,6 +35,7 @@ class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         self.provisioner: Any
         self._step = STARTING
         self._started: float | None = None
+        self._adopted_group: int | None = None
         self._info: dict[str, Any] | None = None
 
     @property
@@ -45,7 +46,7 @@ class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
     @property
     def group(self) -> int | None:
         """Its process group, also of the process that died just now; None when it has none."""
-        return getattr(self.provisioner, "pgid", None)
+        return getattr(self.provisioner, "pgid", None) or self._adopted_group
 
     @property
     def is_toree(self) -> bool:
@@ -89,6 +90,7 @@ class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
     def _note_process(self) -> None:
         """Called when a process was launched. Raises OSError for the first one, which nobody knows yet."""
         self.launches += 1
+        self._adopted_group = None
         self._started = started_at(self.pid) if self.pid else None
         if self.launches == 1:
             self.note(RUNNING)
@@ -144,7 +146,8 @@ class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         self.provisioner = provisioner
         provisioner.process, provisioner.cwd = process, record.cwd  # type: ignore[assignment]
         if process is not None:
-            provisioner.pid, provisioner.pgid = process.pid, record.pgid
+            # Not pgid, to which the provisioner would send signals, whoever has it by then.
+            provisioner.pid, self._adopted_group = process.pid, process.group
         provisioner.connection_info = self.get_connection_info()
         if isinstance(provisioner, ToreeProvisioner):
             provisioner.interpreter = record.interpreter
