@@ -114,6 +114,7 @@ class Adoption:
             return
         await self.manager.enlist(kernel)
         if record.step == RUNNING:
+            kernel.follow()
             kernel.note_if_possible()
             self.log.info("Kernel %s (%s, process %s) goes on", kernel.kernel_id, kernel.kernel_name, kernel.pid)
         elif record.step == RESTARTING:

@@ -22,7 +22,7 @@ async def kill_group(group: int | None, log: Any) -> bool:
     Only for a group that has a process known to be ours, or had one just now: ids are used again. None is nothing,
     and so is the gateway's own.
     """
-    if group is None or group == os.getpgrp():
+    if group is None or _is_own(group):
         return True
     (pause, longest), deadline = POLLS, time.monotonic() + LIMIT
     while True:
@@ -41,12 +41,18 @@ async def kill_group(group: int | None, log: Any) -> bool:
 
 async def end_group(group: int, log: Any) -> bool:
     """SIGTERM, and `kill_group` what does not heed it within PATIENCE seconds."""
+    if _is_own(group):
+        return True
     deadline = time.monotonic() + PATIENCE
     error = _signal(group, signal.SIGTERM)
     while error is None and time.monotonic() < deadline and not await asyncio.to_thread(is_deserted, group):
         await asyncio.sleep(POLLS[0])
         error = _signal(group, 0)
     return await kill_group(group, log)
+
+
+def _is_own(group: int) -> bool:
+    return group == os.getpgrp()
 
 
 def _signal(group: int, signum: int) -> OSError | None:

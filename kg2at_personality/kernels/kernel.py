@@ -96,7 +96,8 @@ class GatewayKernel(RecordedKernel):
         self._end_watch()
         self.execution_state, self.reason = "starting", ""
         self._forget_info()
-        self._answer = _unwatched_future()
+        if self._answer is None or self._answer.done():
+            self._answer = _unwatched_future()
         await self._start_process(**kw)
 
     async def _start_process(self, **kw: Any) -> None:
@@ -221,6 +222,7 @@ class GatewayKernel(RecordedKernel):
     async def discard(self) -> bool:
         """End whatever a failed launch left behind; True when nothing is."""
         self._end_watch()
+        self._tell_of_end()
         self.stop_restarter()
         if self.has_kernel:
             await self._async_kill_kernel()
@@ -231,8 +233,11 @@ class GatewayKernel(RecordedKernel):
         return await self.is_gone()
 
     def _end_watch(self) -> None:
+        """Who waits for an answer waits on: for the next process, or for `_set_answer`."""
         if self._watch is not None:
             self._watch.cancel()
+
+    def _tell_of_end(self) -> None:
         if self._answer is not None and not self._answer.done():
             self._set_answer(KernelDied("The kernel was shut down before it answered."))
 
@@ -274,7 +279,9 @@ class GatewayKernel(RecordedKernel):
     async def _async_shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
         self._end_watch()
         self.shutting_down = True
-        if restart:
+        if not restart:
+            self._tell_of_end()
+        else:
             # From now on, so that nobody gets its cores while the old process ends.
             self.parent.renew(self.kernel_id)
         await AsyncKernelManager._async_shutdown_kernel.__wrapped__(  # type: ignore[attr-defined]
@@ -352,10 +359,10 @@ class GatewayKernel(RecordedKernel):
             self.start_restarter()
 
     def follow(self) -> None:
-        """Begin to watch a kernel that was taken over; called once."""
+        """Begin to watch a kernel that was taken over, and goes on; called once."""
         if not self.has_answered:
             self.watch_start()
-        elif self.has_kernel:
+        else:
             self._watch = asyncio.create_task(self._wait_for_its_cells())
 
     async def _wait_for_its_cells(self) -> None:
@@ -374,6 +381,7 @@ class GatewayKernel(RecordedKernel):
         async with self._lifecycle:
             self._is_ended = True
             self._end_watch()
+            self._tell_of_end()
             self.stop_restarter()
             # KernelManager removes the file when Python ends.
             self._connection_file_written = False

@@ -56,8 +56,9 @@ class Ledger:
         if self._is_closed:
             raise OSError("The gateway has ended, and writes no records any more.")
         self.is_new = not self.path.exists()
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for tries_left in reversed(range(LOCK_TRIES)):
+            # Again each time: whoever had it removes an empty one.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = self._try_lock()
             if self._lock is not None:
                 self._sign(self._lock)
@@ -74,6 +75,8 @@ class Ledger:
         path = self.path / LOCK
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            return None  # the directory was removed just now
         except OSError:
             # A directory that can't be written to can be locked all the same.
             descriptor = os.open(path, os.O_RDONLY)
@@ -170,7 +173,12 @@ def _read(path: Path, kernel_id: str) -> Record:
     """Read a record that nobody else can have written. Raises OSError, and ValueError with what is wrong."""
     # Without waiting: a FIFO of that name would hold us for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, encoding="utf-8") as file:
+    try:
+        file = open(descriptor, encoding="utf-8")  # noqa: SIM115, closed below
+    except OSError:
+        os.close(descriptor)
+        raise
+    with file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is no file")

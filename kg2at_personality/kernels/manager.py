@@ -432,5 +432,4 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
             request, urls = kernel.admission.request, kernel.admission.urls
             self.clusters.adopt(request, urls, restarted=kernel.launches > 1)
         await self._finish_kernel_start(kernel_id)
-        kernel.follow()
         self.initialize_culler()

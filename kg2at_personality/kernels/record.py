@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from ..admission.queue import AdmissionRequest
 from ..spark.cluster import ExecutorRequest
@@ -34,10 +39,10 @@ class Admission:
 
     @classmethod
     def of(cls, content: dict[str, Any], kernel_id: str, kernel_name: str) -> Admission:
-        """Raises LookupError, TypeError or ValueError for anything but what `as_json` gave."""
-        executors = content["executors"] and ExecutorRequest(**content["executors"])
-        request = AdmissionRequest(kernel_id, kernel_name, str(content["user"]), executors or None)
-        return cls(request, tuple(map(str, content["urls"])))
+        """From what `as_json` gave."""
+        executors = content["executors"]
+        asked = ExecutorRequest(**executors) if executors is not None else None
+        return cls(AdmissionRequest(kernel_id, kernel_name, content["user"], asked), tuple(content["urls"]))
 
 
 @dataclass(frozen=True)
@@ -77,36 +82,69 @@ class Record:
     def loads(cls, text: str) -> Record:
         """Read what `dumps` wrote. Raises ValueError with what is wrong."""
         try:
-            content = json.loads(text)
-            if content.pop("version") != VERSION:
-                raise ValueError("it is of another version of kg2at")
-            if content["admission"] is not None:
-                content["admission"] = Admission.of(content["admission"], content["kernel_id"], content["kernel_name"])
-            record = cls(**content)
-        except (LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"it lacks something, or has too much: {error}") from error
-        record.check()
-        return record
-
-    def check(self) -> None:
-        """Raise ValueError for a field of another type than it is used as."""
-        for name, kinds in KINDS.items():
-            value = getattr(self, name)
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                raise ValueError(f"its {name} is {value!r}")
-        if self.step not in STEPS:
-            raise ValueError(f"its step is {self.step!r}")
+            content = json.loads(text, parse_constant=_refuse_number)
+            error = best_match(_VALIDATOR.iter_errors(content))
+        except RecursionError as nested:
+            raise ValueError("it is nested too deep") from nested
+        if error is not None:
+            where = ".".join(map(str, error.absolute_path))
+            raise ValueError(f"its {where}: {error.message}" if where else error.message)
+        datetime.fromisoformat(content["since"])
+        del content["version"]
+        if content["admission"] is not None:
+            content["admission"] = Admission.of(content["admission"], content["kernel_id"], content["kernel_name"])
+        return cls(**content)
 
 
-_TEXT, _NUMBER, _NOTHING = (str,), (int,), (type(None),)
-KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("kernel_id", "kernel_name", "step", "connection_file", "since", "interpreter"), _TEXT),
-    **dict.fromkeys(("pid", "pgid"), _NUMBER + _NOTHING),
-    "launches": _NUMBER,
-    "started": (int, float, *_NOTHING),
-    "cwd": _TEXT + _NOTHING,
-    "env": (dict, *_NOTHING),
-    "info": (dict, *_NOTHING),
-    "ports": (list, *_NOTHING),
-    "sessions": (list,),
-}
+def _refuse_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _object(optional: Mapping[str, Any] | None = None, more: bool = False, **required: Any) -> dict[str, Any]:
+    """The schema of an object with these properties; with `more`, of one that may have others."""
+    properties = required | dict(optional or {})
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": more,
+    }
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_TEXT, _COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
+_PID = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
+_PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+_EXECUTORS = _object(
+    cores_max=_COUNT,
+    executor_cores=_or_null(_COUNT),
+    executor_memory_mib=_COUNT,
+    initial_executors=_or_null(_COUNT),
+)
+_SESSION = _object(more=True, session_id=_TEXT, path=_or_null(_TEXT), kernel_id=_TEXT)
+_VALIDATOR = Draft202012Validator(
+    _object(
+        version={"const": VERSION},
+        kernel_id=_TEXT,
+        kernel_name=_TEXT,
+        step={"enum": list(STEPS)},
+        connection_file={"type": "string", "minLength": 1, "pattern": r"^[^\0]*$"},
+        since=_TEXT,
+        admission=_or_null(_object(user=_TEXT, executors=_or_null(_EXECUTORS), urls={"type": "array", "items": _TEXT})),
+        optional={
+            "env": _or_null({"type": "object", "additionalProperties": _TEXT}),
+            "cwd": _or_null(_TEXT),
+            "interpreter": _TEXT,
+            "pid": _or_null(_PID),
+            "pgid": _or_null(_PID),
+            "started": _or_null({"type": "number", "minimum": 0, "maximum": 1e12}),
+            "launches": _COUNT,
+            "info": _or_null({"type": "object"}),
+            "ports": _or_null({"type": "array", "items": _PORT, "minItems": 5, "maxItems": 5}),
+            "sessions": {"type": "array", "items": _SESSION},
+        },
+    )
+)
