@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
@@ -19,7 +18,7 @@ from .group import end_group, kill_group
 from .kernel import GatewayKernel
 from .ledger import MARK, Ledger
 from .process import AdoptedProcess, Found, environment_of, find, is_same
-from .record import RESTARTING, RUNNING, Record
+from .record import RESTARTING, RUNNING, Record, read_connection_file
 from .zombies import Zombie
 
 #: Seconds until processes are looked for again.
@@ -90,15 +89,14 @@ class Adoption:
         env = environment_of(leader.pid) or {}
         env = {name: value for name, value in env.items() if name.startswith("KERNEL_")}
         try:
-            name = str(_read_json(path)["kernel_name"])
+            name = str(read_connection_file(path)["kernel_name"])
             plan = (await manager.launch_arguments(name, env)).get("plan")
-        except (OSError, ValueError, LookupError, TypeError, KG2ATError) as error:
+            admission = manager.admission(kernel_id, name, env, plan) if plan is not None else None
+        except (OSError, ValueError, LookupError, KG2ATError) as error:
             self.log.warning("Kernel %s can't be taken over without its record: %s", kernel_id, error)
             return None
         record = Record(kernel_id, name, RUNNING, path, utcnow().isoformat(), env, launches=1)
-        if plan is None:
-            return record
-        return replace(record, interpreter=plan.interpreter, admission=manager.admission(kernel_id, name, env, plan))
+        return record if plan is None else replace(record, interpreter=plan.interpreter, admission=admission)
 
     # What becomes of them.
 
@@ -131,7 +129,7 @@ class Adoption:
             process = AdoptedProcess(record.pid, record.started, record.pgid)
         try:
             kernel.take_over(record, process, manager.launch_of(record))
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError) as error:
             self.log.warning("Kernel %s can't be taken over, and is ended: %s", record.kernel_id, error)
             return None
         if record.ports and manager.kernel_ports is not None:
@@ -183,8 +181,3 @@ class Adoption:
                 each.unlink(missing_ok=True)
         except OSError as error:
             self.log.error("Files of a kernel that is gone could not be removed: %s", error)
-
-
-def _read_json(path: str) -> Any:
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)

@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+from jupyter_client.connect import port_names
 
 from ..admission.queue import AdmissionRequest
 from ..spark.cluster import ExecutorRequest
@@ -81,19 +82,31 @@ class Record:
     @classmethod
     def loads(cls, text: str) -> Record:
         """Read what `dumps` wrote. Raises ValueError with what is wrong."""
-        try:
-            content = json.loads(text, parse_constant=_refuse_number)
-            error = best_match(_VALIDATOR.iter_errors(content))
-        except RecursionError as nested:
-            raise ValueError("it is nested too deep") from nested
-        if error is not None:
-            where = ".".join(map(str, error.absolute_path))
-            raise ValueError(f"its {where}: {error.message}" if where else error.message)
+        content = _loads(text, _RECORD)
         datetime.fromisoformat(content["since"])
         del content["version"]
         if content["admission"] is not None:
             content["admission"] = Admission.of(content["admission"], content["kernel_id"], content["kernel_name"])
         return cls(**content)
+
+
+def read_connection_file(path: str) -> Any:
+    """A kernel's connection file, with all that jupyter_client needs in it. Raises OSError and ValueError."""
+    with open(path, encoding="utf-8") as file:
+        return _loads(file.read(), _CONNECTION)
+
+
+def _loads(text: str, schema: Draft202012Validator) -> Any:
+    """Read JSON that has to be as `schema` says. Raises ValueError with what is wrong."""
+    try:
+        content = json.loads(text, parse_constant=_refuse_number)
+        error = best_match(schema.iter_errors(content))
+    except RecursionError as nested:
+        raise ValueError("it is nested too deep") from nested
+    if error is not None:
+        where = ".".join(map(str, error.absolute_path))
+        raise ValueError(f"its {where}: {error.message}" if where else error.message)
+    return content
 
 
 def _refuse_number(name: str) -> None:
@@ -125,7 +138,7 @@ _EXECUTORS = _object(
     initial_executors=_or_null(_COUNT),
 )
 _SESSION = _object(more=True, session_id=_TEXT, path=_or_null(_TEXT), kernel_id=_TEXT)
-_VALIDATOR = Draft202012Validator(
+_RECORD = Draft202012Validator(
     _object(
         version={"const": VERSION},
         kernel_id=_TEXT,
@@ -147,4 +160,7 @@ _VALIDATOR = Draft202012Validator(
             "sessions": {"type": "array", "items": _SESSION},
         },
     )
+)
+_CONNECTION = Draft202012Validator(
+    _object(more=True, key=_TEXT, ip=_TEXT, **dict.fromkeys(port_names, _PORT), optional={"kernel_name": _TEXT})
 )

@@ -15,7 +15,7 @@ from kernel_gateway.services.kernels.manager import KernelGatewayIOLoopKernelMan
 
 from .process import AdoptedProcess, started_at
 from .provisioner import ToreeProvisioner
-from .record import RUNNING, STARTING, Admission, Record
+from .record import RUNNING, STARTING, Admission, Record, read_connection_file
 
 
 class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
@@ -117,7 +117,7 @@ class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
 
         Raises OSError and ValueError for a connection file that is of no use.
         """
-        self.load_connection_file()
+        self.load_connection_info(read_connection_file(record.connection_file))
         self._connection_file_written = True
         self.kernel_id = record.kernel_id
         self.since = datetime.fromisoformat(record.since)

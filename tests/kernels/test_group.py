@@ -51,12 +51,6 @@ def run() -> Iterator[Run]:
         child.wait()
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody reaps orphans, each group is looked at until the tries are used up."""
-    monkeypatch.setattr(module, "LIMIT", 0.5)
-
-
 def members(group: int) -> list[int]:
     """The pids of those that run in it."""
     found = []
