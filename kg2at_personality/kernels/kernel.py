@@ -1,33 +1,25 @@
-"""One kernel: knows whether it ever answered, and why it died if it did not."""
+"""One kernel: what it is to the gateway, its restart and its end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from jupyter_client import AsyncKernelManager
-from jupyter_client.connect import port_names
 from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
-from traitlets import Unicode, default
+from traitlets import default
 
 from ..errors import KernelDied, KG2ATError, LaunchFailed
 from .faults import point
 from .group import kill_group
-from .ports import is_free
-from .process import UNKNOWN_STATUS, AdoptedProcess, is_group_of
-from .record import RESTARTING, STARTING, Record
-from .recorded import RecordedKernel
+from .process import is_group_of
+from .record import RESTARTING
+from .watched import WatchedKernel
 
-#: Seconds between two looks at a kernel that has not answered yet.
-START_POLL = 0.2
-#: How often a kernel is started when others take its ports.
-PORT_TRIES = 3
 #: Seconds between two looks at a kernel that was asked to end; jupyter_client's 0.1 is half of a Toree's end.
 END_POLL = 0.02
-#: The content of a request to execute nothing.
-EMPTY_CELL = {"code": "", "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
 #: How jupyter_client's provisioner tells of a signal that was refused, or that found no process.
 REFUSALS = (OSError, ValueError)
 
@@ -46,28 +38,16 @@ class Restarter(AsyncIOLoopKernelRestarter):
             await kernel.bury(f"The kernel died, and can't be restarted: {error}")
 
 
-class GatewayKernel(RecordedKernel):
-    """One kernel of the gateway, with a watch over each of its starts."""
-
-    execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
-    reason = Unicode("", help="Why the kernel is dead.")
+class GatewayKernel(WatchedKernel):
+    """One kernel of the gateway: how it restarts, and how it ends."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._answer: asyncio.Future[None] | None = None
-        self._watch: asyncio.Task[None] | None = None
-        #: Held by whatever starts or ends its process.
-        self._lifecycle = asyncio.Lock()
         self._is_ended = False
 
     @default("restarter_class")
     def _restarter_class_default(self) -> type[AsyncIOLoopKernelRestarter]:
         return Restarter
-
-    @property
-    def has_answered(self) -> bool:
-        """Whether the process that runs now has answered a request."""
-        return self._answer is not None and self._answer.done() and not self._answer.exception()
 
     @property
     def user(self) -> str:
@@ -79,129 +59,6 @@ class GatewayKernel(RecordedKernel):
         """Whether its notebooks hold SQL."""
         return self.is_toree and self.provisioner.interpreter == "SQL"
 
-    @property
-    def is_dead(self) -> bool:
-        """Whether the kernel died and nobody has restarted it."""
-        return bool(self.execution_state == "dead")
-
-    async def answered(self) -> None:
-        """Wait until the kernel has answered. Raises KernelDied when it dies first, or is shut down."""
-        if self._answer is None:
-            raise KernelDied("The kernel has not been started.")
-        await asyncio.shield(self._answer)
-
-    # Each start is watched.
-
-    async def _async_start_kernel(self, **kw: Any) -> None:
-        self._end_watch()
-        self.execution_state, self.reason = "starting", ""
-        self._forget_info()
-        if self._answer is None or self._answer.done():
-            self._answer = _unwatched_future()
-        await self._start_process(**kw)
-
-    async def _start_process(self, **kw: Any) -> None:
-        """KernelManager's start without the 10 ms that its decorator sleeps for its own tests (in_pending_state)."""
-        self._ready = _unwatched_future()
-        try:
-            self.note(RESTARTING if self.launches else STARTING)
-            point("start: recorded")
-            await AsyncKernelManager._async_start_kernel.__wrapped__(self, **kw)  # type: ignore[attr-defined]
-            point("start: launched")
-            self._note_process()
-        except Exception as error:
-            self._ready.set_exception(error)
-            raise
-        self._ready.set_result(None)
-
-    start_kernel: Callable[..., Any] = _async_start_kernel
-
-    def watch_start(self) -> None:
-        """Begin to wait for the kernel's first answer. Called once after each start, when nothing resets its state."""
-        if self._answer is not None:
-            self._watch = asyncio.create_task(self._watch_start(self._answer))
-
-    async def _watch_start(self, answer: asyncio.Future[None]) -> None:
-        """Ask the new kernel for its info until it answers or dies."""
-        # Whoever asked for the kernel gets an answer first; none is ready sooner.
-        await asyncio.sleep(START_POLL)
-        for _ in range(PORT_TRIES):
-            if await self._ask_for_info(answer):
-                return
-            if self._has_its_ports():
-                break
-            try:
-                await self._start_on_other_ports()
-            except Exception as error:
-                await self.bury(f"The kernel could not be started on other ports: {error}")
-                return
-        await self._died_at_start()
-
-    async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
-        """Whether the process that runs now answers; False when it dies instead."""
-        with self._question("kernel_info_request") as reply:
-            while not reply.done():
-                if not await self.is_alive():
-                    return False
-                await asyncio.wait([reply], timeout=START_POLL)
-        self._read_info(reply.result())
-        answer.set_result(None)
-        if self.execution_state == "starting":
-            self.execution_state = "idle"
-        return True
-
-    def _has_its_ports(self) -> bool:
-        """Whether nobody else listens on the ports of the process that died: they were chosen before it took them."""
-        return self.transport != "tcp" or all(is_free(self.ip, port) for port in self.ports)
-
-    async def _start_on_other_ports(self) -> None:
-        self.log.warning("Kernel %s starts again on other ports: someone else took one of them", self.kernel_id)
-        async with self._lifecycle:
-            await self.provisioner.wait()
-            await self.cleanup_resources(restart=True)
-            self._forget_ports()
-            self.cleanup_connection_file()
-            plan = await self.parent.launch_arguments(self.kernel_name, self._launch_args["env"])
-            await self._start_process(**self._launch_args | plan)
-        self.parent.watch_again(self.kernel_id)
-
-    def _forget_ports(self) -> None:
-        """Let the next start choose others. Those of the last one stay reserved: somebody else has them."""
-        self.provisioner.ports_cached = False
-        if self.is_toree:
-            self.provisioner.give_back_ports()
-        for name in port_names:
-            setattr(self, name, 0)
-
-    @contextmanager
-    def _question(self, msg_type: str, content: dict[str, Any] | None = None) -> Iterator[asyncio.Future[list[Any]]]:
-        """Ask on the shell channel, by a connection of its own; a future of the first reply's parts."""
-        reply: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        stream = self.connect_shell()
-        stream.on_recv_stream(lambda _, parts: None if reply.done() else reply.set_result(parts))
-        try:
-            self.session.clone().send(stream, msg_type, content)
-            yield reply
-        finally:
-            stream.close()
-
-    def _read_info(self, parts: list[Any]) -> None:
-        session = self.session.clone()
-        _, parts = session.feed_identities(parts)
-        try:
-            self._remember_info(session.deserialize(parts)["content"])
-        except ValueError as error:
-            self.log.warning("Kernel %s sent a malformed kernel_info_reply: %s", self.kernel_id, error)
-            self._remember_info({})
-        self.note_if_possible()
-
-    async def _died_at_start(self) -> None:
-        status: Any = await self.provisioner.poll()
-        status = "unknown" if status == UNKNOWN_STATUS else status
-        lines = self.provisioner.last_lines() if self.is_toree else ""
-        said = f" Its last lines:\n{lines}" if lines else " It printed nothing."
-        await self.bury(f"The kernel died before it answered (exit status {status}).{said}")
-
     async def bury(self, reason: str) -> None:
         """Mark the kernel dead for `reason`, give back what its process held, and tell those who wait."""
         self.execution_state, self.reason = "dead", reason
@@ -212,7 +69,7 @@ class GatewayKernel(RecordedKernel):
                 await self.provisioner.wait()
                 await self._kill_group()
             await self.cleanup_resources()
-            self.parent.release(self.kernel_id)
+            self.parent.forget(self.kernel_id)
         finally:
             self._set_answer(KernelDied(reason))
         if self._restarter is not None:
@@ -231,21 +88,6 @@ class GatewayKernel(RecordedKernel):
             self.provisioner.connection_info = self.get_connection_info()
         await self.cleanup_resources()
         return await self.is_gone()
-
-    def _end_watch(self) -> None:
-        """Who waits for an answer waits on: for the next process, or for `_set_answer`."""
-        if self._watch is not None:
-            self._watch.cancel()
-
-    def _tell_of_end(self) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._set_answer(KernelDied("The kernel was shut down before it answered."))
-
-    def _set_answer(self, error: KernelDied) -> None:
-        """Tell those who wait, and who come later, that there is none."""
-        if self._answer is None or self._answer.done():
-            self._answer = _unwatched_future()
-        self._answer.set_exception(error)
 
     # Its end.
 
@@ -334,6 +176,8 @@ class GatewayKernel(RecordedKernel):
         try:
             self.note(RESTARTING)
         except OSError as error:
+            if admission is not None:
+                self.parent.release(self.kernel_id)
             raise LaunchFailed(f"The kernel goes on as it is, as no record can be written: {error}.") from error
         point("restart: recorded")
         try:
@@ -345,37 +189,6 @@ class GatewayKernel(RecordedKernel):
 
     restart_kernel: Callable[..., Any] = _async_restart_kernel
 
-    # Taking over from a gateway that is gone.
-
-    def take_over(self, record: Record, process: AdoptedProcess | None, launch: dict[str, Any]) -> None:
-        """See RecordedKernel. A kernel that has answered is taken for busy until it is through with its cells."""
-        super().take_over(record, process, launch)
-        self._ready, self._answer = _unwatched_future(), _unwatched_future()
-        self._ready.set_result(None)
-        if record.info is not None:
-            self._answer.set_result(None)
-            self.execution_state = "busy"
-        if process is not None:
-            self.start_restarter()
-
-    def follow(self) -> None:
-        """Begin to watch a kernel that was taken over, and goes on; called once."""
-        if not self.has_answered:
-            self.watch_start()
-        else:
-            self._watch = asyncio.create_task(self._wait_for_its_cells())
-
-    async def _wait_for_its_cells(self) -> None:
-        """Send an empty cell, which a kernel answers after those before it, and take it for idle then."""
-        states: list[str] = []
-        self.observe(lambda change: states.append(change["new"]), "execution_state")
-        with self._question("execute_request", EMPTY_CELL) as reply:
-            await reply
-        # The manager's watch tells, unless it heard nothing yet of what the kernel does.
-        await asyncio.sleep(START_POLL)
-        if not states:
-            self.execution_state = "idle"
-
     async def let_go(self) -> None:
         """Leave process and files to the next gateway, after a restart that is under way."""
         async with self._lifecycle:
@@ -385,10 +198,3 @@ class GatewayKernel(RecordedKernel):
             self.stop_restarter()
             # KernelManager removes the file when Python ends.
             self._connection_file_written = False
-
-
-def _unwatched_future() -> asyncio.Future[None]:
-    """A future whose exception nobody has to look at."""
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return future

@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, NoSuchKernel
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
 from jupyter_server._tz import utcnow
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
-from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
 from traitlets import Any as AnyTrait
-from traitlets import Float, Instance, Int, default
+from traitlets import Float, Int, default
 
-from ..admission.queue import AdmissionRequest
 from ..admission.refusals import closing
-from ..admission.request import patience_of
-from ..errors import KernelIdTaken, LaunchFailed, StartEnded, TooManyKernels, UnknownKernelSpec
+from ..errors import KernelIdTaken, LaunchFailed, StartEnded, TooManyKernels
 from .adoption import Adoption
-from .environment import kernel_environment
 from .faults import point
 from .kernel import GatewayKernel
 from .ledger import Ledger
-from .record import STOPPING, Admission, Record
+from .record import STOPPING
 from .specs import DEFAULT_KERNEL_NAME
-from .toree import Plan, ToreeLauncher
+from .supplies import SupplyingKernelManager
 from .zombies import Zombie, Zombies
 
 #: How many ids of ended kernels are remembered, so that a late DELETE of one is no error.
 REMEMBERED = 10_000
 
 
-class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
+class GatewayKernelManager(SupplyingKernelManager):
     """Kernel Gateway's manager with the environment as an argument and a limit that holds.
 
     `start_kernel` takes `env`: what the client sent and the administrator lets through, or None when it sent none.
     """
 
-    launcher = Instance(ToreeLauncher)
     kernel_ports = AnyTrait(None, help="The PortRange for kernels' ZeroMQ ports; None: any free ones.")
-    clusters = AnyTrait(None, help="The Clusters that admit kernels; None: every kernel starts at once.")
-    ledger = AnyTrait(None, help="The Ledger that kernels are written down in; None: none is.")
     shutdown_timeout = Float(30.0, help="Seconds that all kernels have to end when the gateway does.")
     max_kernel_log_size = Int(0, help="Bytes of output kept for each Toree; 0: all.")
 
@@ -59,10 +51,6 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         self.zombies = Zombies(self.forget, self.log)
         self._launching: dict[str, GatewayKernel] = {}
         self._tasks: set[asyncio.Future[None]] = set()
-
-    @default("launcher")
-    def _launcher_default(self) -> ToreeLauncher:
-        return ToreeLauncher()
 
     @default("default_kernel_name")
     def _default_kernel_name_default(self) -> str:
@@ -161,12 +149,6 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         point("start: done")
         return kernel_id
 
-    def environment(self, kernel_id: str, requested: Mapping[str, str] | None) -> dict[str, str]:
-        """What the kernel's process sees; `requested` is what its client sent."""
-        app = self.parent
-        env = kernel_environment(os.environ, requested, app.env_process_whitelist, app.auth_token)
-        return env | {"KERNEL_ID": kernel_id} | (self.ledger.mark if self.ledger is not None else {})
-
     def pre_start_kernel(self, kernel_name: str | None, kwargs: Any) -> Any:
         """Called by jupyter_client before a launch; remembers the kernel, so that a failed launch can be undone."""
         requested, admission = kwargs.pop("about", (None, None))
@@ -174,64 +156,6 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         kernel.kernel_id, kernel.requested, kernel.admission = kernel_id, requested, admission
         self._launching[kernel_id] = kernel
         return kernel, name, kernel_id
-
-    async def launch_arguments(self, kernel_name: str, env: Mapping[str, str]) -> dict[str, Any]:
-        """What a launch needs beside its environment: the plan of a Toree, nothing for other kernels.
-
-        Raises UnknownKernelSpec, RequestError and ConfigError.
-        """
-        try:
-            spec = self.kernel_spec_manager.get_kernel_spec(kernel_name)
-        except NoSuchKernel as error:
-            names = ", ".join(sorted(self.kernel_spec_manager.find_kernel_specs()))
-            raise UnknownKernelSpec(f"There is no kernelspec {kernel_name!r} here. There are: {names}.") from error
-        about = spec.metadata.get("kg2at")
-        if not about:
-            return {}
-        plan = await asyncio.to_thread(self.launcher.plan, about["interpreter"], about.get("profile", ""), env)
-        return {"plan": plan}
-
-    async def admit(
-        self, kernel_id: str, kernel_name: str, env: Mapping[str, str], plan: Plan | None
-    ) -> Admission | None:
-        """Wait until the cluster has the cores that `plan` asks for. Raises what AdmissionQueue.acquire raises.
-
-        Called before each start; a restart keeps what its kernel was admitted with, and gets None.
-        """
-        if plan is None or self.clusters is None or self.clusters.holds(kernel_id):
-            return None
-        admission = self.admission(kernel_id, kernel_name, env, plan)
-        if admission is not None:
-            await self.clusters.acquire(admission.request, plan.conf)
-        return admission
-
-    def admission(self, kernel_id: str, kernel_name: str, env: Mapping[str, str], plan: Plan) -> Admission | None:
-        """What to ask for with `plan`, and where; None when it takes nobody's cores. Raises what master_urls raises."""
-        if plan.executors is None or self.clusters is None:
-            return None
-        user = env.get("KERNEL_USERNAME", "")
-        request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env))
-        return Admission(request, self.clusters.urls(plan.conf))
-
-    def renew(self, kernel_id: str) -> None:
-        """Keep the cores for the kernel's next process. Called when the last one is to end, and when it has ended."""
-        if self.clusters is not None:
-            self.clusters.renew(kernel_id)
-
-    def release(self, kernel_id: str) -> None:
-        """Give back the cores of a kernel that has ended."""
-        if self.clusters is not None:
-            self.clusters.release(kernel_id)
-
-    def forget(self, kernel_id: str) -> None:
-        """Called when nothing is left of a kernel: give back its cores, drop its record."""
-        self.release(kernel_id)
-        if self.ledger is not None:
-            try:
-                self.ledger.drop(kernel_id)
-            except OSError as error:
-                self.log.error("The record of kernel %s could not be removed: %s", kernel_id, error)
-        point("stop: forgotten")
 
     async def _take_back(self, kernel_id: str, start: asyncio.Task[str]) -> None:
         """End a start whose client is gone, or the kernel that came of it."""
@@ -414,13 +338,6 @@ class GatewayKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         )
         kernel.kernel_id = kernel_id
         return kernel
-
-    def launch_of(self, record: Record) -> dict[str, Any]:
-        """The arguments of the next start of a kernel that was taken over."""
-        env = self.environment(record.kernel_id, record.env)
-        launch: dict[str, Any] = {"kernel_id": record.kernel_id, "env": env, "independent": True}
-        launch |= {"cwd": record.cwd} if record.cwd is not None else {}
-        return dict(self._kernel_start_kwargs(**launch))
 
     async def enlist(self, kernel: GatewayKernel) -> None:
         """List a kernel that was taken over, as one that was started here."""

@@ -26,7 +26,7 @@ from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.websocket import websocket_connect
 
-from kg2at_personality.kernels import adoption, group, kernel, zombies
+from kg2at_personality.kernels import adoption, group, watched, zombies
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.ledger import ASIDE, LOCK, MARK, Ledger
 from kg2at_personality.kernels.manager import GatewayKernelManager
@@ -353,7 +353,7 @@ async def test_one_that_has_not_answered_yet_and_dies_says_so(gateways: Gateways
 
 
 async def test_one_that_is_busy_is_until_its_cell_ends(gateways: Gateways, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "START_POLL", 0.02)
+    monkeypatch.setattr(watched, "START_POLL", 0.02)
     kernel_id, gate = await busy(gateways)
     client = await gateways.open()
     seen = []
@@ -690,7 +690,7 @@ async def test_a_restart_that_takes_long_is_no_death(
     gateways: Gateways, monkeypatch: pytest.MonkeyPatch, info: dict[str, Any] | None
 ) -> None:
     """A spark-env.sh or a queue may take seconds."""
-    monkeypatch.setattr(kernel, "START_POLL", 0.02)
+    monkeypatch.setattr(watched, "START_POLL", 0.02)
     go, waiting, real = asyncio.Event(), asyncio.Event(), GatewayKernelManager.launch_arguments
 
     async def slow(*args: Any) -> dict[str, Any]:
