@@ -12,8 +12,9 @@ NEEDED = frozenset(
 NEEDED_PREFIXES = ("LC_", "SPARK_", "HADOOP_", "IBM_JAVA_", "_BPX", "_CEE", "_TAG", "_EDC")
 #: Characters.
 LONG_TOKEN = 16
-#: The gateway's own settings, its token among them.
-OWN_PREFIXES = ("KG_", "KG2AT_")
+#: The gateway's own settings, its token among them, and what a Jupyter that started the gateway told it of itself:
+#: with JPY_PARENT_PID an ipykernel would end when that does.
+OWN_PREFIXES = ("KG_", "KG2AT_", "JPY_")
 
 
 def kernel_environment(

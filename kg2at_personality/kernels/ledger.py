@@ -96,7 +96,7 @@ class Ledger:
         # A full disk, or one that can only be read: the lock holds without a name on it.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(self._about).encode(), 0)
+            os.write(descriptor, json.dumps(self._about).encode())
 
     def _holder(self) -> str:
         try:
@@ -172,7 +172,7 @@ class Ledger:
 def _read(path: Path, kernel_id: str) -> Record:
     """Read a record that nobody else can have written. Raises OSError, and ValueError with what is wrong."""
     # Without waiting: a FIFO of that name would hold us for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
     try:
         file = open(descriptor, encoding="utf-8")  # noqa: SIM115, closed below
     except OSError:

@@ -205,6 +205,8 @@ def _end_context(manager: GatewayKernelManager) -> None:
     One that becomes garbage together with its sockets would wait for ever.
     """
     manager._created_context = False
+    for kernel_id in list(manager._kernels):
+        manager.stop_watching_activity(kernel_id)
     for socket in list(manager.context._sockets):
         socket.close(linger=0)
     threading.Thread(target=manager.context.term, daemon=True).start()

@@ -628,8 +628,10 @@ def test_a_full_disk_locks_all_the_same(make: Make, monkeypatch: pytest.MonkeyPa
     def refuse(*args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "pwrite", refuse)
-    make().open()
+    with monkeypatch.context() as patch:
+        for name in ("write", "pwrite"):
+            patch.setattr(os, name, refuse)
+        make().open()
     with pytest.raises(StateDirInUse):
         make().open()
 
