@@ -15,7 +15,7 @@ from ..errors import KernelDied, KG2ATError, LaunchFailed
 from .faults import point
 from .group import kill_group
 from .process import is_group_of
-from .record import RESTARTING
+from .record import RESTARTING, Admission
 from .watched import WatchedKernel
 
 #: Seconds between two looks at a kernel that was asked to end; jupyter_client's 0.1 is half of a Toree's end.
@@ -44,6 +44,8 @@ class GatewayKernel(WatchedKernel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._is_ended = False
+        #: What a restart waits for before it touches anything: its plan, and cores.
+        self._supplies: asyncio.Future[tuple[dict[str, Any], Admission | None]] | None = None
 
     @default("restarter_class")
     def _restarter_class_default(self) -> type[AsyncIOLoopKernelRestarter]:
@@ -96,8 +98,10 @@ class GatewayKernel(WatchedKernel):
 
         Called once, by the manager; what refuses to be signalled raises nothing.
         """
+        self._is_ended = True
+        if self._supplies is not None:
+            self._supplies.cancel()
         async with self._lifecycle:
-            self._is_ended = True
             had_process = self.has_kernel
             await self._async_shutdown_kernel(now=now)
             return not had_process or await self.is_gone()
@@ -169,9 +173,15 @@ class GatewayKernel(WatchedKernel):
             await self._restart(now, **kw)
 
     async def _restart(self, now: bool, **kw: Any) -> None:
-        env = self._launch_args["env"]
-        kw |= await self.parent.launch_arguments(self.kernel_name, env)
-        admission = await self.parent.admit(self.kernel_id, self.kernel_name, env, kw.get("plan"))
+        self._supplies = asyncio.ensure_future(self._get_supplies())
+        try:
+            plan, admission = await self._supplies
+        except asyncio.CancelledError:
+            if self._is_ended:
+                raise KernelDied("The kernel has been shut down.") from None
+            raise
+        finally:
+            self._supplies = None
         self.admission = admission or self.admission
         try:
             self.note(RESTARTING)
@@ -181,13 +191,19 @@ class GatewayKernel(WatchedKernel):
             raise LaunchFailed(f"The kernel goes on as it is, as no record can be written: {error}.") from error
         point("restart: recorded")
         try:
-            await super()._async_restart_kernel(now=now, newports=False, **kw)
+            await super()._async_restart_kernel(now=now, newports=False, **kw | plan)
         except Exception as error:
             await self.bury(f"The kernel could not be restarted: {error}")
             raise
         self.watch_start()
 
     restart_kernel: Callable[..., Any] = _async_restart_kernel
+
+    async def _get_supplies(self) -> tuple[dict[str, Any], Admission | None]:
+        """The plan of the next process, and what it was admitted with if it had to be admitted again."""
+        env = self._launch_args["env"]
+        plan = await self.parent.launch_arguments(self.kernel_name, env)
+        return plan, await self.parent.admit(self.kernel_id, self.kernel_name, env, plan.get("plan"))
 
     async def let_go(self) -> None:
         """Leave process and files to the next gateway, after a restart that is under way."""

@@ -85,6 +85,21 @@ async def test_while_it_restarts(gateway: Any) -> None:
     assert gateway.app.kernel_manager.list_kernels() == []
 
 
+async def test_while_a_restart_waits_for_cores(gateway: Any, monkeypatch: Any) -> None:
+    waits = asyncio.Event()
+
+    async def wait(*args: Any) -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    kernel_id = await gateway.start()
+    monkeypatch.setattr(gateway.app.kernel_manager, "admit", wait)
+    restart = asyncio.ensure_future(gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {}))
+    await waits.wait()
+    assert await asyncio.wait_for(delete(gateway, kernel_id), 20) == 204
+    assert (await restart).code == 503 and gateway.app.kernel_manager.list_kernels() == []
+
+
 async def test_after_the_process_died_by_itself(gateway: Any) -> None:
     kernel_id = await gateway.start()
     os.kill(await pid_of(gateway, kernel_id), signal.SIGKILL)
