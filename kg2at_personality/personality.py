@@ -20,6 +20,7 @@ from traitlets import TraitError, default
 from . import runtime_file
 from .admission.clusters import Clusters, MasterOptions
 from .admission.queue import AdmissionPolicy
+from .admission.refusals import closing
 from .errors import ConfigError, StateDirInUse
 from .kernels.ledger import Ledger
 from .kernels.manager import GatewayKernelManager
@@ -178,6 +179,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         Called before anybody is served, when the port is known. Ends the gateway when another has its directory.
         """
         if self._beginning is None:
+            if self._is_ending:
+                raise closing()
             self._beginning = asyncio.create_task(self._begin())
         await asyncio.shield(self._beginning)
 

@@ -43,7 +43,8 @@ class Adoption:
             await asyncio.sleep(SECOND_LOOK)
             await self._find(files)
         records += [record for kernel_id in broken if (record := await self._rescued(kernel_id)) is not None]
-        strays = self._found.keys() - {record.kernel_id for record in records}
+        known = {record.kernel_id for record in records}
+        strays = (self._found.keys() | set(broken)) - known
         left = {record.kernel_id: self._go_on(record) for record in records}
         left |= {kernel_id: self._end_stray(kernel_id) for kernel_id in strays}
         await asyncio.gather(*(self._safely(kernel_id, work) for kernel_id, work in left.items()))
@@ -148,7 +149,10 @@ class Adoption:
     async def _end_stray(self, kernel_id: str) -> None:
         if self._leader(kernel_id) is not None:
             self.log.warning("Kernel %s has no record, and is ended", kernel_id)
-            await self._clean(kernel_id, self._connection_file(kernel_id), self._groups(kernel_id))
+        elif kernel_id in self._found:
+            # Started by a notebook, perhaps, to outlive it.
+            return
+        await self._clean(kernel_id, self._connection_file(kernel_id), self._groups(kernel_id))
 
     async def _clean(self, kernel_id: str, connection_file: str, groups: Iterable[int]) -> None:
         """End what is left of a kernel's processes, and remove its files and its record."""

@@ -123,10 +123,21 @@ class Ledger:
     def write(self, record: Record) -> None:
         """Put the record in the place of its kernel's last one. Raises OSError, and leaves that one then."""
         try:
+            self._let_go_of_what_was_removed()
             self.open()
         except StateDirInUse as error:
             raise OSError(str(error)) from error
         write_private(self._file(record.kernel_id), record.dumps().encode())
+
+    def _let_go_of_what_was_removed(self) -> None:
+        """A directory that somebody removed while it was held is made, and locked, again."""
+        if self._lock is None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._lock), os.stat(self.path / LOCK)):
+                return
+        os.close(self._lock)
+        self._lock = None
 
     def drop(self, kernel_id: str) -> None:
         """Forget a kernel that left nothing behind; one without a record is fine. Raises OSError."""

@@ -211,13 +211,20 @@ class WatchedKernel(RecordedKernel):
     async def _wait_for_its_cells(self) -> None:
         """Send an empty cell, which a kernel answers after those before it, and take it for idle then."""
         states: list[str] = []
-        self.observe(lambda change: states.append(change["new"]), "execution_state")
-        with self._question("execute_request", EMPTY_CELL) as reply:
-            await reply
-        # The manager's watch tells, unless it heard nothing yet of what the kernel does.
-        await asyncio.sleep(START_POLL)
-        if not states:
-            self.execution_state = "idle"
+
+        def remember(change: Any) -> None:
+            states.append(change["new"])
+
+        self.observe(remember, "execution_state")
+        try:
+            with self._question("execute_request", EMPTY_CELL) as reply:
+                await reply
+            # The manager's watch tells, unless it heard nothing yet of what the kernel does.
+            await asyncio.sleep(START_POLL)
+            if not states:
+                self.execution_state = "idle"
+        finally:
+            self.unobserve(remember, "execution_state")
 
 
 def _unwatched_future() -> asyncio.Future[None]:

@@ -50,7 +50,50 @@ StockSessionHandler = dict(stock.default_handlers)[r"/api/sessions/(?P<session_i
 
 
 class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc, valid-type]
-    """Shows, changes and ends one session."""
+    """Shows, changes and ends one session. The stock handlers await what Kernel Gateway's sessions are not."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, session_id: str) -> None:
+        """200 with its model."""
+        self.finish(json.dumps(self._session(session_id), default=json_default))
+
+    @web.authenticated
+    @authorized
+    async def patch(self, session_id: str) -> None:
+        """Rename it (`path`), or give it another kernel: one that runs (`kernel.id`), or a new one (`kernel.name`)."""
+        before = self._session(session_id)
+        changes = self._changes()
+        kernel_name = changes.pop("kernel_name", None)
+        if kernel_name is not None:
+            start = self.kernel_manager.start_kernel(kernel_name=kernel_name)
+            changes["kernel_id"] = await self.while_connected(start, self.kernel_manager.shutdown_kernel)
+        self.session_manager.update_session(session_id, **changes)
+        after = self._session(session_id)
+        if after["kernel"]["id"] != before["kernel"]["id"]:
+            await self.kernel_manager.shutdown_kernel(before["kernel"]["id"])
+        self.finish(json.dumps(after, default=json_default))
+
+    def _session(self, session_id: str) -> dict[str, Any]:
+        try:
+            return dict(self.session_manager.get_session(session_id=session_id))
+        except KeyError as error:
+            raise web.HTTPError(404, f"Session not found: {session_id}") from error
+
+    def _changes(self) -> dict[str, str]:
+        body: dict[str, Any] | None = self.get_json_body()
+        if body is None:
+            raise web.HTTPError(400, "No JSON data provided")
+        notebook, kernel = object_field(body, "notebook") or {}, object_field(body, "kernel") or {}
+        kernel_id, kernel_name = text_field(kernel, "id"), text_field(kernel, "name")
+        if kernel_id is not None and kernel_id not in self.kernel_manager:
+            raise web.HTTPError(400, f"No such kernel: {kernel_id}")
+        changes = {
+            "path": text_field(notebook, "path") or text_field(body, "path"),
+            "kernel_id": kernel_id,
+            "kernel_name": kernel_name if kernel_id is None else None,
+        }
+        return {name: value for name, value in changes.items() if value is not None}
 
     @web.authenticated
     @authorized

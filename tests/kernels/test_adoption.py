@@ -804,6 +804,15 @@ async def test_one_that_can_not_go_on_without_its_record_is_ended_and_the_others
     assert not runs(pid) and gateways.connection_file(kernel_id).name not in gateways.files()
 
 
+async def test_one_that_died_and_lost_its_record_leaves_no_files(gateways: Gateways) -> None:
+    gateways.gone()
+    (gateways.path / f"{ID}.json").write_text("{]")
+    client = await gateways.open()
+    file = gateways.connection_file()
+    assert not file.exists() and not file.with_suffix(".properties").exists()
+    assert await code_of(client, "DELETE") == 204
+
+
 @pytest.mark.parametrize("harm", ["missing", "corrupt", "gone spec"])
 async def test_one_that_lost_its_record_and_more_is_ended(gateways: Gateways, harm: str) -> None:
     process, file = await gateways.mute(), gateways.connection_file()

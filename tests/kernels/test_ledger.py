@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import json
 import logging
 import os
 import re
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -84,6 +86,8 @@ def mode(path: Path) -> int:
 
 
 def descriptors() -> int:
+    # Not those that earlier tests left as garbage.
+    gc.collect()
     return len(os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"))
 
 
@@ -472,6 +476,14 @@ def test_what_the_last_holder_left_in_the_lock_is_gone(make: Make, path: Path, o
     with pytest.raises(StateDirInUse, match="port 7777"):
         make().open()
     assert "x" not in (path / LOCK).read_text()
+
+
+def test_one_that_was_removed_is_made_and_locked_again(ledger: Ledger, make: Make, path: Path, once: None) -> None:
+    shutil.rmtree(path)
+    ledger.write(record(ONE))
+    assert ledger.read() == ([record(ONE)], [])
+    with pytest.raises(StateDirInUse):
+        make().open()
 
 
 def test_opening_twice_is_once(ledger: Ledger, make: Make, once: None) -> None:

@@ -56,3 +56,18 @@ async def test_a_bad_body_gets_a_sentence(gateway: Any, body: Any, status: int, 
     answer = await gateway.ask("POST", "/api/sessions", body)
     assert answer.code == status and says in json.loads(answer.body)["message"], answer.body
     assert gateway.app.kernel_manager.list_kernels() == []
+
+
+async def test_one_session_is_shown_renamed_and_given_another_kernel(gateway: Any) -> None:
+    session = json.loads((await gateway.ask("POST", "/api/sessions", BODY)).body)
+    path = f"/api/sessions/{session['id']}"
+    assert json.loads((await gateway.ask("GET", path)).body)["kernel"]["id"] == session["kernel"]["id"]
+    renamed = await gateway.ask("PATCH", path, {"path": "renamed.ipynb"})
+    assert renamed.code == 200 and json.loads(renamed.body)["notebook"]["path"] == "renamed.ipynb"
+    other = json.loads((await gateway.ask("PATCH", path, {"kernel": {"name": "python3"}})).body)["kernel"]["id"]
+    assert other != session["kernel"]["id"]
+    assert [kernel["id"] for kernel in json.loads((await gateway.ask("GET", "/api/kernels")).body)] == [other]
+    for body in ({"kernel": {"id": "1-2-3-4-5"}}, {"kernel": 5}, {"path": 5}, None):
+        assert (await gateway.ask("PATCH", path, body)).code == 400
+    assert (await gateway.ask("DELETE", path)).code == 204
+    assert (await gateway.ask("GET", path)).code == 404 and (await gateway.ask("PATCH", path, BODY)).code == 404
