@@ -133,14 +133,15 @@ def test_killed_at_a_stop(ward: Ward, survivor: str, point: str) -> None:
     assert set(ward.kernels()) == {survivor}
 
 
-class TestRestart:
-    @pytest.fixture(scope="class")
-    def restarted(self, ward: Ward, survivor: str) -> Iterator[str]:
-        kernel_id = ward.gateway.start_kernel()
-        yield kernel_id
-        assert ward.gateway.delete(kernel_id) == 204
-        ward.is_well(gone=(kernel_id,))
+@pytest.fixture(scope="class")
+def restarted(ward: Ward, survivor: str) -> Iterator[str]:
+    kernel_id = ward.gateway.start_kernel()
+    yield kernel_id
+    assert ward.gateway.delete(kernel_id) == 204
+    ward.is_well(gone=(kernel_id,))
 
+
+class TestRestart:
     @pytest.mark.parametrize("point", [*faults.RESTART, "start: recorded", "start: launched"])
     def test_killed_at_a_restart(self, ward: Ward, restarted: str, point: str) -> None:
         """The notebook that asked for the restart gets its new process."""
