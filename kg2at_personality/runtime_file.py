@@ -10,6 +10,10 @@ import glob
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .kernels.files import write_private
+from .kernels.process import exists
 
 PATTERN = "kg2at-{}.json"
 
@@ -30,24 +34,19 @@ class RuntimeFile:
 
 
 def write(directory: str, port: int, url: str, token: str) -> RuntimeFile:
-    """Called when the gateway listens. Written beside, then renamed: nobody reads half of it. Raises OSError."""
+    """Called when the gateway listens. Raises OSError."""
     os.makedirs(directory, mode=0o700, exist_ok=True)
     path = os.path.join(directory, PATTERN.format(port))
     content = asdict(RuntimeFile(url, token, os.getpid()))
     del content["path"]
-    beside = f"{path}.{os.getpid()}"
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(beside)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(content, file)
-    os.replace(beside, path)
+    write_private(Path(path), json.dumps(content).encode())
     return RuntimeFile(url, token, os.getpid(), path)
 
 
 def running(directory: str) -> list[RuntimeFile]:
     """The gateways whose process lives. A file that a crash left, or that is none of ours, is passed over."""
     paths = sorted(glob.glob(os.path.join(glob.escape(directory), PATTERN.format("*"))))
-    return [found for found in map(_read, paths) if found is not None and _lives(found.pid)]
+    return [found for found in map(_read, paths) if found is not None and exists(found.pid)]
 
 
 def _read(path: str) -> RuntimeFile | None:
@@ -57,15 +56,3 @@ def _read(path: str) -> RuntimeFile | None:
         return RuntimeFile(str(content["url"]), str(content["token"]), int(content["pid"]), path)
     except (OSError, ValueError, LookupError, TypeError):
         return None
-
-
-def _lives(pid: int) -> bool:
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # it is there, but another user's
-        return True
-    return True

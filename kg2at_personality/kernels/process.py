@@ -34,6 +34,19 @@ GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 LAST_PID = 2**31 - 1
 
 
+def exists(pid: int) -> bool:
+    """Whether any process has this pid; one that may not be signalled, or waits to be reaped, has it too."""
+    if not 0 < pid <= LAST_PID:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it is there, but another user's
+    return True
+
+
 def started_at(pid: int) -> float | None:
     """When the process began, in seconds since the epoch; None when there is none, or it only waits to be reaped.
 
@@ -75,7 +88,7 @@ class AdoptedProcess:
     def _lives(self) -> bool:
         if psutil is None:
             # Polled too often for a ps each time.
-            return _exists(self.pid)
+            return exists(self.pid)
         return self._process is not None and self._process.is_running() and _began(self._process) is not None
 
     def wait(self, timeout: float | None = None) -> int:
@@ -218,20 +231,9 @@ def elapsed_seconds(text: str) -> int:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def _exists(pid: int) -> bool:
-    """Whether any process has this pid; one that may not be signalled, or waits to be reaped, has it too."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 def _started_by_ps(pid: int) -> float | None:
     # Zombies are not told apart: the ps of POSIX has no column for the state.
-    if not 0 < pid <= LAST_PID or not _exists(pid):
+    if not exists(pid):
         return None
     now = time.time()
     etime = _ps("-o", "etime=", "-p", str(pid))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from jupyter_client.jsonutil import json_default
@@ -12,10 +11,10 @@ from jupyter_server.utils import url_escape, url_path_join
 from kernel_gateway.services.kernels import handlers as stock
 from tornado import web
 
+from ..kernels.ledger import KERNEL_ID
 from .handler import GatewayHandler, kind, object_field, text_field
 
 #: jupyter_server's rule for a kernel id in a URL (services/kernels/handlers.py), and a bound, since it names files.
-KERNEL_ID = re.compile(r"\w+-\w+-\w+-\w+-\w+", re.ASCII)
 MAX_KERNEL_ID = 100
 
 StockActionHandler = dict(stock.default_handlers)[

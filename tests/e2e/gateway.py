@@ -19,6 +19,8 @@ from typing import Any
 
 import websocket
 
+from kg2at_personality.spark.standalone import StandaloneCluster
+
 START_LIMIT = 60.0
 
 
@@ -27,6 +29,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def defaults_on(cluster: StandaloneCluster, *more: str) -> str:
+    """The spark-defaults.conf of kernels on `cluster`, with `more` lines."""
+    ui_port = cluster.ui_url.rpartition(":")[2]
+    lines = f"spark.master {cluster.master_url}", f"spark.master.ui.port {ui_port}", "spark.executor.memory 512m"
+    return "\n".join((*lines, *more, ""))
 
 
 ANSWER_LIMIT = 120.0

@@ -22,7 +22,7 @@ LIMIT = 60.0
 ASKED = ("200 GET /kg2at/status", "200 GET /api/kernels")
 
 
-def until(condition: Callable[[], Any], what: Callable[[], Any], seconds: float = LIMIT) -> Any:
+def until(condition: Callable[[], Any], what: Callable[[], Any] = lambda: "not in time", seconds: float = LIMIT) -> Any:
     """The first truth of `condition`; `what` tells what is there instead when it takes too long."""
     limit = time.monotonic() + seconds
     while not (result := condition()):

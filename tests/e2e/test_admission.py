@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ import pytest
 
 from kg2at_personality.spark.home import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e.gateway import Answer, Gateway
+from tests.e2e import survival
+from tests.e2e.gateway import Answer, Gateway, defaults_on
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+until = partial(survival.until, seconds=30)
 FOREIGN = """
 import time
 from pyspark import SparkContext
@@ -33,10 +36,8 @@ time.sleep(600)
 @pytest.fixture(scope="module")
 def gateway(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     options = ("--KG2ATPersonality.core_wait_timeout=90", "--KG2ATPersonality.core_poll_interval=0.3")
-    defaults = f"spark.master {cluster.master_url}\nspark.executor.memory 512m\n"
-    defaults += f"spark.master.ui.port {cluster.ui_url.rpartition(':')[2]}\n"
     directory: Path = tmp_path_factory.mktemp("gateway")
-    with Gateway(directory, *options, defaults=defaults) as running:
+    with Gateway(directory, *options, defaults=defaults_on(cluster)) as running:
         yield running
 
 
@@ -52,13 +53,6 @@ IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": "8"}
 
 def post(gateway: Gateway, **env: str) -> Answer:
     return gateway.request("POST", "/api/kernels", {"env": env})
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "not in time"
-        time.sleep(0.05)
 
 
 def status(gateway: Gateway) -> dict[str, Any]:
@@ -129,7 +123,7 @@ def test_a_client_that_hangs_up_leaves_the_queue(gateway: Gateway, four: list[st
     with socket.create_connection(("127.0.0.1", gateway.port)) as client:
         client.sendall(request)
         until(lambda: len(status(gateway)["queue"]) == 1)
-    until(lambda: status(gateway)["queue"] == [], 2)
+    until(lambda: status(gateway)["queue"] == [], seconds=2)
     assert len(gateway.request("GET", "/api/kernels").body) == 4
 
 

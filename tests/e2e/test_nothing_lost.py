@@ -15,7 +15,7 @@ import pytest
 
 from kg2at_personality.kernels import faults
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import Gateway, defaults_on
 from tests.e2e.survival import Ward, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -23,20 +23,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 ROUNDS = int(os.environ.get("KG2AT_TEST_ROUNDS", "6"))
 
 
-def defaults(cluster: StandaloneCluster) -> str:
-    lines = (
-        f"spark.master {cluster.master_url}",
-        f"spark.master.ui.port {cluster.ui_url.rpartition(':')[2]}",
-        "spark.executor.memory 512m",
-        "spark.ui.enabled false",
-    )
-    return "\n".join(lines)
-
-
 @pytest.fixture(scope="module")
 def ward(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     directory: Path = tmp_path_factory.mktemp("gateway")
-    with Gateway(directory, defaults=defaults(cluster)) as running:
+    with Gateway(directory, defaults=defaults_on(cluster, "spark.ui.enabled false")) as running:
         yield Ward(running, cluster)
     assert Ward(running, cluster).files() == []
 

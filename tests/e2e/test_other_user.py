@@ -16,7 +16,7 @@ import pytest
 
 from kg2at_personality.spark.home import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import Gateway, defaults_on
 from tests.e2e.survival import Ward, until
 
 pytestmark = [
@@ -64,10 +64,7 @@ def spark_home(directory: Path, installation: Installation) -> Path:
 
 @pytest.fixture(scope="module")
 def ward(directory: Path, cluster: StandaloneCluster, installation: Installation) -> Iterator[Ward]:
-    defaults = (
-        f"spark.master {cluster.master_url}\nspark.master.ui.port {cluster.ui_url.rpartition(':')[2]}\n"
-        "spark.executor.memory 512m\nspark.ui.enabled false\n"
-    )
+    defaults = defaults_on(cluster, "spark.ui.enabled false")
     environ = {"HOME": str(directory), "USER": "gateway", "LOGNAME": "gateway"}
     environ |= {"KG2AT_SPARK_HOME": str(spark_home(directory, installation)), "KG2AT_JAVA_HOME": installation.java.home}
     gateway = Gateway(directory / "gateway", "--KernelManager.shutdown_wait_time=2", defaults=defaults, environ=environ)

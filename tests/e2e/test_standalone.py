@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import Gateway, defaults_on
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -17,9 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def gateway(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     directory: Path = tmp_path_factory.mktemp("gateway")
-    defaults = f"spark.master {cluster.master_url}\nspark.executor.memory 512m\n"
-    defaults += f"spark.master.ui.port {cluster.ui_url.rpartition(':')[2]}\n"
-    with Gateway(directory, defaults=defaults) as running:
+    with Gateway(directory, defaults=defaults_on(cluster)) as running:
         yield running
 
 

@@ -775,13 +775,19 @@ async def test_one_whose_record_is_of_no_use_goes_on(gateways: Gateways, harm: s
     assert gateways.files() == [path.name + ASIDE]
 
 
-async def test_a_toree_whose_record_is_of_no_use_goes_on(gateways: Gateways) -> None:
+async def toree_that_lost_its_record(gateways: Gateways, name: str) -> tuple[str, int]:
+    """Id and process of a Toree that runs, whose gateway died."""
     gateways.spark.defaults(HANGS)
     first = await gateways.open()
-    kernel_id = await first.start(name="apache_toree_sql")
+    kernel_id = await first.start(name=name)
     pid = (await gateways.spark.launched(kernel_id))["pid"]
     await gateways.kill(first)
     (gateways.path / f"{kernel_id}.json").write_text("{]")
+    return kernel_id, pid
+
+
+async def test_a_toree_whose_record_is_of_no_use_goes_on(gateways: Gateways) -> None:
+    kernel_id, pid = await toree_that_lost_its_record(gateways, "apache_toree_sql")
     second = await gateways.open()
     kernel = kernel_of(second, kernel_id)
     assert (kernel.pid, kernel.is_sql, kernel.kernel_name) == (pid, True, "apache_toree_sql")
@@ -790,12 +796,7 @@ async def test_a_toree_whose_record_is_of_no_use_goes_on(gateways: Gateways) -> 
 
 async def test_one_that_can_not_go_on_without_its_record_is_ended_and_the_others_go_on(gateways: Gateways) -> None:
     """Its configuration is broken by now, so that nobody knows what cores it has."""
-    gateways.spark.defaults(HANGS)
-    first = await gateways.open()
-    kernel_id = await first.start(name="apache_toree_scala")
-    pid = (await gateways.spark.launched(kernel_id))["pid"]
-    await gateways.kill(first)
-    (gateways.path / f"{kernel_id}.json").write_text("{]")
+    kernel_id, pid = await toree_that_lost_its_record(gateways, "apache_toree_scala")
     await gateways.mute(OTHER)
     gateways.spark.defaults(HANGS, "spark.master.ui.port lots", master="spark://127.0.0.1:7077")
     second = await gateways.serve()
