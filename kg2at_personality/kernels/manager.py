@@ -179,6 +179,7 @@ class GatewayKernelManager(SupplyingKernelManager):
     def watch_again(self, kernel_id: str) -> None:
         """Follow a kernel whose ports have changed while it was started."""
         self.stop_watching_activity(kernel_id)
+        self.stop_buffering(kernel_id)  # it listens where nobody is any more
         self._kernel_ports[kernel_id] = self._kernels[kernel_id].ports
         self.start_watching_activity(kernel_id)
 

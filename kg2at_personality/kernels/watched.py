@@ -104,7 +104,7 @@ class WatchedKernel(RecordedKernel):
 
     async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
         """Whether the process that runs now answers; False when it dies instead."""
-        with self._question("kernel_info_request") as reply:
+        with self.question("kernel_info_request") as reply:
             while not reply.done():
                 if not await self.is_alive():
                     return False
@@ -139,7 +139,7 @@ class WatchedKernel(RecordedKernel):
             setattr(self, name, 0)
 
     @contextmanager
-    def _question(self, msg_type: str, content: dict[str, Any] | None = None) -> Iterator[asyncio.Future[list[Any]]]:
+    def question(self, msg_type: str, content: dict[str, Any] | None = None) -> Iterator[asyncio.Future[list[Any]]]:
         """Ask on the shell channel, by a connection of its own; a future of the first reply's parts."""
         reply: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         stream = self.connect_shell()
@@ -217,7 +217,7 @@ class WatchedKernel(RecordedKernel):
 
         self.observe(remember, "execution_state")
         try:
-            with self._question("execute_request", EMPTY_CELL) as reply:
+            with self.question("execute_request", EMPTY_CELL) as reply:
                 await reply
             # The manager's watch tells, unless it heard nothing yet of what the kernel does.
             await asyncio.sleep(START_POLL)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.ioloop import IOLoop
 
-from ..errors import ConnectionReplaced, KernelSilent
+from ..errors import ConnectionReplaced, KernelDied, KernelSilent
 from . import sql
 
 V1 = "v1.kernel.websocket.jupyter.org"
+#: Seconds that a notebook's messages are kept back, at most, when a restarted kernel has answered but isn't heard.
+UNHEARD = 10.0
+#: Seconds between two questions to be heard; ZeroMQ tries to connect again each 0.1 s (ZMQ_RECONNECT_IVL).
+ASK_AGAIN = 0.2
 #: Seconds by which a Toree cell's result may come after its idle status (seen: 1 ms, once in 75 cells).
 IDLE_GRACE = 0.05
 
@@ -26,6 +31,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     """
 
     _connected = False
+    _kernel: Any = None
 
     async def prepare(self) -> None:
         """Called before the websocket is accepted: wait for the kernel's answer.
@@ -64,7 +70,9 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
 
     def connect(self) -> Any:
         """Called when the websocket is open."""
-        self._connected = True
+        self._connected, self._kernel = True, self.kernel_manager
+        self._ports = list(self._kernel.ports)
+        self._kernel.observe(self._on_state, "execution_state")
         return super().connect()
 
     def create_stream(self) -> None:
@@ -79,8 +87,65 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
             self.channels[channel] = stream = connect(identity=identity)
             stream.channel = channel
 
+    # A kernel that restarts. The sockets find its new process one by one, each in its own time, and what it publishes
+    # before the last of them has is lost: a notebook would wait for its cell's end for ever.
+
+    _ports: Sequence[int] = ()
+    _kept: list[Any] | None = None
+    _reunion: asyncio.Task[None] | None = None
+    _heard: asyncio.Future[None] | None = None
+
+    def _on_state(self, change: Any) -> None:
+        """Called when the kernel's state changes: keep what the notebook sends back until a new process is heard."""
+        if change["new"] == "starting":
+            self._end_reunion()
+            self._kept = self._kept or []
+            self._reunion = asyncio.ensure_future(self._meet_again())
+
+    def _end_reunion(self) -> None:
+        if self._reunion is not None:
+            self._reunion.cancel()
+
+    async def _meet_again(self) -> None:
+        try:
+            await self._kernel.answered()
+            self._follow_ports()
+            await asyncio.wait_for(self._be_heard(), UNHEARD)
+        except KernelDied:
+            self._kept = []  # the notebook is told, and it was for no other process
+        except asyncio.TimeoutError:
+            self.log.warning("Kernel %s answers, but nothing is heard of it for %g s", self.kernel_id, UNHEARD)
+        self._send_kept()
+
+    def _send_kept(self) -> None:
+        kept, self._kept, self._heard = self._kept or (), None, None
+        for message in kept:
+            self.handle_incoming_message(message)
+
+    def _follow_ports(self) -> None:
+        """Take new sockets if the process has others than the last one had."""
+        if self._ports == list(self._kernel.ports):
+            return
+        self._ports = list(self._kernel.ports)
+        for stream in self.channels.values():
+            stream.close()
+        self.create_stream()
+        for stream in self.channels.values():
+            stream.on_recv_stream(self.handle_outgoing_message)
+
+    async def _be_heard(self) -> None:
+        """Ask the kernel for what makes it publish its status, until that arrives."""
+        self._heard = heard = asyncio.get_running_loop().create_future()
+        while not heard.done():
+            with self._kernel.question("kernel_info_request") as reply:
+                await asyncio.wait([reply, heard], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([heard], timeout=ASK_AGAIN)
+
     def handle_incoming_message(self, incoming_msg: str) -> None:
         """Called for each message from the notebook. A malformed one is ignored."""
+        if self._kept is not None:
+            self._kept.append(incoming_msg)
+            return
         try:
             if self.subprotocol == V1:
                 check_v1(incoming_msg)
@@ -95,6 +160,8 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Called for each message from the kernel: let a cell's idle status go only after what belongs before it."""
+        if self._heard is not None and not self._heard.done() and stream is self.channels.get("iopub"):
+            self._heard.set_result(None)
         if not self.kernel_manager.is_toree:
             super().handle_outgoing_message(stream, outgoing_msg)
             return
@@ -132,6 +199,9 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
             self._forget_session()
             return
         self._connected = False
+        self._kernel.unobserve(self._on_state, "execution_state")
+        self._end_reunion()
+        self._send_kept()
         super().disconnect()  # type: ignore[no-untyped-call]
         buffers = self.multi_kernel_manager._kernel_buffers
         if held is not None and self.kernel_id in buffers:

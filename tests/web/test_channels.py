@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from socket import create_server
 from typing import Any
 
 import pytest
+import zmq
+from jupyter_client.provisioning import LocalProvisioner
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from kg2at_personality.web import channels
 from kg2at_personality.web.channels import ChannelsConnection
 from tests.fakes.toree import QUICK, FakeSpark, Gate, start, until
 
@@ -199,6 +205,119 @@ class TestLater:
         async with opened(gateway, kernel_id) as notebook:
             assert "meanwhile\n" in [message["content"].get("text") for message in await notebook.until("idle", msg_id)]
             assert await notebook.run("print('goes on')") == "goes on\n"
+
+
+class TestRestart:
+    """The sockets of an open websocket find the new process one by one, and what they miss is lost."""
+
+    @pytest.fixture
+    def kernel(self, io_loop: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """A python kernel; who listens to it finds it again a second after its sockets for requests do."""
+        kernel = gateway.app.kernel_manager.get_kernel(io_loop.run_sync(gateway.start))
+        connect = kernel.connect_iopub
+
+        def slowly(**arguments: Any) -> Any:
+            stream = connect(**arguments)
+            address = stream.socket.LAST_ENDPOINT
+            stream.socket.disconnect(address)
+            stream.socket.setsockopt(zmq.RECONNECT_IVL, 1500)
+            stream.socket.connect(address)
+            return stream
+
+        monkeypatch.setattr(kernel, "connect_iopub", slowly)
+        return kernel
+
+    @staticmethod
+    async def restart(gateway: Any, kernel: Any) -> None:
+        answer = await gateway.ask("POST", f"/api/kernels/{kernel.kernel_id}/restart", {})
+        assert answer.code == 200, answer.body
+
+    async def test_cells_sent_right_after_it_lose_nothing(self, gateway: Any, kernel: Any) -> None:
+        async with opened(gateway, kernel.kernel_id, "s1") as one, opened(gateway, kernel.kernel_id, "s2") as two:
+            for notebook in (one, two):
+                assert await notebook.run("print('before')") == "before\n"
+            await self.restart(gateway, kernel)
+            cells = [notebook.execute(f"print({number})") for number in range(3) for notebook in (one, two)]
+            for number, (notebook, cell) in enumerate(zip((one, two) * 3, cells, strict=True)):
+                said = await notebook.until("idle", cell)
+                assert "".join(each["content"].get("text", "") for each in said) == f"{number // 2}\n"
+
+    async def test_cells_sent_while_it_restarts_by_itself_lose_nothing(self, gateway: Any, kernel: Any) -> None:
+        async with opened(gateway, kernel.kernel_id) as notebook:
+            assert await notebook.run("print('before')") == "before\n"
+            os.kill(kernel.pid, signal.SIGKILL)
+            while (await notebook.receive())["content"].get("execution_state") != "restarting":
+                pass
+            assert await notebook.run("print('after')") == "after\n"
+
+    async def test_one_on_other_ports(self, gateway: Any, kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Somebody took a port while nobody had it."""
+        async with opened(gateway, kernel.kernel_id) as notebook:
+            assert await notebook.run("print('before')") == "before\n"
+            ports, launch, thieves = kernel.ports, LocalProvisioner.launch_kernel, []
+
+            async def steal(self: Any, cmd: Any, **kwargs: Any) -> Any:
+                if not thieves:
+                    thieves.append(create_server(("127.0.0.1", self.connection_info["shell_port"])))
+                return await launch(self, cmd, **kwargs)
+
+            monkeypatch.setattr(LocalProvisioner, "launch_kernel", steal)
+            await self.restart(gateway, kernel)
+            assert await notebook.run("print('after')") == "after\n"
+            assert kernel.ports != ports
+        thieves[0].close()
+
+    async def test_one_that_fails(self, gateway: Any, kernel: Any, tmp_path: Path) -> None:
+        """The notebook is told; what it sent meanwhile is lost, and runs in no later kernel."""
+        async with opened(gateway, kernel.kernel_id) as notebook:
+            assert await notebook.run("print('before')") == "before\n"
+            command = kernel.kernel_spec.argv
+            kernel.kernel_spec.argv = ["sh", "-c", "sleep 0.5"]
+            await self.restart(gateway, kernel)
+            notebook.execute(f"open({str(tmp_path / 'ran')!r}, 'w')")
+            while (await notebook.receive())["content"].get("execution_state") != "dead":
+                pass
+            kernel.kernel_spec.argv = command
+            await self.restart(gateway, kernel)
+            assert await notebook.run("print('after')") == "after\n"
+            assert not (tmp_path / "ran").exists()
+
+    async def test_again_before_the_first_is_through(self, gateway: Any, kernel: Any) -> None:
+        async with opened(gateway, kernel.kernel_id) as notebook:
+            assert await notebook.run("print('before')") == "before\n"
+            for _ in range(2):
+                await self.restart(gateway, kernel)
+            await kernel.answered()
+            await self.restart(gateway, kernel)
+            assert await notebook.run("print('after')") == "after\n"
+
+    async def test_what_was_sent_is_run_though_its_notebook_goes(
+        self, gateway: Any, kernel: Any, tmp_path: Path
+    ) -> None:
+        async with opened(gateway, kernel.kernel_id) as notebook:
+            assert await notebook.run("print('before')") == "before\n"
+            await self.restart(gateway, kernel)
+            notebook.execute(f"open({str(tmp_path / 'ran')!r}, 'w')")
+            await until(lambda: waiting(kernel.kernel_id).connection._kept, "the cell")
+        await until((tmp_path / "ran").exists, "the cell's effect")
+
+    async def test_a_kernel_that_is_never_heard(
+        self, gateway: Any, kernel: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(channels, "UNHEARD", 0.1)
+        async with opened(gateway, kernel.kernel_id) as notebook:
+            assert await notebook.run("print('before')") == "before\n"
+            await self.restart(gateway, kernel)
+            await notebook.until("execute_reply", notebook.execute("print('lost')"))
+
+    async def test_a_notebook_that_goes_meanwhile(self, gateway: Any, kernel: Any) -> None:
+        async with opened(gateway, kernel.kernel_id) as notebook:
+            assert await notebook.run("print('before')") == "before\n"
+            await self.restart(gateway, kernel)
+            notebook.execute("print('nobody hears')")
+        await until(lambda: not waiting(kernel.kernel_id), "the end of the connection")
+        async with opened(gateway, kernel.kernel_id) as notebook:
+            assert await notebook.run("print('after')") == "after\n"
 
 
 class TestIdleGrace:
