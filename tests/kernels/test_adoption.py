@@ -1,187 +1,49 @@
-"""A gateway goes on with what another left that died. Both are in one process here, and the kernels its children."""
+"""A gateway goes on with what another left that died."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from jupyter_client.connect import LocalPortCache, port_names, write_connection_file
+from jupyter_client.connect import LocalPortCache, port_names
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
-from tornado.httpserver import HTTPServer
-from tornado.ioloop import IOLoop
-from tornado.netutil import bind_sockets
 from tornado.websocket import websocket_connect
 
 from kg2at_personality.kernels import adoption, group, watched, zombies
-from kg2at_personality.kernels.kernel import GatewayKernel
-from kg2at_personality.kernels.ledger import ASIDE, LOCK, MARK, Ledger
+from kg2at_personality.kernels.ledger import ASIDE, LOCK, MARK
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.process import started_at
-from kg2at_personality.kernels.record import RESTARTING, RUNNING, STARTING, STOPPING, Record
-from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, until
-from tests.web.conftest import Client, make_app
+from kg2at_personality.kernels.record import RESTARTING, RUNNING, STARTING, STOPPING
+from tests.fakes.gateways import (
+    ID,
+    MUTE,
+    OTHER,
+    Gateways,
+    answering,
+    busy,
+    code_of,
+    idle,
+    json_of,
+    kernel_of,
+    listed,
+    row_of,
+    settled,
+    state_of,
+)
+from tests.fakes.toree import FakeSpark, free_range, runs, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
-ID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
-SINCE = "2026-01-02T03:04:05.678901+00:00"
-#: What runs where a kernel should, and never answers.
-MUTE = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
 HANGS = "spark.fake.does hang"
 KILLPG = os.killpg
-
-
-def _popen(*command: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, start_new_session=True, env=env)
-
-
-@dataclass
-class Gateways:
-    """Gateways of one state directory, one after the other, and what else runs that looks like theirs."""
-
-    spark: FakeSpark
-    processes: list[psutil.Process] = field(default_factory=list)
-    serving: list[tuple[Client, HTTPServer]] = field(default_factory=list)
-
-    @property
-    def path(self) -> Path:
-        """The state directory."""
-        return self.spark.root / "state"
-
-    # Gateways.
-
-    async def serve(self, **traits: dict[str, Any]) -> Client:
-        """A gateway that listens, and begins when it is asked for something; `traits` by class."""
-        own = {"state_dir": str(self.path)} | traits.pop("KG2ATPersonality", {})
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(IOLoop.current(), "call_later", lambda *arguments: None)
-            app = make_app(QUICK | traits | {"KG2ATPersonality": own})
-        app.log.propagate = True
-        sockets, server = bind_sockets(0, "127.0.0.1"), HTTPServer(app.web_app)
-        server.add_sockets(sockets)
-        client = Client(app, f"http://127.0.0.1:{sockets[0].getsockname()[1]}")
-        self.serving.append((client, server))
-        return client
-
-    async def open(self, **traits: dict[str, Any]) -> Client:
-        """One that has begun."""
-        client = await self.serve(**traits)
-        await client.app.personality.begin()
-        return client
-
-    async def kill(self, client: Client) -> None:
-        """Leave all as `kill -9` would: processes, files and records, and the lock to whoever comes."""
-        manager = client.app.kernel_manager
-        for each in manager._kernels.values():
-            await each.let_go()
-            manager.stop_watching_activity(each.kernel_id)
-            KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=each.kernel_name).dec()
-            self._orphan(each.provisioner.process)
-        await manager.clusters.close()
-        manager.ledger.close()
-        await self._stop(client)
-        LocalPortCache.clear_instance()
-
-    def _orphan(self, process: Any) -> None:
-        """Have somebody reap it, as init would."""
-        if process is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self.processes.append(psutil.Process(process.pid))
-            threading.Thread(target=process.wait, daemon=True).start()
-
-    async def _stop(self, client: Client) -> None:
-        [server] = [server for each, server in self.serving if each is client]
-        server.stop()
-        await client.app.kernel_websocket_connection_class.close_all()
-        await server.close_all_connections()
-        self.serving.remove((client, server))
-        # What was cancelled comes to its end.
-        for _ in range(5):
-            await asyncio.sleep(0)
-        _end_context(client.app.kernel_manager)
-
-    async def end(self) -> None:
-        """End gateways and processes."""
-        for client, _ in list(self.serving):
-            await client.app.personality.shutdown()
-            await self._stop(client)
-        for process in self.processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-
-    # What they leave.
-
-    def connection_file(self, kernel_id: str = ID) -> Path:
-        return self.spark.runtime / f"kernel-{kernel_id}.json"
-
-    def files(self) -> list[str]:
-        """The kernels' files, and the records."""
-        records = sorted(name for name in os.listdir(self.path) if name != LOCK) if self.path.exists() else []
-        return self.spark.left() + records
-
-    def record(self, kernel_id: str = ID) -> Record:
-        return Record.loads((self.path / f"{kernel_id}.json").read_text())
-
-    def write(self, record: Record) -> Record:
-        ledger = Ledger(self.path, {}, None)
-        ledger.write(record)
-        ledger.close()
-        return record
-
-    def rewrite(self, kernel_id: str, **changes: Any) -> None:
-        """Change the record of a kernel whose gateway is gone."""
-        self.write(replace(self.record(kernel_id), **changes))
-
-    # What looks like a kernel.
-
-    async def run(self, *command: str, env: dict[str, str] | None = None) -> psutil.Process:
-        """A process in a group of its own, when others can see what it is."""
-        child = _popen(*command, env={**os.environ, **(env or {})})
-        self._orphan(child)
-        process = psutil.Process(child.pid)
-        await until(lambda: not runs(child.pid) or (process.environ() and process.cmdline()), "its environment")
-        return process
-
-    def marked(self, kernel_id: str = ID) -> dict[str, str]:
-        """The environment of a kernel of these gateways."""
-        return {MARK: str(self.path), "KERNEL_ID": kernel_id}
-
-    def write_connection_file(self, kernel_id: str = ID, beside: bool = False) -> None:
-        """`beside`: and all else that a Toree has."""
-        path = self.connection_file(kernel_id)
-        write_connection_file(str(path), ip="127.0.0.1", key=b"key", kernel_name="python3")
-        for suffix in (".properties", ".javaopts", ".log", ".log.new") if beside else ():
-            path.with_suffix(suffix).touch()
-
-    async def mute(self, kernel_id: str = ID, *command: str, **changes: Any) -> psutil.Process:
-        """A process that its record takes for a kernel."""
-        self.write_connection_file(kernel_id)
-        process = await self.run(*(command or MUTE), str(self.connection_file(kernel_id)), env=self.marked(kernel_id))
-        own = {"pid": process.pid, "pgid": process.pid, "started": started_at(process.pid), "launches": 1}
-        self.write(self.of(kernel_id, **own | changes))
-        return process
-
-    def gone(self, kernel_id: str = ID, **changes: Any) -> Record:
-        """What a kernel leaves whose process is gone."""
-        self.write_connection_file(kernel_id, beside=changes.get("step") != RESTARTING)
-        return self.write(self.of(kernel_id, **changes))
-
-    def of(self, kernel_id: str = ID, **changes: Any) -> Record:
-        made = Record(kernel_id, "python3", RUNNING, str(self.connection_file(kernel_id)), SINCE)
-        return replace(made, **changes)
 
 
 @pytest.fixture
@@ -199,86 +61,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "LIMIT", 0.5)
 
 
-def _end_context(manager: GatewayKernelManager) -> None:
-    """Without waiting for what was never sent to those who do not answer.
-
-    One that becomes garbage together with its sockets would wait for ever.
-    """
-    manager._created_context = False
-    for kernel_id in list(manager._kernels):
-        manager.stop_watching_activity(kernel_id)
-    for socket in list(manager.context._sockets):
-        socket.close(linger=0)
-    threading.Thread(target=manager.context.term, daemon=True).start()
-
-
 def running() -> float:
     """jupyter_server's gauge of python kernels."""
     return float(KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type="python3")._value.get())
-
-
-def kernel_of(client: Client, kernel_id: str = ID) -> GatewayKernel:
-    found = client.app.kernel_manager.get_kernel(kernel_id)
-    assert isinstance(found, GatewayKernel)
-    return found
-
-
-async def json_of(client: Client, path: str) -> Any:
-    return json.loads((await client.ask("GET", path)).body)
-
-
-async def state_of(client: Client, kernel_id: str = ID) -> str:
-    return str((await json_of(client, f"/api/kernels/{kernel_id}"))["execution_state"])
-
-
-async def row_of(client: Client, kernel_id: str = ID) -> dict[str, Any]:
-    """The kernel's line in the status."""
-    [row] = [row for row in (await json_of(client, "/kg2at/status"))["kernels"] if row["kernel_id"] == kernel_id]
-    return dict(row)
-
-
-async def code_of(client: Client, method: str, kernel_id: str = ID, action: str = "") -> int:
-    return int((await client.ask(method, f"/api/kernels/{kernel_id}{action}")).code)
-
-
-async def idle(client: Client, kernel_id: str = ID) -> None:
-    await until(lambda: kernel_of(client, kernel_id).execution_state == "idle", "idle")
-
-
-async def settled(client: Client) -> None:
-    """Wait until all is done that the gateway found to do at its begin."""
-    await until(lambda: not client.app.kernel_manager._tasks, "the end of what was begun")
-
-
-async def listed(client: Client) -> list[str]:
-    return sorted(each["id"] for each in await json_of(client, "/api/kernels"))
-
-
-async def answering(gateways: Gateways, code: str = "x = 41", **body: Any) -> tuple[str, int]:
-    """A python kernel that has run `code`, and whose gateway is gone; its id and its process."""
-    client = await gateways.open()
-    kernel_id = await client.start(**body)
-    await client.run(kernel_id, code)
-    pid = kernel_of(client, kernel_id).pid
-    await until(lambda: gateways.record(kernel_id).info, "its answer in its record")
-    await gateways.kill(client)
-    assert pid is not None and runs(pid)
-    return kernel_id, pid
-
-
-async def busy(gateways: Gateways) -> tuple[str, Path]:
-    """A python kernel that runs a cell until somebody makes the file, or interrupts it; its gateway is gone."""
-    gate, client = gateways.spark.root / "gate", await gateways.open()
-    kernel_id = await client.start()
-    await client.run(kernel_id, f"import pathlib, time\ngate, x = pathlib.Path({str(gate)!r}), 0")
-    await idle(client, kernel_id)
-    channels = kernel_of(client, kernel_id).client()
-    channels.start_channels()
-    channels.execute("while not gate.exists(): time.sleep(0.01)\nx = 1")
-    await until(lambda: kernel_of(client, kernel_id).execution_state == "busy", "busy")
-    channels.stop_channels()
-    await gateways.kill(client)
-    return kernel_id, gate
 
 
 # What runs goes on.

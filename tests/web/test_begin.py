@@ -24,8 +24,8 @@ from kg2at_personality.kernels.record import RESTARTING, RUNNING, STARTING
 from kg2at_personality.kernels.recorded import RecordedKernel
 from kg2at_personality.kernels.toree import ToreeLauncher
 from kg2at_personality.personality import KG2ATPersonality
+from tests.fakes.gateways import ID, Gateways, answering, code_of, json_of, kernel_of, listed, settled
 from tests.fakes.toree import FakeSpark, runs, until
-from tests.kernels.test_adoption import ID, Gateways, answering, code_of, json_of, kernel_of, listed, settled
 from tests.web.conftest import Client
 
 pytestmark = pytest.mark.gen_test(timeout=60)
