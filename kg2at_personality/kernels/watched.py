@@ -20,6 +20,8 @@ from .recorded import RecordedKernel
 
 #: Seconds between two looks at a kernel that has not answered yet.
 START_POLL = 0.2
+#: How often a kernel that answers is asked again until it is heard as well, and how often that is looked at each time.
+HEARD_TRIES, HEARD_LOOKS = 25, 10
 #: How often a kernel is started when others take its ports.
 PORT_TRIES = 3
 #: The content of a request to execute nothing.
@@ -104,16 +106,27 @@ class WatchedKernel(RecordedKernel):
 
     async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
         """Whether the process that runs now answers; False when it dies instead."""
-        with self.question("kernel_info_request") as reply:
-            while not reply.done():
-                if not await self.is_alive():
-                    return False
-                await asyncio.wait([reply], timeout=START_POLL)
+        for _ in range(HEARD_TRIES):
+            with self.question("kernel_info_request") as reply:
+                while not reply.done():
+                    if not await self.is_alive():
+                        return False
+                    await asyncio.wait([reply], timeout=START_POLL)
+            if await self._is_heard():
+                break
         self._read_info(reply.result())
         answer.set_result(None)
         if self.execution_state == "starting":
             self.execution_state = "idle"
         return True
+
+    async def _is_heard(self) -> bool:
+        """Whether the manager's watch hears the kernel: it would take a busy one for idle, and cull it."""
+        for _ in range(HEARD_LOOKS):
+            if self.execution_state != "starting":
+                return True
+            await asyncio.sleep(START_POLL / HEARD_LOOKS)
+        return False
 
     def _has_its_ports(self) -> bool:
         """Whether nobody else listens on the ports of the process that died: they were chosen before it took them."""

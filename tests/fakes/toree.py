@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+import zmq
 from tornado.httpserver import HTTPServer
 
 from kg2at_personality.kernels.kernel import GatewayKernel
@@ -195,6 +196,15 @@ def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
                 await asyncio.sleep(0)
 
         io_loop.run_sync(end)
+
+
+def slowly(stream: Any) -> Any:
+    """A kernel's stream that finds a new process a second after others do."""
+    address = stream.socket.LAST_ENDPOINT
+    stream.socket.disconnect(address)
+    stream.socket.setsockopt(zmq.RECONNECT_IVL, 1500)
+    stream.socket.connect(address)
+    return stream
 
 
 async def start(gateway: Client, **arguments: Any) -> tuple[str, GatewayKernel]:

@@ -12,7 +12,7 @@ from tornado.websocket import websocket_connect
 
 from kg2at_personality.errors import KernelDied, SparkConfError
 from kg2at_personality.kernels.kernel import GatewayKernel
-from tests.fakes.toree import QUICK, FakeSpark, runs, start, until
+from tests.fakes.toree import QUICK, FakeSpark, runs, slowly, start, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 DIES = ("spark.fake.does die", "spark.my.password hush", "spark.fake.says no memory for hush")
@@ -43,6 +43,23 @@ class TestFirstAnswer:
         await kernel.answered()
         assert kernel.has_answered and kernel.is_toree and not kernel.is_dead
         await until(lambda: kernel.execution_state == "idle", "idle")
+
+    async def test_a_cell_sent_right_after_it_makes_the_kernel_busy(
+        self, gateway: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Even when the manager's own socket finds the kernel late: it would be culled in the middle of its job."""
+        connect = GatewayKernel.connect_iopub
+        monkeypatch.setattr(GatewayKernel, "connect_iopub", lambda self, **more: slowly(connect(self, **more)))
+        kernel = gateway.app.kernel_manager.get_kernel(await gateway.start())
+        for is_restarted in (False, True):
+            if is_restarted:
+                await gateway.ask("POST", f"/api/kernels/{kernel.kernel_id}/restart", {})
+            await kernel.answered()
+            channels = kernel.client()
+            channels.start_channels()
+            channels.execute("import time; time.sleep(30)")
+            await until(lambda: kernel.execution_state == "busy", "busy", 5)
+            channels.stop_channels()
 
     async def test_the_answer_is_kept_for_the_connections(self, gateway: Any) -> None:
         _, kernel = await start(gateway)

@@ -14,14 +14,13 @@ from socket import create_server
 from typing import Any
 
 import pytest
-import zmq
 from jupyter_client.provisioning import LocalProvisioner
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.web import channels
 from kg2at_personality.web.channels import ChannelsConnection
-from tests.fakes.toree import QUICK, FakeSpark, Gate, start, until
+from tests.fakes.toree import QUICK, FakeSpark, Gate, slowly, start, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -216,15 +215,7 @@ class TestRestart:
         kernel = gateway.app.kernel_manager.get_kernel(io_loop.run_sync(gateway.start))
         connect = kernel.connect_iopub
 
-        def slowly(**arguments: Any) -> Any:
-            stream = connect(**arguments)
-            address = stream.socket.LAST_ENDPOINT
-            stream.socket.disconnect(address)
-            stream.socket.setsockopt(zmq.RECONNECT_IVL, 1500)
-            stream.socket.connect(address)
-            return stream
-
-        monkeypatch.setattr(kernel, "connect_iopub", slowly)
+        monkeypatch.setattr(kernel, "connect_iopub", lambda **more: slowly(connect(**more)))
         return kernel
 
     @staticmethod
