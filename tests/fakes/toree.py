@@ -179,6 +179,7 @@ def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
         app = make_app(settings)
         server = HTTPServer(app.web_app)
         server.listen(port, "127.0.0.1")
+        await app.personality.begin()  # as it does before it serves anybody
         return app, server
 
     app, server = io_loop.run_sync(serve)

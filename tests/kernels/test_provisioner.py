@@ -172,8 +172,8 @@ class TestFailedLaunch:
     """Whatever fails, no file, no port, no process and no kernel is left."""
 
     @pytest.fixture(params=["", RANGE])
-    def settings(self, request: Any) -> dict[str, Any]:
-        return QUICK | {"KG2ATPersonality": {"kernel_ports": request.param}}
+    def settings(self, request: Any, tmp_path: Path) -> dict[str, Any]:
+        return QUICK | {"KG2ATPersonality": {"kernel_ports": request.param, "state_dir": str(tmp_path / "state")}}
 
     def check_nothing_is_left(self, gateway: Any, spark: FakeSpark, ports: set[int]) -> None:
         manager = gateway.app.kernel_manager
@@ -200,6 +200,7 @@ class TestFailedLaunch:
         self.check_nothing_is_left(gateway, spark, ports)
 
     async def test_the_runtime_directory_is_gone(self, gateway: Any, spark: FakeSpark) -> None:
+        await gateway.app.personality.init_configurables()  # or it would write there in the middle of it
         ports = set(LocalPortCache.instance().currently_used_ports)
         shutil.rmtree(spark.runtime)
         with pytest.raises(LaunchFailed, match="No such file or directory"):

@@ -101,6 +101,7 @@ def gateway(io_loop: Any, environ: Path, settings: dict[str, Any], unused_port: 
         app = make_app(settings)
         server = HTTPServer(app.web_app)
         server.listen(unused_port, "127.0.0.1")
+        await app.personality.begin()  # as it does before it serves anybody
         return app, server
 
     app, server = io_loop.run_sync(serve)
