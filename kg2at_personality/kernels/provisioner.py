@@ -11,9 +11,9 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
-from . import toree
+from . import interrupts, toree
 from .files import KernelFiles
-from .toree import INTERRUPT_SIGNAL, Plan
+from .toree import Plan
 
 PORT_NAMES = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 
@@ -90,7 +90,7 @@ class ToreeProvisioner(LocalProvisioner):
         if signum != signal.SIGINT:
             await super().send_signal(signum)
         elif self.process is not None and self.parent.has_answered:
-            self.process.send_signal(getattr(signal, f"SIG{INTERRUPT_SIGNAL}"))
+            self.process.send_signal(getattr(signal, f"SIG{interrupts.SIGNAL}"))
 
     def last_lines(self) -> str:
         """The last lines of the kernel's output, without the secrets of its configuration; "" for none."""

@@ -13,6 +13,7 @@ from ..errors import SparkConfError
 from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf, SparkConfReader
 from ..spark.home import Installation, InstallationFinder
+from . import interrupts
 
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
 ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
@@ -21,8 +22,6 @@ DRIVER_OPTIONS = "spark.driver.extraJavaOptions"
 DEFAULT_OPTIONS = "spark.driver.defaultJavaOptions"
 #: Spark hands them to a JVM as they are, or takes a bare number for bytes (Utils.memoryStringToMb).
 JVM_SIZES = ("spark.executor.memory", "spark.driver.memory")
-#: Toree's signal for "interrupt": a second SIGINT within 3 s would end it, and nohup's children ignore SIGINT.
-INTERRUPT_SIGNAL = "USR2"
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def command(plan: Plan, connection_file: str, properties_file: str) -> list[str]
         # For SQL notebooks too: see web/sql.py.
         *("--default-interpreter", "Scala"),
         *("--spark-context-initialization-mode", options.spark_context),
-        *("--alternate-sigint", INTERRUPT_SIGNAL),
+        *("--alternate-sigint", interrupts.SIGNAL),
         *options.arguments,
     ]
 

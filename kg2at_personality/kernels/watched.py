@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from jupyter_client import AsyncKernelManager
@@ -12,14 +11,13 @@ from jupyter_client.connect import port_names
 from traitlets import Unicode
 
 from ..errors import KernelDied
+from . import interrupts
+from .asked import START_POLL, AskedKernel
 from .faults import point
 from .ports import is_free
 from .process import UNKNOWN_STATUS, AdoptedProcess
 from .record import RESTARTING, STARTING, Record
-from .recorded import RecordedKernel
 
-#: Seconds between two looks at a kernel that has not answered yet.
-START_POLL = 0.2
 #: How often a kernel that answers is asked again until it is heard as well, and how often that is looked at each time.
 HEARD_TRIES, HEARD_LOOKS = 25, 10
 #: How often a kernel is started when others take its ports.
@@ -28,7 +26,7 @@ PORT_TRIES = 3
 EMPTY_CELL = {"code": "", "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
 
 
-class WatchedKernel(RecordedKernel):
+class WatchedKernel(AskedKernel):
     """Asks each new process until it answers, and says why it died when it does not."""
 
     execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
@@ -107,26 +105,42 @@ class WatchedKernel(RecordedKernel):
     async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
         """Whether the process that runs now answers; False when it dies instead."""
         for _ in range(HEARD_TRIES):
-            with self.question("kernel_info_request") as reply:
-                while not reply.done():
-                    if not await self.is_alive():
-                        return False
-                    await asyncio.wait([reply], timeout=START_POLL)
-            if await self._is_heard():
+            info = await self.reply("kernel_info_request")
+            if info is None or await self._has_left("starting"):
                 break
-        self._read_info(reply.result())
+        if info is None or (self.is_toree and not await self._make_interruptible()):
+            return False
+        self._read_info(info)
         answer.set_result(None)
         if self.execution_state == "starting":
             self.execution_state = "idle"
         return True
 
-    async def _is_heard(self) -> bool:
-        """Whether the manager's watch hears the kernel: it would take a busy one for idle, and cull it."""
+    async def _has_left(self, state: str) -> bool:
+        """Whether the manager's watch hears that the kernel leaves `state`.
+
+        One that is not heard would be taken for idle when it is busy, and culled.
+        """
         for _ in range(HEARD_LOOKS):
-            if self.execution_state != "starting":
+            if self.execution_state != state:
                 return True
             await asyncio.sleep(START_POLL / HEARD_LOOKS)
         return False
+
+    async def _make_interruptible(self) -> bool:
+        """Give a new Toree its handler for interrupts; False when it dies instead. It goes on without if need be."""
+        try:
+            reply = await asyncio.wait_for(self.reply("execute_request", interrupts.CELL), interrupts.LIMIT)
+            if reply is None:
+                return False
+            said = self.content(reply)
+        except (asyncio.TimeoutError, ValueError) as error:
+            said = {"ename": type(error).__name__, "evalue": error}
+        if said.get("status") != "ok":
+            problem = f"{said.get('ename')}: {said.get('evalue')}"
+            self.log.warning("Kernel %s may not heed interrupts, it did not learn how: %s", self.kernel_id, problem)
+        await self._has_left("busy")
+        return True
 
     def _has_its_ports(self) -> bool:
         """Whether nobody else listens on the ports of the process that died: they were chosen before it took them."""
@@ -151,23 +165,9 @@ class WatchedKernel(RecordedKernel):
         for name in port_names:
             setattr(self, name, 0)
 
-    @contextmanager
-    def question(self, msg_type: str, content: dict[str, Any] | None = None) -> Iterator[asyncio.Future[list[Any]]]:
-        """Ask on the shell channel, by a connection of its own; a future of the first reply's parts."""
-        reply: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        stream = self.connect_shell()
-        stream.on_recv_stream(lambda _, parts: None if reply.done() else reply.set_result(parts))
-        try:
-            self.session.clone().send(stream, msg_type, content)
-            yield reply
-        finally:
-            stream.close()
-
     def _read_info(self, parts: list[Any]) -> None:
-        session = self.session.clone()
-        _, parts = session.feed_identities(parts)
         try:
-            self._remember_info(session.deserialize(parts)["content"])
+            self._remember_info(self.content(parts))
         except ValueError as error:
             self.log.warning("Kernel %s sent a malformed kernel_info_reply: %s", self.kernel_id, error)
             self._remember_info({})

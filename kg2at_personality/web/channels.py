@@ -166,9 +166,11 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
             super().handle_outgoing_message(stream, outgoing_msg)
             return
         parts: list[Any] = self.session.feed_identities(outgoing_msg)[1]
+        parent, content = bytes(parts[2]), bytes(parts[4])
+        if b'"execute_request"' in parent and self.kernel_manager.session.session.encode() in parent:
+            return  # a cell of the gateway's own
         if self.kernel_manager.is_sql:
             outgoing_msg = sql.from_kernel(self.session, parts)
-        parent, content = bytes(parts[2]), bytes(parts[4])
         if self._held is not None and parent != self._held[0]:
             self._release()
         if b'"execute_request"' in parent and b'"execution_state":"idle"' in content.replace(b" ", b""):

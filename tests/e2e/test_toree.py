@@ -40,6 +40,26 @@ def lines_of_ps() -> str:
 def test_the_first_cell_answers(notebook: Channels) -> None:
     result = notebook.run("1 + 1")
     assert result.reply["status"] == "ok" and result.text == "2"
+    assert result.reply["execution_count"] == 1, "the gateway's own cells are not counted"
+
+
+SLEEP, LOOP = "Thread.sleep(600000)", "while (true) {}"
+ENDLESS = (SLEEP, LOOP, "while (true) println(1)", f"try {SLEEP} finally {LOOP}")
+
+
+def interrupt(gateway: Gateway, kernel: str, notebook: Channels, code: str) -> None:
+    """Interrupt what would never end."""
+    message = notebook.execute(code)
+    time.sleep(1)
+    assert gateway.request("POST", f"/api/kernels/{kernel}/interrupt", {}).status == 204
+    assert notebook.finish(message, timeout=30).reply["status"] == "error"
+    assert notebook.run("println(6 * 7)").text.startswith("42")
+
+
+@pytest.mark.parametrize("code", ENDLESS)
+def test_a_cell_that_uses_no_spark_is_interrupted(gateway: Gateway, kernel: str, notebook: Channels, code: str) -> None:
+    """Spark works afterwards: the tests that follow use it."""
+    interrupt(gateway, kernel, notebook, code)
 
 
 def test_a_spark_job(notebook: Channels) -> None:
@@ -119,6 +139,14 @@ def test_a_running_job_is_interrupted_twice_and_the_kernel_lives(
     result = notebook.finish(message, timeout=30)
     assert time.monotonic() - began < 30 and result.reply["status"] == "error"
     assert "7" in notebook.run("survives").text
+
+
+@pytest.mark.parametrize("code", ENDLESS)
+def test_a_cell_of_one_that_uses_spark_is_interrupted(
+    gateway: Gateway, kernel: str, notebook: Channels, code: str
+) -> None:
+    interrupt(gateway, kernel, notebook, code)
+    assert "6.0" in notebook.run("sc.parallelize(1 to 3).sum").text
 
 
 def test_its_ports_are_in_the_range(gateway: Gateway, kernel: str) -> None:

@@ -2,12 +2,14 @@
 
 It records how it was called in $SPARK_FAKE_RECORDS, then does what the property `spark.fake.does` says:
 serve (the default): be a python kernel that takes SIGUSR2 for an interrupt, as Toree does with --alternate-sigint USR2;
-die: print `spark.fake.says` and end with status 3; hang: never answer. With `spark.fake.gate` it first waits until
+die: print `spark.fake.says` and end with status 3; hang: never answer. What `spark.fake.learns` says happens when it is
+to learn its handler for interrupts: ok (the default), error, die, hang. With `spark.fake.gate` it first waits until
 somebody writes to that FIFO; with `spark.fake.child` it has a child in its process group.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -41,21 +43,37 @@ def record(records: Path, seen: dict[str, Any]) -> None:
     part.rename(records / f"{kernel_id}.{number}.json")
 
 
-def serve(connection_file: str, interrupts: Path) -> None:
+def note(path: Path, line: str) -> None:
+    with open(path, "a") as file:
+        file.write(f"{line}\n")
+
+
+def serve(connection_file: str, interrupts: Path, learns: str) -> None:
     """Be a python kernel until it is shut down."""
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
-        with open(interrupts, "a") as file:
-            file.write(f"{signal.Signals(signum).name}\n")
+        note(interrupts, signal.Signals(signum).name)
         # ipykernel has a handler for SIGINT while a cell runs.
         handler = signal.getsignal(signal.SIGINT)
         if callable(handler):
             handler(signal.SIGINT, frame)
 
     signal.signal(signal.SIGUSR2, interrupt)
+    from ipykernel.ipkernel import IPythonKernel
     from ipykernel.kernelapp import launch_new_instance
 
-    launch_new_instance(argv=["-f", connection_file])
+    class Kernel(IPythonKernel):
+        async def do_execute(self, code: str, *args: Any, **kwargs: Any) -> Any:
+            if "sun.misc.SignalHandler" not in code:
+                return await super().do_execute(code, *args, **kwargs)
+            note(interrupts.with_suffix(".learned"), learns)
+            if learns == "die":
+                os._exit(3)
+            if learns == "hang":
+                await asyncio.sleep(2)
+            return {"status": learns, "execution_count": 0, "ename": "MatchError", "evalue": "no", "traceback": []}
+
+    launch_new_instance(argv=["-f", connection_file], kernel_class=Kernel)
 
 
 def main() -> None:
@@ -83,7 +101,8 @@ def main() -> None:
             fifo.read()
     does = properties.get("spark.fake.does", "serve")
     if does == "serve":
-        serve(connection_file, records / f"{os.environ['KERNEL_ID']}.interrupts")
+        interrupts = records / f"{os.environ['KERNEL_ID']}.interrupts"
+        serve(connection_file, interrupts, properties.get("spark.fake.learns", "ok"))
     print(properties.get("spark.fake.says", ""), flush=True)
     if does == "die":
         sys.exit(3)

@@ -118,6 +118,11 @@ class FakeSpark:
         path = self.records / f"{kernel_id}.interrupts"
         return path.read_text().split() if path.exists() else []
 
+    def learned(self, kernel_id: str) -> int:
+        """How many processes of a Toree have learned to be interrupted."""
+        path = self.records / f"{kernel_id}.learned"
+        return len(path.read_text().split()) if path.exists() else 0
+
     def left(self) -> list[str]:
         """The kernels' files that are still there."""
         return sorted(path.name for path in self.runtime.glob("kernel-*")) if self.runtime.exists() else []

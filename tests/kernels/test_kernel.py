@@ -11,6 +11,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
 from kg2at_personality.errors import KernelDied, SparkConfError
+from kg2at_personality.kernels import interrupts
 from kg2at_personality.kernels.kernel import GatewayKernel
 from tests.fakes.toree import QUICK, FakeSpark, runs, slowly, start, until
 
@@ -82,6 +83,37 @@ class TestFirstAnswer:
         with pytest.raises(KernelDied, match="not been started"):
             await kernel.answered()
         assert not kernel.has_answered and not kernel.is_toree
+
+
+class TestInterrupts:
+    """A Toree learns from the gateway how to be interrupted."""
+
+    async def test_each_process_learns_its_interrupts_before_anybody_asks_it_for_something(
+        self, gateway: Any, spark: FakeSpark
+    ) -> None:
+        kernel_id, kernel = await start(gateway)
+        for processes in (1, 2):
+            await kernel.answered()
+            assert spark.learned(kernel_id) == processes and kernel.execution_state == "idle"
+            await gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {})
+
+    @pytest.mark.parametrize("learns", ["error", "hang"])
+    async def test_one_that_does_not_learn_them_goes_on(
+        self, gateway: Any, spark: FakeSpark, monkeypatch: pytest.MonkeyPatch, caplog: Any, learns: str
+    ) -> None:
+        monkeypatch.setattr(interrupts, "LIMIT", 0.5 if learns == "hang" else 60)
+        gateway.app.log.propagate = True
+        spark.defaults(f"spark.fake.learns {learns}")
+        kernel_id, kernel = await start(gateway)
+        await kernel.answered()
+        [line] = {each.getMessage() for each in caplog.records if "may not heed interrupts" in each.getMessage()}
+        assert kernel_id in line and ("MatchError: no" if learns == "error" else "TimeoutError") in line
+        assert await gateway.run(kernel_id, "print(6 * 7)") == "42\n"
+
+    async def test_one_that_dies_meanwhile(self, gateway: Any, spark: FakeSpark) -> None:
+        spark.defaults("spark.fake.learns die")
+        _, kernel = await start(gateway)
+        assert "died before it answered (exit status 3)" in await dead(kernel)
 
 
 class TestDeathAtStart:

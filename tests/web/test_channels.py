@@ -311,6 +311,23 @@ class TestRestart:
             assert await notebook.run("print('after')") == "after\n"
 
 
+class TestOwnCells:
+    async def test_a_notebook_sees_none_of_what_the_gateway_asks_its_kernel(
+        self, gateway: Any, spark: FakeSpark
+    ) -> None:
+        """A new process learns its interrupts by a cell."""
+        kernel_id, kernel = await start(gateway)
+        async with opened(gateway, kernel_id) as notebook:
+            assert await notebook.run("print('before')") == "before\n"
+            assert (await gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {})).code == 200
+            await kernel.answered()
+            last, messages = notebook.execute("print('after')"), []
+            while not messages or messages[-1]["parent_header"].get("msg_id") != last:
+                messages.append(await notebook.receive())
+            assert spark.learned(kernel_id) == 2
+            assert "execute_request" not in [message["parent_header"].get("msg_type") for message in messages[:-1]]
+
+
 class TestIdleGrace:
     """A Toree's idle status can overtake its result, and a notebook drops what comes after idle."""
 

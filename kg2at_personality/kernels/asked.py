@@ -1,0 +1,43 @@
+"""A kernel that the gateway itself asks for something."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .recorded import RecordedKernel
+
+#: Seconds between two looks at a kernel that has not answered yet.
+START_POLL = 0.2
+
+
+class AskedKernel(RecordedKernel):
+    """Asks by connections of its own, beside those of the notebooks."""
+
+    @contextmanager
+    def question(self, msg_type: str, content: dict[str, Any] | None = None) -> Iterator[asyncio.Future[list[Any]]]:
+        """Ask on the shell channel, by a connection of its own; a future of the first reply's parts."""
+        reply: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        stream = self.connect_shell()
+        stream.on_recv_stream(lambda _, parts: None if reply.done() else reply.set_result(parts))
+        try:
+            self.session.clone().send(stream, msg_type, content)
+            yield reply
+        finally:
+            stream.close()
+
+    async def reply(self, msg_type: str, content: dict[str, Any] | None = None) -> list[Any] | None:
+        """The reply to a request; None when the process dies instead."""
+        with self.question(msg_type, content) as reply:
+            while not reply.done():
+                if not await self.is_alive():
+                    return None
+                await asyncio.wait([reply], timeout=START_POLL)
+        return reply.result()
+
+    def content(self, parts: list[Any]) -> dict[str, Any]:
+        """What a message says. Raises ValueError."""
+        session = self.session.clone()
+        return dict(session.deserialize(session.feed_identities(parts)[1])["content"])

@@ -1,0 +1,37 @@
+"""How a Toree is interrupted: by a signal of its own, and by a handler for it that is better than Toree's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: A second SIGINT within 3 s would end a Toree, and nohup's children ignore SIGINT.
+SIGNAL = "USR2"
+#: Seconds that Toree has to take the handler; it takes half of one.
+LIMIT = 60.0
+#: Toree 0.5.0's own handler (ScalaInterpreter.interrupt) makes a SparkContext when there is none, which fails in a
+#: signal's thread, which has no class loader: the cell runs on, and the notebook can't use Spark any more. And it only
+#: asks the cell to end, which a loop does not hear: such a thread is stopped (Java 8 to 19 can).
+_HANDLER = """{
+  val loader = Thread.currentThread.getContextClassLoader
+  val toree = kernel.interpreter("Scala").get
+  val tasks = toree.getClass.getMethod("taskManager").invoke(toree).asInstanceOf[org.apache.toree.utils.TaskManager]
+  val spark = Class.forName("org.apache.spark.SparkContext$").getField("MODULE$").get(null)
+  val active = spark.getClass.getMethod("getActive")
+  sun.misc.Signal.handle(new sun.misc.Signal("%s"), new sun.misc.SignalHandler {
+    def handle(signal: sun.misc.Signal): Unit = {
+      Thread.currentThread.setContextClassLoader(loader)
+      val cells = Thread.getAllStackTraces.keySet.toArray(Array[Thread]()).filter(_.getName.startsWith("task-manager"))
+      if (active.invoke(spark) == None) tasks.restart() else toree.interrupt()
+      cells.foreach(_.join(5000 / cells.length))
+      cells.filter(_.isAlive).foreach(_.stop())
+    }
+  })
+}"""
+#: The content of the execute_request that gives it to a Toree.
+CELL: dict[str, Any] = {
+    "code": _HANDLER % SIGNAL,
+    "silent": True,
+    "store_history": False,
+    "user_expressions": {},
+    "allow_stdin": False,
+}
