@@ -10,18 +10,20 @@ SIGNAL = "USR2"
 LIMIT = 60.0
 #: Toree 0.5.0's own handler (ScalaInterpreter.interrupt) makes a SparkContext when there is none, which fails in a
 #: signal's thread, which has no class loader: the cell runs on, and the notebook can't use Spark any more. And it only
-#: asks the cell to end, which a loop does not hear: such a thread is stopped (Java 8 to 19 can).
+#: asks the cell to end, which a loop does not hear: such a thread is stopped (Java 8 to 19 can). The next cell never
+#: has a thread that is stopped, since each interrupt gives Toree a new pool of them.
 _HANDLER = """{
   val loader = Thread.currentThread.getContextClassLoader
   val toree = kernel.interpreter("Scala").get
   val tasks = toree.getClass.getMethod("taskManager").invoke(toree).asInstanceOf[org.apache.toree.utils.TaskManager]
   val spark = Class.forName("org.apache.spark.SparkContext$").getField("MODULE$").get(null)
   val active = spark.getClass.getMethod("getActive")
+  def cancel() = active.invoke(spark).asInstanceOf[Option[org.apache.spark.SparkContext]].foreach(_.cancelAllJobs())
   sun.misc.Signal.handle(new sun.misc.Signal("%s"), new sun.misc.SignalHandler {
     def handle(signal: sun.misc.Signal): Unit = {
       Thread.currentThread.setContextClassLoader(loader)
       val cells = Thread.getAllStackTraces.keySet.toArray(Array[Thread]()).filter(_.getName.startsWith("task-manager"))
-      if (active.invoke(spark) == None) tasks.restart() else toree.interrupt()
+      tasks.synchronized { try cancel() finally tasks.restart() }
       cells.foreach(_.join(5000 / cells.length))
       cells.filter(_.isAlive).foreach(_.stop())
     }

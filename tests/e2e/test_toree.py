@@ -44,7 +44,6 @@ def test_the_first_cell_answers(notebook: Channels) -> None:
 
 
 SLEEP, LOOP = "Thread.sleep(600000)", "while (true) {}"
-ENDLESS = (SLEEP, LOOP, "while (true) println(1)", f"try {SLEEP} finally {LOOP}")
 
 
 def interrupt(gateway: Gateway, kernel: str, notebook: Channels, code: str) -> None:
@@ -53,10 +52,10 @@ def interrupt(gateway: Gateway, kernel: str, notebook: Channels, code: str) -> N
     time.sleep(1)
     assert gateway.request("POST", f"/api/kernels/{kernel}/interrupt", {}).status == 204
     assert notebook.finish(message, timeout=30).reply["status"] == "error"
-    assert notebook.run("println(6 * 7)").text.startswith("42")
+    assert "42" in notebook.run("println(6 * 7)").text
 
 
-@pytest.mark.parametrize("code", ENDLESS)
+@pytest.mark.parametrize("code", [SLEEP, LOOP])
 def test_a_cell_that_uses_no_spark_is_interrupted(gateway: Gateway, kernel: str, notebook: Channels, code: str) -> None:
     """Spark works afterwards: the tests that follow use it."""
     interrupt(gateway, kernel, notebook, code)
@@ -127,21 +126,24 @@ def test_the_kernels_environment(notebook: Channels) -> None:
     assert "true" not in notebook.run('println(sys.env.values.exists(_.contains("s3cr3t-gateway-token")))').text
 
 
-def test_a_running_job_is_interrupted_twice_and_the_kernel_lives(
-    gateway: Gateway, kernel: str, notebook: Channels
+@pytest.mark.parametrize("code", ["sc.parallelize(1 to 2, 2).foreach { _ => Thread.sleep(20000) }", SLEEP])
+def test_one_interrupted_again_and_again_lives_and_its_next_cell_goes_on(
+    gateway: Gateway, kernel: str, notebook: Channels, code: str
 ) -> None:
+    """A loop would be stopped after 5 s; the next cell isn't. Spark's tasks end by themselves (`interruptOnCancel`)."""
     notebook.run("val survives = 7")
-    message = notebook.execute("sc.parallelize(1 to 2, 2).foreach { _ => Thread.sleep(60000) }")
+    message = notebook.execute(code)
     time.sleep(2)
     began = time.monotonic()
-    for _ in range(2):
+    for _ in range(3):
         assert gateway.request("POST", f"/api/kernels/{kernel}/interrupt", {}).status == 204
     result = notebook.finish(message, timeout=30)
-    assert time.monotonic() - began < 30 and result.reply["status"] == "error"
-    assert "7" in notebook.run("survives").text
+    assert time.monotonic() - began < 15 and result.reply["status"] == "error"
+    result = notebook.run("Thread.sleep(6000); survives")
+    assert result.reply["status"] == "ok" and "7" in result.text
 
 
-@pytest.mark.parametrize("code", ENDLESS)
+@pytest.mark.parametrize("code", ["while (true) println(1)", f"try {SLEEP} finally {LOOP}"])
 def test_a_cell_of_one_that_uses_spark_is_interrupted(
     gateway: Gateway, kernel: str, notebook: Channels, code: str
 ) -> None:
