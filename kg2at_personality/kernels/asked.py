@@ -13,6 +13,11 @@ from .recorded import RecordedKernel
 START_POLL = 0.2
 
 
+def silent(code: str) -> dict[str, Any]:
+    """The content of an execute_request that no notebook's history or count tells of."""
+    return {"code": code, "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+
+
 class AskedKernel(RecordedKernel):
     """Asks by connections of its own, beside those of the notebooks."""
 

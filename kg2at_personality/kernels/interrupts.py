@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 #: A second SIGINT within 3 s would end a Toree, and nohup's children ignore SIGINT.
 SIGNAL = "USR2"
 #: Seconds that Toree has to take the handler; it takes half of one.
@@ -29,11 +27,5 @@ _HANDLER = """{
     }
   })
 }"""
-#: The content of the execute_request that gives it to a Toree.
-CELL: dict[str, Any] = {
-    "code": _HANDLER % SIGNAL,
-    "silent": True,
-    "store_history": False,
-    "user_expressions": {},
-    "allow_stdin": False,
-}
+#: The cell that gives it to a Toree.
+CELL = _HANDLER % SIGNAL

@@ -12,7 +12,7 @@ from traitlets import Unicode
 
 from ..errors import KernelDied
 from . import interrupts
-from .asked import START_POLL, AskedKernel
+from .asked import START_POLL, AskedKernel, silent
 from .faults import point
 from .ports import is_free
 from .process import UNKNOWN_STATUS, AdoptedProcess
@@ -22,8 +22,6 @@ from .record import RESTARTING, STARTING, Record
 HEARD_TRIES, HEARD_LOOKS = 25, 10
 #: How often a kernel is started when others take its ports.
 PORT_TRIES = 3
-#: The content of a request to execute nothing.
-EMPTY_CELL = {"code": "", "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
 
 
 class WatchedKernel(AskedKernel):
@@ -130,7 +128,7 @@ class WatchedKernel(AskedKernel):
     async def _make_interruptible(self) -> bool:
         """Give a new Toree its handler for interrupts; False when it dies instead. It goes on without if need be."""
         try:
-            reply = await asyncio.wait_for(self.reply("execute_request", interrupts.CELL), interrupts.LIMIT)
+            reply = await asyncio.wait_for(self.reply("execute_request", silent(interrupts.CELL)), interrupts.LIMIT)
             if reply is None:
                 return False
             said = self.content(reply)
@@ -230,7 +228,7 @@ class WatchedKernel(AskedKernel):
 
         self.observe(remember, "execution_state")
         try:
-            with self.question("execute_request", EMPTY_CELL) as reply:
+            with self.question("execute_request", silent("")) as reply:
                 await reply
             # The manager's watch tells, unless it heard nothing yet of what the kernel does.
             await asyncio.sleep(START_POLL)
