@@ -20,7 +20,7 @@ from tests.e2e.survival import Ward, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: How often the gateway is killed at random; KG2AT_TEST_ROUNDS=50 takes its time.
-ROUNDS = int(os.environ.get("KG2AT_TEST_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("KG2AT_TEST_ROUNDS", "4"))
 
 
 @pytest.fixture(scope="module")
