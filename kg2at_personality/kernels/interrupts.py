@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: A second SIGINT within 3 s would end a Toree, and nohup's children ignore SIGINT.
 SIGNAL = "USR2"
-#: Seconds that Toree has to take the handler; it takes half of one.
+#: Seconds that Toree has to take the handler; it takes one, which its first cell then takes less.
 LIMIT = 60.0
 #: Toree 0.5.0's own handler (ScalaInterpreter.interrupt) makes a SparkContext when there is none, which fails in a
 #: signal's thread, which has no class loader: the cell runs on, and the notebook can't use Spark any more. And it only
