@@ -82,15 +82,22 @@ class Ledger:
             descriptor = os.open(path, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            if self._is_in_place(descriptor):
                 return descriptor
-        except (BlockingIOError, PermissionError, FileNotFoundError):
-            pass  # somebody holds it, or took it away at their end
+        except (BlockingIOError, PermissionError):
+            pass  # somebody holds it
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
         return None
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        """Whether the open file is the directory's lock still: its last holder, or anybody, may have removed it."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(self.path / LOCK))
+        except FileNotFoundError:
+            return False
 
     def _sign(self, descriptor: int) -> None:
         # A full disk, or one that can only be read: the lock holds without a name on it.
@@ -131,11 +138,8 @@ class Ledger:
 
     def _let_go_of_what_was_removed(self) -> None:
         """A directory that somebody removed while it was held is made, and locked, again."""
-        if self._lock is None:
+        if self._lock is None or self._is_in_place(self._lock):
             return
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(self._lock), os.stat(self.path / LOCK)):
-                return
         os.close(self._lock)
         self._lock = None
 

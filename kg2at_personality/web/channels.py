@@ -162,18 +162,20 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         """Called for each message from the kernel: let a cell's idle status go only after what belongs before it."""
         if self._heard is not None and not self._heard.done() and stream is self.channels.get("iopub"):
             self._heard.set_result(None)
-        if not self.kernel_manager.is_toree:
+        kernel = self.kernel_manager
+        if not kernel.is_toree:
             super().handle_outgoing_message(stream, outgoing_msg)
             return
         parts: list[Any] = self.session.feed_identities(outgoing_msg)[1]
         parent, content = bytes(parts[2]), bytes(parts[4])
-        if b'"execute_request"' in parent and self.kernel_manager.session.session.encode() in parent:
-            return  # a cell of the gateway's own
-        if self.kernel_manager.is_sql:
+        is_cell = b'"execute_request"' in parent
+        if is_cell and kernel.session.session.encode() in parent:
+            return  # the gateway's own
+        if kernel.is_sql:
             outgoing_msg = sql.from_kernel(self.session, parts)
         if self._held is not None and parent != self._held[0]:
             self._release()
-        if b'"execute_request"' in parent and b'"execution_state":"idle"' in content.replace(b" ", b""):
+        if is_cell and b'"execution_state":"idle"' in content.replace(b" ", b""):
             self._held = (parent, stream, outgoing_msg)
             self._release_handle = IOLoop.current().call_later(IDLE_GRACE, self._release)
         else:

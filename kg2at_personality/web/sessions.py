@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from jupyter_client.jsonutil import json_default
@@ -75,10 +77,8 @@ class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc,
         self.finish(json.dumps(after, default=json_default))
 
     def _session(self, session_id: str) -> dict[str, Any]:
-        try:
+        with _known(session_id):
             return dict(self.session_manager.get_session(session_id=session_id))
-        except KeyError as error:
-            raise web.HTTPError(404, f"Session not found: {session_id}") from error
 
     def _changes(self) -> dict[str, str]:
         body: dict[str, Any] | None = self.get_json_body()
@@ -99,12 +99,19 @@ class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc,
     @authorized
     async def delete(self, session_id: str) -> None:
         """204, also when it has ended before; 404 for a never-known id."""
-        try:
+        with _known(session_id):
             await self.session_manager.delete_session(session_id)
-        except KeyError as error:
-            raise web.HTTPError(404, f"Session not found: {session_id}") from error
         self.set_status(204)
         self.finish()
+
+
+@contextmanager
+def _known(session_id: str) -> Iterator[None]:
+    """404 for an id that is no session's."""
+    try:
+        yield
+    except KeyError as error:
+        raise web.HTTPError(404, f"Session not found: {session_id}") from error
 
 
 def _required(body: dict[str, Any], name: str) -> str:

@@ -11,19 +11,17 @@ import socket
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import zmq
-from tornado.httpserver import HTTPServer
+from jupyter_client.provisioning import LocalProvisioner
 
 from kg2at_personality.kernels.kernel import GatewayKernel
-from tests.e2e.gateway import free_port
-from tests.web.conftest import Client, make_app
+from tests.web.conftest import Client
 
 SUBMIT = Path(__file__).with_name("spark_submit.py")
 #: Ends a kernel that won't by itself in 0.2 s, looks for dead ones every 0.1 s.
@@ -175,33 +173,17 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-@contextmanager
-def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
-    """A gateway in this process, listening; all its kernels are ended afterwards."""
-    port = free_port()
+def steal_a_port(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
+    """Have somebody take a port of the next kernel before its process does; who it is, once it has happened."""
+    launch, thieves = LocalProvisioner.launch_kernel, list[socket.socket]()
 
-    async def serve() -> tuple[Any, HTTPServer]:
-        app = make_app(settings)
-        server = HTTPServer(app.web_app)
-        server.listen(port, "127.0.0.1")
-        await app.personality.begin()  # as it does before it serves anybody
-        return app, server
+    async def steal(self: Any, cmd: Any, **kwargs: Any) -> Any:
+        if not thieves:
+            thieves.append(socket.create_server(("127.0.0.1", self.connection_info["shell_port"])))
+        return await launch(self, cmd, **kwargs)
 
-    app, server = io_loop.run_sync(serve)
-    try:
-        yield Client(app, f"http://127.0.0.1:{port}")
-    finally:
-
-        async def end() -> None:
-            server.stop()
-            await app.personality.shutdown()
-            await app.kernel_websocket_connection_class.close_all()
-            await server.close_all_connections()
-            # What was cancelled comes to its end.
-            for _ in range(5):
-                await asyncio.sleep(0)
-
-        io_loop.run_sync(end)
+    monkeypatch.setattr(LocalProvisioner, "launch_kernel", steal)
+    return thieves
 
 
 def slowly(stream: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from kernel_gateway.gatewayapp import KernelGatewayApp
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
 from traitlets.config import Config
+
+from tests.e2e.gateway import free_port
 
 DEFAULTS = "spark.master local[2]\nspark.hadoop.fs.secret.key hush-hush-secret\n"
 
@@ -93,33 +96,36 @@ def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
     return app
 
 
-@pytest.fixture
-def gateway(io_loop: Any, environ: Path, settings: dict[str, Any], unused_port: int) -> Iterator[Client]:
-    """The gateway, listening; all its kernels are ended afterwards."""
+@contextmanager
+def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
+    """A gateway in this process, listening; all its kernels are ended afterwards."""
+    port = free_port()
 
-    async def serve() -> tuple[KernelGatewayApp, HTTPServer]:
+    async def serve() -> tuple[Any, HTTPServer]:
         app = make_app(settings)
         server = HTTPServer(app.web_app)
-        server.listen(unused_port, "127.0.0.1")
+        server.listen(port, "127.0.0.1")
         await app.personality.begin()  # as it does before it serves anybody
         return app, server
 
     app, server = io_loop.run_sync(serve)
-    yield Client(app, f"http://127.0.0.1:{unused_port}")
+    try:
+        yield Client(app, f"http://127.0.0.1:{port}")
+    finally:
 
-    async def end() -> None:
-        server.stop()
-        await app.personality.shutdown()
-        await app.kernel_websocket_connection_class.close_all()
-        await server.close_all_connections()
-        await asyncio.sleep(0)
+        async def end() -> None:
+            server.stop()
+            await app.personality.shutdown()
+            await app.kernel_websocket_connection_class.close_all()
+            await server.close_all_connections()
+            # What was cancelled comes to its end.
+            for _ in range(5):
+                await asyncio.sleep(0)
 
-    io_loop.run_sync(end)
+        io_loop.run_sync(end)
 
 
 @pytest.fixture
-def unused_port() -> int:
-    """A port that nobody listens on."""
-    from tests.e2e.gateway import free_port
-
-    return free_port()
+def gateway(io_loop: Any, environ: Path, settings: dict[str, Any]) -> Iterator[Client]:
+    with serving(io_loop, settings) as client:
+        yield client

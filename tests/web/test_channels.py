@@ -10,17 +10,15 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from socket import create_server
 from typing import Any
 
 import pytest
-from jupyter_client.provisioning import LocalProvisioner
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.web import channels
 from kg2at_personality.web.channels import ChannelsConnection
-from tests.fakes.toree import QUICK, FakeSpark, Gate, slowly, start, until
+from tests.fakes.toree import QUICK, FakeSpark, Gate, slowly, start, steal_a_port, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -245,14 +243,7 @@ class TestRestart:
         """Somebody took a port while nobody had it."""
         async with opened(gateway, kernel.kernel_id) as notebook:
             assert await notebook.run("print('before')") == "before\n"
-            ports, launch, thieves = kernel.ports, LocalProvisioner.launch_kernel, []
-
-            async def steal(self: Any, cmd: Any, **kwargs: Any) -> Any:
-                if not thieves:
-                    thieves.append(create_server(("127.0.0.1", self.connection_info["shell_port"])))
-                return await launch(self, cmd, **kwargs)
-
-            monkeypatch.setattr(LocalProvisioner, "launch_kernel", steal)
+            ports, thieves = kernel.ports, steal_a_port(monkeypatch)
             await self.restart(gateway, kernel)
             assert await notebook.run("print('after')") == "after\n"
             assert kernel.ports != ports
