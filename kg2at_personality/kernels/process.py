@@ -28,6 +28,8 @@ UNKNOWN_STATUS = -1000
 WAIT_POLL = 0.05
 #: Seconds after which ps hangs.
 PS_LIMIT = 10.0
+#: How often ps is asked for a time, at most, until it answers soon enough to tell it.
+READINGS = 3
 #: Toree's signal for an interrupt is none of them: it would end the JVM's children.
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 #: The largest that a pid_t holds.
@@ -231,25 +233,30 @@ def elapsed_seconds(text: str) -> int:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
+def _start(etime: str, now: float) -> float:
+    """When a process began, in seconds since the epoch, by the etime that ps tells at `now`. Raises ValueError."""
+    elapsed = elapsed_seconds(etime)
+    # In the tick of its start, ps of procps 4 subtracts more than there is, and prints 2**64 ticks.
+    return now - (elapsed if elapsed <= now else 0)
+
+
 def _started_by_ps(pid: int) -> float | None:
     # Zombies are not told apart: the ps of POSIX has no column for the state.
     if not exists(pid):
         return None
-    now = time.time()
-    etime = _ps("-o", "etime=", "-p", str(pid))
+    now, etime = _ps_at("-o", "etime=", "-p", str(pid))
     try:
-        return now - elapsed_seconds(etime) if etime.strip() else None
+        return _start(etime, now) if etime.strip() else None
     except ValueError as error:
         raise OSError(f"ps can't tell when process {pid} began: {error}") from error
 
 
 def _find_by_ps(connection_files: Mapping[str, str]) -> list[Found]:
-    now = time.time()
     try:
-        lines = _ps("-A", "-o", "pid=", "-o", "pgid=", "-o", "etime=", "-o", "args=").split("\n")
+        now, rows = _ps_at("-A", "-o", "pid=", "-o", "pgid=", "-o", "etime=", "-o", "args=")
     except OSError:
         return []
-    found = (_read_row(line, now, connection_files) for line in lines)
+    found = (_read_row(line, now, connection_files) for line in rows.split("\n"))
     return [one for one in found if one is not None and one.pid != os.getpid()]
 
 
@@ -259,8 +266,20 @@ def _read_row(line: str, now: float, connection_files: Mapping[str, str]) -> Fou
         pid, pgid, etime, args = line.split(None, 3)
         for kernel_id, path in connection_files.items():
             if path in args:
-                return Found(int(pid), int(pgid), kernel_id, now - elapsed_seconds(etime), is_kernel=True)
+                return Found(int(pid), int(pgid), kernel_id, _start(etime, now), is_kernel=True)
     return None
+
+
+def _ps_at(*arguments: str) -> tuple[float, str]:
+    """When ps looked (seconds since the epoch), and what it prints. Raises OSError as _ps does."""
+    for _ in range(READINGS):
+        asked = time.time()
+        printed = _ps(*arguments)
+        answered = time.time()
+        # Else a busy machine, or a clock that was set, would make another process of it.
+        if 0 <= answered - asked <= SAME / 2:
+            break
+    return (asked + answered) / 2, printed
 
 
 def _ps(*arguments: str) -> str:
