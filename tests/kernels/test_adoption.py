@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from jupyter_client.connect import LocalPortCache, port_names
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
@@ -403,20 +404,23 @@ async def test_where_no_environment_can_be_read_its_age_tells_who_it_is(
     assert await code_of(client, "DELETE") == 204 and runs(process.pid) != is_it
 
 
+def _by_group(processes: list[psutil.Process]) -> dict[int, psutil.Process]:
+    return {os.getpgid(process.pid): process for process in processes}
+
+
 async def test_what_outlived_it_in_its_group_is_ended(gateways: Gateways) -> None:
     """And what left its group, as by setsid, did so to live on."""
     spawn = "import subprocess as s; s.Popen(['sleep', '60']); s.Popen(['sleep', '60'], start_new_session=True)"
     process = await gateways.mute(ID, sys.executable, "-S", "-c", f"{spawn}; import time; time.sleep(60)")
-    await until(lambda: len(process.children()) == 2, "its children")
-    children = process.children()
-    gateways.processes += children
-    inside = [child.pid for child in children if os.getpgid(child.pid) == process.pid]
-    outside = [child.pid for child in children if child.pid not in inside]
-    assert len(inside) == len(outside) == 1
+    # The second leaves a moment after it is there.
+    await until(lambda: len(_by_group(process.children())) == 2, "its children")
+    groups = _by_group(process.children())
+    gateways.processes += groups.values()
+    inside, [outside] = groups.pop(process.pid).pid, [child.pid for child in groups.values()]
     process.kill()
     await until(lambda: not runs(process.pid), "its death")
     await gateways.open()
-    assert not runs(inside[0]) and runs(outside[0])
+    assert not runs(inside) and runs(outside)
     assert gateways.files() == []
 
 

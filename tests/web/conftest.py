@@ -53,7 +53,9 @@ class Client:
 
     async def run(self, kernel_id: str, code: str) -> str:
         """What `code` prints in a python kernel."""
-        client = self.app.kernel_manager.get_kernel(kernel_id).client()
+        kernel = self.app.kernel_manager.get_kernel(kernel_id)
+        await kernel.answered()  # until then its ports may change
+        client = kernel.client()
         client.start_channels()
         try:
             await client.wait_for_ready(timeout=60)
