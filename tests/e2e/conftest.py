@@ -11,14 +11,6 @@ from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.e2e.gateway import Gateway
 
 
-@pytest.fixture(scope="package", autouse=True)
-def quick_compiler() -> Iterator[None]:
-    """Java's first compiler alone: the second costs JVMs that live for seconds a fifth of their processor time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
-        yield
-
-
 @pytest.fixture(scope="session")
 def installation() -> Installation:
     """The Spark, Java and Toree of this machine."""
