@@ -16,7 +16,7 @@ import pytest
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from kg2at_personality.web import channels
+from kg2at_personality.web import restart_buffer
 from kg2at_personality.web.channels import ChannelsConnection
 from tests.fakes.toree import QUICK, FakeSpark, Gate, slowly, start, steal_a_port, until
 
@@ -280,13 +280,13 @@ class TestRestart:
             assert await notebook.run("print('before')") == "before\n"
             await self.restart(gateway, kernel)
             notebook.execute(f"open({str(tmp_path / 'ran')!r}, 'w')")
-            await until(lambda: waiting(kernel.kernel_id).connection._kept, "the cell")
+            await until(lambda: waiting(kernel.kernel_id).connection._restarts.kept, "the cell")
         await until((tmp_path / "ran").exists, "the cell's effect")
 
     async def test_a_kernel_that_is_never_heard(
         self, gateway: Any, kernel: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(channels, "UNHEARD", 0.1)
+        monkeypatch.setattr(restart_buffer, "UNHEARD", 0.1)
         async with opened(gateway, kernel.kernel_id) as notebook:
             assert await notebook.run("print('before')") == "before\n"
             await self.restart(gateway, kernel)
@@ -357,9 +357,9 @@ class TestIdleGrace:
         kernel_id, kernel = await start(gateway)
         async with self.connected(gateway, kernel_id) as (notebook, connection):
             self.send(kernel, connection, "a", "status", execution_state="idle")
-            assert connection._held is not None
+            assert connection._toree.holds
             assert await self.received(notebook, 1) == [("a", "idle")]
-            assert connection._held is None
+            assert not connection._toree.holds
 
     async def test_the_next_cell_does_not_overtake_it(self, gateway: Any) -> None:
         kernel_id, kernel = await start(gateway)
@@ -373,27 +373,27 @@ class TestIdleGrace:
         kernel_id, kernel = await start(gateway)
         async with self.connected(gateway, kernel_id) as (notebook, connection):
             self.send(kernel, connection, "info", "status", execution_state="idle")
-            assert connection._held is None and await self.received(notebook, 1) == [("info", "idle")]
+            assert not connection._toree.holds and await self.received(notebook, 1) == [("info", "idle")]
 
     async def test_what_a_cell_prints_is_no_status(self, gateway: Any) -> None:
         kernel_id, kernel = await start(gateway)
         async with self.connected(gateway, kernel_id) as (notebook, connection):
             self.send(kernel, connection, "a", "stream", name="stdout", text='{"execution_state":"idle"}')
-            assert connection._held is None and await self.received(notebook, 1) == [("a", "stream")]
+            assert not connection._toree.holds and await self.received(notebook, 1) == [("a", "stream")]
 
     async def test_other_kernels_are_left_alone(self, gateway: Any) -> None:
         kernel_id = await gateway.start()
         kernel = gateway.app.kernel_manager.get_kernel(kernel_id)
         async with self.connected(gateway, kernel_id) as (notebook, connection):
             self.send(kernel, connection, "a", "status", execution_state="idle")
-            assert connection._held is None and await self.received(notebook, 1) == [("a", "idle")]
+            assert connection._toree is None and await self.received(notebook, 1) == [("a", "idle")]
 
     async def test_what_is_held_when_the_notebook_goes_waits_for_it(self, gateway: Any) -> None:
         kernel_id, kernel = await start(gateway)
         async with self.connected(gateway, kernel_id) as (notebook, connection):
             self.send(kernel, connection, "a", "status", execution_state="idle")
             connection.disconnect()
-            assert connection._held is None and connections(gateway, kernel_id) == 0
+            assert not connection._toree.holds and connections(gateway, kernel_id) == 0
         async with opened(gateway, kernel_id) as notebook:
             assert [message["msg_type"] for message in await notebook.until("idle", "a")] == ["status"]
 

@@ -1,0 +1,93 @@
+"""What a notebook sends while its kernel restarts: kept back until the new process is heard.
+
+The sockets of an open websocket find the new process one by one, each in its own time, and what it publishes before
+the last of them has is lost: a notebook would wait for its cell's end for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import KernelDied
+from ..kernels.kernel import GatewayKernel
+
+#: Seconds that a notebook's messages are kept back, at most, when a restarted kernel has answered but isn't heard.
+UNHEARD = 10.0
+#: Seconds between two questions to be heard; ZeroMQ tries to connect again each 0.1 s (ZMQ_RECONNECT_IVL).
+ASK_AGAIN = 0.2
+
+
+class RestartBuffer:
+    """Belongs to one websocket.
+
+    `send` takes a message of the notebook's to the kernel, `follow_ports` takes new sockets if the kernel has other
+    ports than they are connected to.
+    """
+
+    def __init__(self, kernel: GatewayKernel, send: Callable[[Any], None], follow_ports: Callable[[], None]) -> None:
+        self._kernel, self._send, self._follow_ports = kernel, send, follow_ports
+        self._kept: list[Any] | None = None
+        self._reunion: asyncio.Task[None] | None = None
+        self._heard: asyncio.Future[None] | None = None
+        kernel.observe(self._on_state, "execution_state")
+
+    @property
+    def kept(self) -> int:
+        """How many messages are kept back."""
+        return len(self._kept or ())
+
+    def keeps(self, message: Any) -> bool:
+        """Whether `message` is kept back; the caller sends it when it is not."""
+        if self._kept is None:
+            return False
+        self._kept.append(message)
+        return True
+
+    def hear(self) -> None:
+        """Called for each message that the kernel publishes."""
+        if self._heard is not None and not self._heard.done():
+            self._heard.set_result(None)
+
+    def close(self) -> None:
+        """Called when the websocket closes: what was kept back is sent, as its notebook was promised."""
+        self._kernel.unobserve(self._on_state, "execution_state")
+        self._end_reunion()
+        self._send_kept()
+
+    def _on_state(self, change: Any) -> None:
+        """Called when the kernel's state changes."""
+        if change["new"] == "starting":
+            self._end_reunion()
+            self._kept = self._kept or []
+            self._reunion = asyncio.ensure_future(self._meet_again())
+
+    def _end_reunion(self) -> None:
+        if self._reunion is not None:
+            self._reunion.cancel()
+
+    async def _meet_again(self) -> None:
+        try:
+            await self._kernel.answered()
+            self._follow_ports()
+            await asyncio.wait_for(self._be_heard(), UNHEARD)
+        except KernelDied:
+            self._kept = []  # the notebook is told, and it was for no other process
+        except asyncio.TimeoutError:
+            kernel_id = self._kernel.kernel_id
+            self._kernel.log.warning("Kernel %s answers, but nothing is heard of it for %g s", kernel_id, UNHEARD)
+        self._send_kept()
+
+    def _send_kept(self) -> None:
+        kept, self._kept, self._heard = self._kept or (), None, None
+        for message in kept:
+            self._send(message)
+
+    async def _be_heard(self) -> None:
+        """Ask the kernel for what makes it publish its status, until that arrives."""
+        self._heard = heard = asyncio.get_running_loop().create_future()
+        while not heard.done():
+            with self._kernel.question("kernel_info_request") as reply:
+                await asyncio.wait([reply, heard], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([heard], timeout=ASK_AGAIN)
