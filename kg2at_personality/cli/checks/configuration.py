@@ -32,7 +32,7 @@ def spark_env(subject: Subject) -> Iterator[Finding]:
     """Whether the script runs to its end, soon."""
     script = os.path.join(subject.conf_dir, SCRIPT)
     problem = subject.problem
-    if isinstance(problem, SparkConfError) and problem.where.endswith(SCRIPT):
+    if isinstance(problem, SparkConfError) and SCRIPT in problem.where:
         yield error(SCRIPT, str(problem), "mend the script; each start of a kernel runs it")
     elif subject.conf_dir and os.path.isfile(script):
         yield ok(SCRIPT, script)
