@@ -69,9 +69,9 @@ def test_executors_write_the_same(notebook: Channels, cluster: StandaloneCluster
 
 
 def test_python_workers_write_the_same(notebook: Channels) -> None:
-    code = "import sys, locale; print(sys.stdout.encoding, locale.getpreferredencoding(False))"
+    code = "import os, sys; print(os.environ.get('PYTHONUTF8'), sys.flags.utf8_mode, sys.stdout.encoding)"
     python = f'sc.parallelize(Seq(1), 1).pipe(Seq("python3", "-c", "{code}"))'
-    assert "utf-8 UTF-8" in notebook.run(f"{python}.first").text
+    assert "1 1 utf-8" in notebook.run(f"{python}.first").text
 
 
 def test_what_spark_env_sh_says_is_a_secret(notebook: Channels) -> None:
