@@ -20,8 +20,8 @@ from . import interrupts
 
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
 ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
-#: Python 3.7 and later take UTF-8 then, whatever the locale of a worker's machine, as the executors' JVMs do.
-EXECUTOR_PYTHON = "spark.executorEnv.PYTHONUTF8"
+#: Python 3.7 and later take UTF-8 then, whatever the locale, as the JVMs do. On z/OS they read files by their tags.
+PYTHON_UTF_8 = {} if sys.platform == "zos" else {"PYTHONUTF8": "1"}
 #: Options for other programs than a notebook's spark-submit, or already part of its properties.
 OTHERS_OPTIONS = frozenset(
     """SPARK_OPTS PYSPARK_SUBMIT_ARGS TOREE_OPTS TOREE_SPARK_OPTS __TOREE_OPTS__ __TOREE_SPARK_OPTS__
@@ -133,8 +133,8 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
     known["spark.app.name"] = f"{conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}"
     known[DRIVER] = f"@{java_options_file}" if java_options(plan) else driver_options(plan)
     known[EXECUTOR] = executor_options(plan)
-    if sys.platform != "zos":  # its Python reads files by their tags
-        known.setdefault(EXECUTOR_PYTHON, "1")
+    for name, value in PYTHON_UTF_8.items():
+        known.setdefault(f"spark.executorEnv.{name}", value)
     for folded in (DRIVER_DEFAULT, EXECUTOR_DEFAULT):
         known.pop(folded, None)
     return known
@@ -203,7 +203,7 @@ def environment(plan: Plan, env: Mapping[str, str], kernel_id: str) -> dict[str,
     }
     if plan.options.job_name:
         found["_BPX_JOBNAME"] = plan.options.job_name
-    before = {**env, **found, "PYTHONHASHSEED": "0"}  # as spark-submit sets it: Python workers hash strings alike
+    before = {**PYTHON_UTF_8, **env, **found, "PYTHONHASHSEED": "0"}  # as spark-submit sets it: all Pythons hash alike
     if conf_dir := plan.conf_dir or before.get("SPARK_CONF_DIR"):
         before["SPARK_CONF_DIR"] = conf_dir
     after = load_spark_env(before, conf_dir or os.path.join(found["SPARK_HOME"], "conf"), plan.script_timeout)

@@ -26,20 +26,25 @@ def is_host(text: str) -> bool:
 
 
 def master(text: str) -> str:
-    """A parser of `spark.master`, as those in `setting`: ValueError says what it must be, and the likely right value.
+    """A parser of `spark.master`, as those in `setting`: ValueError says what it must be, and `hint` the rest.
 
     What passes here, Spark takes; whether anybody is there, only asking tells.
     """
     if not text:
         raise ValueError("set to something, or not be there at all")
-    if _fits(text):
-        return text
+    if not _fits(text):
+        raise ValueError(SHAPES)
+    return text
+
+
+def hint(text: str) -> str:
+    """What is wrong with a `text` that `master` refuses, and the likely right value; "" when neither can be told."""
     likely = _likely(text)
     write = f" (write {likely})" if likely else ""
     if not text.startswith("spark://"):
-        raise ValueError(f"{SHAPES}{write}")
-    wrong = next(each for each in text.removeprefix("spark://").split(",") if not _is_address(each))
-    raise ValueError(f"{SHAPES}{_complaint(wrong)}{write}")
+        return write
+    wrong = next((each for each in text.removeprefix("spark://").split(",") if not _is_address(each)), "")
+    return f"{_complaint(wrong)}{write}"
 
 
 def without_wrapping(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..errors import SparkConfError
 from . import java_options
-from .master_url import master, without_wrapping
+from .master_url import hint, master, without_wrapping
 from .redaction import REDACTION_KEY, Redactor, compile_java
 from .references import resolved
 from .units import BLANKS, mib, parse_time
@@ -193,13 +193,15 @@ def converted(setting: Setting, parse: Callable[[str], T], redactor: Callable[[]
     except ValueError as error:
         # The redaction regex names secrets, and so counts as one by its own rule.
         secret = setting.key == REDACTION_KEY or redactor().is_secret(setting.key, setting.value)
-        shown = "" if secret else f", not {setting.value!r}{_write(setting.value, parse)}"
+        shown = "" if secret else f", not {setting.value!r}{_hint(setting, parse)}"
         raise SparkConfError(setting.where, f"{setting.key} must be {error}{shown}") from None
 
 
-def _write(value: str, parse: Callable[[str], object]) -> str:
-    """The likely right value, when what is wrong is but quotes, a comment or a line's end."""
-    likely = without_wrapping(value)
+def _hint(setting: Setting, parse: Callable[[str], object]) -> str:
+    """The likely right value, when what is wrong is but quotes, a comment or a line's end; more for a master."""
+    if setting.key == "spark.master":
+        return hint(setting.value)
+    likely = without_wrapping(setting.value)
     try:
         parse(likely)
     except ValueError:

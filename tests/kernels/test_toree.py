@@ -142,9 +142,10 @@ class TestJavaOptions:
         assert "spark.executor.defaultJavaOptions" not in told, "Spark would put it there again"
 
     def test_python_on_z_os_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("sys.platform", "zos")
+        monkeypatch.setattr("kg2at_personality.kernels.toree.PYTHON_UTF_8", {})
         told = properties(plan(), KERNEL, "f")
         assert told[EXECUTOR] == UTF_8 and "spark.executorEnv.PYTHONUTF8" not in told
+        assert "PYTHONUTF8" not in environment(plan(), PATH, KERNEL)
 
     def test_without_a_secret_there_is_no_file(self) -> None:
         assert java_options(plan({DRIVER: "-Dplain=1"})) == ""
@@ -197,11 +198,15 @@ class TestEnvironment:
             "JAVA_HOME": "/opt/java",
             "KERNEL_ID": KERNEL,
             "PYTHONHASHSEED": "0",
+            "PYTHONUTF8": "1",
         }
 
     def test_what_was_found_wins_and_the_rest_stays(self) -> None:
         env = environment(plan(), {"SPARK_HOME": "/other", "KERNEL_MARK": "mine", "_BPXK_AUTOCVT": "ON"}, KERNEL)
         assert (env["SPARK_HOME"], env["KERNEL_MARK"], env["_BPXK_AUTOCVT"]) == ("/opt/spark", "mine", "ON")
+
+    def test_an_own_choice_for_python_wins(self) -> None:
+        assert environment(plan(), PATH | {"PYTHONUTF8": "0"}, KERNEL)["PYTHONUTF8"] == "0"
 
     def test_spark_opts_are_in_the_properties_already(self) -> None:
         assert "SPARK_OPTS" not in environment(plan(), {"SPARK_OPTS": "--conf spark.password=hush"}, KERNEL)

@@ -251,7 +251,8 @@ def test_an_overlaid_master_remembers_the_default() -> None:
         ("spark.redaction.regex", "(geheim", "spark.redaction.regex must be a regular expression (not a regular"),
         ("spark.master", " ", "spark.master must be set to something, or not be there at all, not ''"),
         ("spark.master", '"spark://h:7077"', "(write spark://h:7077)"),
-        ("spark.master", "http://h:8080", "(write spark://h:7077), not 'http://h:8080'"),
+        ("spark.master", "http://h:8080", "k8s://..., not 'http://h:8080' (write spark://h:7077)"),
+        ("spark.master", "http://mytoken:8080", "spark.master must be spark://HOST:PORT"),
         ("spark.cores.max", "mytoken", "spark.cores.max must be a whole number of cores"),
     ],
 )  # fmt: skip
