@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from ..errors import InstallationError, SparkConfError
 from .defaults import NAME, Defaults, read_defaults
-from .environment import SCRIPT, VARIABLES, SparkOpts, load_spark_env, parse_spark_opts
+from .environment import SCRIPT, VARIABLES, SparkOpts, assigned_at, load_spark_env, parse_spark_opts
 from .home import InstallationFinder
 from .master_variables import master_from, unused
 from .redaction import DEFAULT_REGEX, REDACTION_KEY, Redactor
@@ -236,4 +236,6 @@ def _origin(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> s
     origin = f"environment variable {name}"
     if after.get(name) == before.get(name):
         return origin
-    return f"{origin}, set in {os.path.join(_conf_dir(before) or '', SCRIPT)}"
+    script = os.path.join(_conf_dir(before) or "", SCRIPT)
+    line = assigned_at(script, name)
+    return f"{origin}, set in {script}" + (f", line {line}" if line else "")

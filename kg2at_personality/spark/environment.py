@@ -53,7 +53,7 @@ OPTIONS = {
 # Options with an argument and no property; kg2at gives its own --class and --name.
 OTHER_OPTIONS = {"--class", "--kill", "--name", "--properties-file", "--proxy-user", "--status"}
 
-SIZE_LIMIT = 2**20  # bytes of spark-env.sh that are looked at for line ends
+SIZE_LIMIT = 2**20  # bytes of spark-env.sh that are read for messages; the shell runs all of it
 _COMMENT = re.compile(rb"\s*(?:#|$)")
 
 # Variables of the shell's own, which say nothing about Spark and would differ at each read.
@@ -98,6 +98,17 @@ def load_spark_env(environ: Mapping[str, str], conf_dir: str, timeout: float) ->
     loaded = dict(os.fsdecode(item).split("=", 1) for item in dumped.split(b"\0"))
     inherited = {name: environ[name] for name in _SHELLS_OWN if name in environ}
     return {name: value for name, value in loaded.items() if name not in _SHELLS_OWN} | inherited
+
+
+def assigned_at(script: str, name: str) -> int | None:
+    """The last line of `script` that assigns the variable, as far as reading it tells; None when none does."""
+    pattern = re.compile(rb"\s*(?:export\s+)?" + re.escape(name.encode()) + rb"=")
+    try:
+        with open(script, "rb") as file:
+            lines = file.read(SIZE_LIMIT).split(b"\n")
+    except OSError:
+        return None
+    return max((number for number, line in enumerate(lines, 1) if pattern.match(line)), default=None)
 
 
 def _check_line_ends(script: str) -> None:

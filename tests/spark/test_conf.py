@@ -96,7 +96,7 @@ def test_each_source_overrides_the_ones_before_and_remembers_them(conf_dir: Path
         ("7", "profile large"),
         ("6", "KG2ATPersonality.spark_conf"),
         ("5", "environment variable SPARK_OPTS"),
-        ("4", f"environment variable SPARK_EXECUTOR_CORES, set in {conf_dir}/spark-env.sh"),
+        ("4", f"environment variable SPARK_EXECUTOR_CORES, set in {conf_dir}/spark-env.sh, line 1"),
         ("3", "environment variable SPARK_EXECUTOR_CORES"),
         ("2", f"{file}, line 3"),
         ("1", f"{file}, line 2"),
@@ -108,7 +108,7 @@ def test_what_spark_env_sh_takes_away_is_gone(conf_dir: Path) -> None:
     environ = PATH | {"SPARK_EXECUTOR_CORES": "3", "SPARK_OPTS": "--conf spark.a=1"}
     conf = read(conf_dir, "", environ)
     assert set(conf) == {"spark.master", "spark.b"}
-    assert conf.setting("spark.b").source == f"environment variable SPARK_OPTS, set in {conf_dir}/spark-env.sh"
+    assert conf.setting("spark.b").source == f"environment variable SPARK_OPTS, set in {conf_dir}/spark-env.sh, line 2"
 
 
 def test_variables_with_a_property_of_their_own() -> None:
@@ -173,9 +173,11 @@ def test_a_master_of_the_environment_says_where_it_was_set(conf_dir: Path) -> No
     script.write_text("export MASTER=spark://h:7077\n")
     conf = read(conf_dir, "", PATH)
     assert conf.master == "spark://h:7077"
-    assert conf.setting("spark.master").where == f"environment variable MASTER, set in {script}"
+    assert conf.setting("spark.master").where == f"environment variable MASTER, set in {script}, line 1"
     script.write_text("MASTER='spark://h'\n")
-    with pytest.raises(SparkConfError, match=rf"^environment variable MASTER, set in {script}: spark.master must be"):
+    with pytest.raises(
+        SparkConfError, match=rf"^environment variable MASTER, set in {script}, line 1: spark.master must be"
+    ):
         read(conf_dir, "", PATH)
 
 

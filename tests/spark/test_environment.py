@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.errors import SparkConfError
-from kg2at_personality.spark.environment import load_spark_env, parse_spark_opts
+from kg2at_personality.spark.environment import assigned_at, load_spark_env, parse_spark_opts
 
 PATH = {"PATH": os.environ["PATH"]}
 
@@ -117,6 +117,13 @@ def test_the_line_ends_of_windows(tmp_path: Path, environ: dict[str, str], scrip
     with pytest.raises(SparkConfError, match=r"CR LF, as on Windows.*sed -i 's/\\r\$//' ") as caught:
         load(tmp_path, script, environ)
     assert caught.value.where == f"{tmp_path / 'spark-env.sh'}, line {line}"
+
+
+def test_the_line_that_sets_a_variable(tmp_path: Path) -> None:
+    script = tmp_path / "spark-env.sh"
+    script.write_text("A=1\n# B=1\nif true; then\n  export B=2\nfi\n A=3\nAB=4\n")
+    assert [assigned_at(str(script), name) for name in ("A", "B", "AB", "C")] == [6, 4, 7, None]
+    assert assigned_at(str(tmp_path / "none"), "A") is None
 
 
 def test_comments_may_end_as_they_like(tmp_path: Path, environ: dict[str, str]) -> None:
