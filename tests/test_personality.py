@@ -260,6 +260,14 @@ class TestRefusals:
         spark.defaults(line)
         assert said in refused(app, caplog)
 
+    def test_a_port_of_the_master_s_page_that_is_none(
+        self, app: Any, spark: FakeSpark, caplog: Any, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setenv("SPARK_MASTER_WEBUI_PORT", "tcp://10.0.0.1:8080")
+        spark.defaults(master="spark://h:7077")
+        assert "SPARK_MASTER_WEBUI_PORT: 'tcp://10.0.0.1:8080' is not a port" in refused(app, caplog)
+        app("--KG2ATPersonality.master_url=http://h:8080")
+
     def test_a_master_that_goes_unused_is_told(self, app: Any, caplog: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("MASTER", "spark://h:7077")
         app()
