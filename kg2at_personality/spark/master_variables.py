@@ -58,7 +58,7 @@ def unused(environ: Mapping[str, str], chosen: Setting, origin: Origin = variabl
             why = "another setting wins" if known else "Spark 4 and later read SPARK_MASTER_HOST"
             yield f"{origin(name)} is not used: {why}; {master}"
     number = trimmed(environ.get("SPARK_MASTER_PORT", ""))
-    if number and f":{number}" not in chosen.value:
+    if number and not any(address.endswith(f":{number}") for address in chosen.value.split(",")):
         yield f"{origin('SPARK_MASTER_PORT')} is not used: another setting wins; {master}"
 
 

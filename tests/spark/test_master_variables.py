@@ -93,6 +93,7 @@ USED = "kernels use spark://a:7077,b:7078 (FILE, line 3)"
         ({"SPARK_MASTER_IP": "b"}, []),
         ({"SPARK_MASTER_HOST": "c"}, ["SPARK_MASTER_HOST"]),
         ({"SPARK_MASTER_PORT": "7079"}, ["SPARK_MASTER_PORT"]),
+        ({"SPARK_MASTER_PORT": "707"}, ["SPARK_MASTER_PORT"]),
         ({"SPARK_MASTER_PORT": "tcp://10.0.0.1:7077"}, ["SPARK_MASTER_PORT"]),
     ],
 )  # fmt: skip
