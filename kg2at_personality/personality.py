@@ -28,6 +28,7 @@ from .kernels.ports import PortRange
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
+from .spark.master import master_urls
 from .web import status
 from .web.channels import ChannelsConnection
 from .web.routes import guarded
@@ -89,6 +90,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         """Read Spark's configuration once. Raises ConfigError for what would fail every kernel."""
         confs = [self.launcher.conf(profile) for profile in ("", *self.profiles)]
         conf = confs[0]
+        for each in confs:
+            master_urls(each, self.master_url)
         for sentence in dict.fromkeys(sentence for each in confs for sentence in each.ignored):
             self.log.warning("%s", sentence)
         found = self.launcher.finder.find(conf.environ)

@@ -242,6 +242,37 @@ class TestRefusals:
         )
         assert refused(app, caplog) == f"kg2at can't start. {sentence}"
 
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            (
+                "spark.driver.extraJavaOptions -Da='b",
+                "line 2: spark.driver.extraJavaOptions must be options whose quotes",
+            ),
+            ("spark.driver.extraJavaOptions -Xmx2g", "must be free of -Xmx"),
+            ("spark.driver.memory 100m", "Toree does not even answer below 160m"),
+            ('spark.executor.memory "2g"', "(write 2g)"),
+            ("spark.master spark://h", "(write spark://h:7077)"),
+            ("spark.network.timeout 5s", "must be longer than spark.executor.heartbeatInterval"),
+        ],
+    )
+    def test_what_would_fail_every_kernel(self, app: Any, spark: FakeSpark, caplog: Any, line: str, said: str) -> None:
+        spark.defaults(line)
+        assert said in refused(app, caplog)
+
+    def test_a_port_of_the_master_s_page_that_is_none(
+        self, app: Any, spark: FakeSpark, caplog: Any, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setenv("SPARK_MASTER_WEBUI_PORT", "tcp://10.0.0.1:8080")
+        spark.defaults(master="spark://h:7077")
+        assert "SPARK_MASTER_WEBUI_PORT: 'tcp://10.0.0.1:8080' is not a port" in refused(app, caplog)
+        app("--KG2ATPersonality.master_url=http://h:8080")
+
+    def test_a_master_that_goes_unused_is_told(self, app: Any, caplog: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("MASTER", "spark://h:7077")
+        app()
+        assert "environment variable MASTER is not used: spark.master wins; kernels use local[2]" in caplog.text
+
     def test_a_missing_spark(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
         spark.submit.unlink()
         assert "$SPARK_HOME is" in refused(app, caplog)

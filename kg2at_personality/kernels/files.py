@@ -28,6 +28,10 @@ class KernelFiles:
         return self._beside(".javaopts")
 
     @property
+    def submit_options(self) -> Path:
+        return self._beside(".submitopts")
+
+    @property
     def log(self) -> Path:
         return self._beside(".log")
 
@@ -38,10 +42,11 @@ class KernelFiles:
 
     def write_java_options(self, text: str) -> None:
         """Write a Java argument file; "" removes the one of an earlier start."""
-        if text:
-            write_private(self.java_options, text.encode())
-        else:
-            self.java_options.unlink(missing_ok=True)
+        _write_or_remove(self.java_options, text)
+
+    def write_submit_options(self, text: str) -> None:
+        """The same for those of SPARK_SUBMIT_OPTS."""
+        _write_or_remove(self.submit_options, text)
 
     def open_log(self) -> IO[bytes]:
         """The kernel's output, emptied. In append mode, so that it can be cut while the kernel writes to it."""
@@ -80,9 +85,16 @@ class KernelFiles:
 
     def remove(self) -> None:
         """Remove what we wrote, half-written files too; the connection file is jupyter_client's."""
-        for path in (self.properties, self.java_options, self.log):
+        for path in (self.properties, self.java_options, self.submit_options, self.log):
             path.unlink(missing_ok=True)
             _beside(path).unlink(missing_ok=True)
+
+
+def _write_or_remove(path: Path, text: str) -> None:
+    if text:
+        write_private(path, text.encode())
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_private(path: Path, content: bytes) -> None:

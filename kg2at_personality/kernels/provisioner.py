@@ -45,9 +45,10 @@ class ToreeProvisioner(LocalProvisioner):
         self.plan, self.interpreter = plan, plan.interpreter
         self._take_ports()
         kwargs = await super().pre_launch(**kwargs)
-        await asyncio.to_thread(self._write_files, plan)
         kwargs["cmd"] = toree.command(plan, self.parent.connection_file, str(self.files.properties))
-        kwargs["env"] = toree.environment(plan, kwargs["env"], self.kernel_id)
+        # Before the files: a start that is cancelled while spark-env.sh runs must not write them later.
+        env = await asyncio.to_thread(toree.environment, plan, kwargs["env"], self.kernel_id)
+        kwargs["env"] = env | await asyncio.to_thread(self._write_files, plan, toree.submit_options(plan, env))
         return kwargs
 
     def _take_ports(self) -> None:
@@ -65,12 +66,15 @@ class ToreeProvisioner(LocalProvisioner):
         for name, port in zip(PORT_NAMES, ports, strict=True):
             setattr(self.parent, name, port)
 
-    def _write_files(self, plan: Plan) -> None:
+    def _write_files(self, plan: Plan, submit_options: str) -> dict[str, str]:
+        """Write the files, and tell the variables that name them. Blocking."""
         files = self.files
         values = toree.properties(plan, self.kernel_id, str(files.java_options))
         # On z/OS, Spark reads its files in the encoding the administrator writes them in.
         files.write_properties(values, plan.conf.encoding if sys.platform == "zos" else "ascii")
         files.write_java_options(toree.java_options(plan))
+        files.write_submit_options(submit_options)
+        return {toree.SUBMIT_OPTIONS: f"@{files.submit_options}"} if submit_options else {}
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Called by KernelManager with what `pre_launch` returned: starts the process, its output in its own log."""

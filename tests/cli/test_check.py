@@ -113,6 +113,15 @@ def ebcdic_gone_wrong(place: Place) -> list[str]:
     return []
 
 
+def latin_1_comment(place: Place) -> list[str]:
+    (place.conf / "spark-defaults.conf").write_bytes(b"# caf\xe9\nspark.ui.port ${env:NONE}\n")
+    return []
+
+
+def utf_16(place: Place) -> None:
+    (place.conf / "spark-defaults.conf").write_bytes("spark.x.y 1\n".encode("utf-16"))
+
+
 def open_state_directory(place: Place) -> None:
     runtime = place.directory / "runtime"
     runtime.mkdir()
@@ -162,6 +171,31 @@ FAULTS = [
     Fault("twice", lines("spark.x.y 1\nspark.x.y 2\n"), rf"warning +\S+ +{DEFAULTS.format(2)}spark.x.y is set", 0),
     Fault("misspelt", lines("spark.exector.memory 1g\n"), r"warning .*did you mean spark.executor.memory\?", 0),
     Fault("encoding", ebcdic_gone_wrong, rf"error +spark-defaults.conf +{DEFAULTS.format(1)}it isn't utf-8"),
+    Fault("comment", latin_1_comment, rf"error +spark-defaults.conf +{DEFAULTS.format(2)}spark.ui.port must be"),
+    Fault(
+        "UTF-16", utf_16, r"error +spark-defaults.conf +\S+/spark-defaults.conf: it is UTF-16, and Spark reads UTF-8"
+    ),
+    Fault("CR LF", lambda p: void(p.script("A=1\r\n")), r"error +spark-env.sh +\S+, line 1: it ends with CR LF"),
+    Fault(
+        "bad master", lines("spark.master http://h:8080\n"), rf"error +\S+ +{DEFAULTS.format(1)}spark.master .*\(write"
+    ),
+    Fault("MASTER", variables(MASTER="spark://h"), r"error +configuration +environment variable MASTER: spark.master"),
+    Fault("unused", variables(SPARK_MASTER="spark://h:1"), r"warning  configuration +.* SPARK_MASTER is not used", 0),
+    Fault(
+        "Xmx", lines("spark.driver.extraJavaOptions -Xmx2g\n"), rf"error +\S+ +{DEFAULTS.format(1)}spark.driver.extr"
+    ),
+    Fault(
+        "quote", lines("spark.driver.extraJavaOptions -Da='b\n"), rf"error +\S+ +{DEFAULTS.format(1)}spark.driver.ex"
+    ),
+    Fault("100m", lines("spark.driver.memory 100m\n"), rf"error +\S+ +{DEFAULTS.format(1)}spark.driver.* 450m.* 160m"),
+    Fault(
+        "together", lines("spark.network.timeout 5s\n"), rf"error +configuration +{DEFAULTS.format(1)}spark.network.ti"
+    ),
+    Fault(
+        "profile together",
+        variables(KG2AT_PROFILES='{{"big": {{"spark.network.timeout": "5s"}}}}'),
+        r"error +profile big +profile big: spark.network.timeout \(5 s\) must be longer",
+    ),
     Fault("SPARK_OPTS", variables(SPARK_OPTS="--conf 'x"), r"error +configuration +environment variable SPARK_OPTS: "),
     Fault("option", variables(SPARK_OPTS="--bogus"), r"warning  configuration +\S+ variable SPARK_OPTS: --bogus is", 0),
     Fault("key", variables(SPARK_OPTS="-c spark.ui.prot=1"), r"warning  configuration .*did you mean spark.ui.port", 0),

@@ -49,13 +49,17 @@ def open_umask() -> Iterator[None]:
     os.umask(before)
 
 
+def _all(files: KernelFiles) -> list[Path]:
+    return [files.properties, files.java_options, files.submit_options, files.log]
+
+
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
 def test_they_stand_beside_the_connection_file(files: KernelFiles, tmp_path: Path) -> None:
-    names = [path.relative_to(tmp_path).name for path in (files.properties, files.java_options, files.log)]
-    assert names == ["kernel-1-2.properties", "kernel-1-2.javaopts", "kernel-1-2.log"]
+    names = [path.relative_to(tmp_path).name for path in _all(files)]
+    assert names == ["kernel-1-2.properties", "kernel-1-2.javaopts", "kernel-1-2.submitopts", "kernel-1-2.log"]
 
 
 @pytest.mark.usefixtures("open_umask")

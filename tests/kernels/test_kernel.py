@@ -260,7 +260,7 @@ class TestRestart:
     async def test_by_a_plan_made_anew(self, gateway: Any, spark: FakeSpark) -> None:
         kernel_id, kernel = await start(gateway, env={"KERNEL_SPARK_DRIVER_MEMORY": "700m"})
         await kernel.answered()
-        spark.defaults("spark.my.number 7", "spark.driver.memory 300m")
+        spark.defaults("spark.my.number 7", "spark.driver.memory 500m")
         assert (await gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {})).code == 200
         seen = await spark.launched(kernel_id, 2)
         assert seen["properties"]["spark.my.number"] == "7"
