@@ -31,6 +31,13 @@ class UnknownKernelSpec(RequestError):
     reason = "No such kernelspec"
 
 
+class UnknownKernel(RequestError):
+    """No kernel that runs has this id."""
+
+    status = 404
+    reason = "No such kernel"
+
+
 class OutOfBounds(RequestError):
     """A requested size is above what the administrator allows."""
 

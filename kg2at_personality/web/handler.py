@@ -28,6 +28,9 @@ OWN_FAULT = "The gateway ran into an error of its own. Its log says more; please
 class GatewayHandler(web.RequestHandler):
     """Mixed in before each of Kernel Gateway's handlers."""
 
+    #: Those of files know GET and HEAD alone, and would refuse CORS preflight.
+    SUPPORTED_METHODS = web.RequestHandler.SUPPORTED_METHODS
+
     async def prepare(self) -> None:
         """Called by tornado before each request: 401 without the token, 413 for a body above `max_body_size`.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import posixpath
+from fnmatch import fnmatchcase
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +17,9 @@ from kernel_gateway.services.kernelspecs import handlers as stock
 from tornado import web
 
 from .handler import GatewayHandler
+
+#: The files that the listing names (jupyter_server.services.kernelspecs.handlers.kernelspec_model).
+RESOURCES = ("kernel.js", "kernel.css", "logo-*")
 
 STOCK: Any = SimpleNamespace(**{handler.__name__: handler for _, handler in stock.default_handlers})
 
@@ -60,8 +65,14 @@ class KernelSpecResourceHandler(GatewayHandler, STOCK.KernelSpecResourceHandler)
     @web.authenticated
     @authorized
     async def get(self, kernel_name: str, path: str, include_body: bool = True) -> None:
-        """404 for kernel.json and for what is not there."""
-        if path.rstrip("/").rpartition("/")[2].lower() == "kernel.json":
-            raise web.HTTPError(404)
+        """404 for all other files, and for what is not there."""
         stock_get: Any = super().get
-        await stock_get(kernel_name, path, include_body=include_body)
+        await stock_get(kernel_name, resource_name(path), include_body=include_body)
+
+
+def resource_name(path: str) -> str:
+    """The file that `path` leads to below a spec's directory. Raises 404 unless the listing could name it."""
+    name = posixpath.normpath(path)
+    if "/" in name or "\0" in name or not any(fnmatchcase(name, pattern) for pattern in RESOURCES):
+        raise web.HTTPError(404, "A kernelspec has no such resource.")
+    return name
