@@ -31,7 +31,7 @@ from .settings import Settings
 from .web import status
 from .web.channels import ChannelsConnection
 from .web.routes import guarded
-from .wiring import ENV_PREFIX, is_loopback, launcher_of, with_environment
+from .wiring import ENV_PREFIX, is_loopback, launcher_of, normal_base_url, truth, with_environment
 
 __all__ = ["ENV_PREFIX", "KG2ATPersonality"]
 
@@ -48,7 +48,9 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         app = kwargs["parent"]
         try:
             super().__init__(**kwargs, config=with_environment(app.config, type(self).__name__))
+            app.base_url = normal_base_url(app.base_url)
             self._check_managers()
+            self._check_defaults()
             self.launcher = launcher_of(self)
             if self.inject_kernelspecs:
                 self._check_spark()
@@ -59,14 +61,15 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         self._prespawn: asyncio.Task[None] | None = None
         self._is_ending = False
         self._runtime_file: runtime_file.RuntimeFile | None = None
+        app.io_loop.add_callback(self._listen_for_more)
         self._ensure_token()
         self._install_managers()
         _let_kernels_be_interrupted(app)
 
     @default("list_kernels")
     def list_kernels_default(self) -> bool:
-        """Unlike the stock gateway, JupyterLab's list of running kernels works unless KG_LIST_KERNELS=False."""
-        return os.getenv(self.list_kernels_env, "True") == "True"
+        """Unlike the stock gateway, JupyterLab's list of running kernels works unless KG_LIST_KERNELS says no."""
+        return truth(self.list_kernels_env, default=True)
 
     # Start-up checks.
 
@@ -84,6 +87,11 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
                     f"KernelGatewayApp.{name} is {chosen.__module__}.{chosen.__qualname__}, but kg2at brings its own. "
                     f"Remove that setting, or derive the class from {ours.__module__}.{ours.__qualname__}."
                 )
+
+    def _check_defaults(self) -> None:
+        """Raises ConfigError for a variable that no default can be made of, before Kernel Gateway asks for it."""
+        for name in self.class_trait_names(config=True):
+            getattr(self, name)
 
     def _check_spark(self) -> None:
         """Read Spark's configuration once. Raises ConfigError for what would fail every kernel."""
@@ -156,8 +164,21 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     def create_request_handlers(self) -> list[tuple[Any, ...]]:
         """Called once by Kernel Gateway: its own routes, each behind kg2at's handler."""
-        own = [(url_path_join("/", self.parent.base_url, path), handler) for path, handler in status.routes]
-        return own + guarded(super().create_request_handlers())
+        base_url = self.parent.base_url
+        own = [(url_path_join(base_url, path), handler) for path, handler in status.routes]
+        return guarded(own + super().create_request_handlers(), base_url)
+
+    def _listen_for_more(self) -> None:
+        """Called once the loop runs: let `listen_backlog` connections wait, where Kernel Gateway has tornado's 128.
+
+        Listening again only changes that number.
+        """
+        server = getattr(self.parent, "http_server", None)
+        for listening in server._sockets.values() if server is not None else ():
+            try:
+                listening.listen(self.listen_backlog)
+            except OSError as error:
+                self.log.warning("The system refuses listen_backlog %d: %s", self.listen_backlog, error)
 
     # Begin and end.
 

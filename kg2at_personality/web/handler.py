@@ -16,6 +16,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
 from ..errors import KG2ATError
+from . import hosts
 
 T = TypeVar("T")
 #: What the access log says of a request that nobody waits for (nginx' status).
@@ -32,10 +33,12 @@ class GatewayHandler(web.RequestHandler):
     SUPPORTED_METHODS = web.RequestHandler.SUPPORTED_METHODS
 
     async def prepare(self) -> None:
-        """Called by tornado before each request: 401 without the token, 413 for a body above `max_body_size`.
+        """Called by tornado before each request, websockets and preflight too.
 
+        403 for a Host that an open gateway does not serve, 401 without the token, 413 for a body above `max_body_size`.
         Nobody is served before the kernels of an earlier gateway are known.
         """
+        self._check_host()
         if self.request.method != "OPTIONS" and not self._has_token():
             raise web.HTTPError(401, "The token is missing or wrong: send it as 'Authorization: token …'.")
         # tornado logs the URI of each request.
@@ -47,6 +50,27 @@ class GatewayHandler(web.RequestHandler):
         prepared = super().prepare()
         if prepared is not None:
             await prepared
+
+    def _check_host(self) -> None:
+        """Raise 403 when a web page of another name may ask: see `hosts`. A token is what no such page has."""
+        settings, host = self.settings, self.request.host
+        if settings.get("kg_auth_token") or settings["kg_allow_remote_access"]:
+            return
+        names = [*settings["kg_local_hostnames"], settings["kg_personality"].parent.ip]
+        if not hosts.is_local(host, names, self._local_address()):
+            raise web.HTTPError(
+                403,
+                f"This gateway has no token, and so serves no requests to the host {host!r}. Set a token, or add that "
+                "name to its setting local_hostnames.",
+            )
+
+    def _local_address(self) -> str | None:
+        """This machine's address at which the request arrived; None when its connection is gone."""
+        connection: Any = self.request.connection
+        try:
+            return str(connection.stream.socket.getsockname()[0])
+        except (OSError, AttributeError):
+            return None
 
     def _has_token(self) -> bool:
         """Whether the request carries the gateway's token, compared in constant time; True when there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,10 +24,16 @@ OWN = {
 }
 
 
-def guarded(routes: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """`routes` as tornado takes them (pattern, handler, more), with each stock handler replaced or wrapped."""
-    return [(pattern, _guarded(handler), *more) for pattern, handler, *more in routes]
+def guarded(routes: Iterable[tuple[Any, ...]], base_url: str) -> list[tuple[Any, ...]]:
+    """`routes` as tornado takes them (pattern, handler, more), with each stock handler replaced or wrapped.
+
+    The patterns begin with `base_url`, in which nothing is meant as one.
+    """
+    escaped = re.escape(base_url)
+    return [(escaped + pattern.removeprefix(base_url), _guarded(handler), *more) for pattern, handler, *more in routes]
 
 
 def _guarded(handler: type) -> type:
+    if issubclass(handler, GatewayHandler):
+        return handler
     return OWN.get(handler.__name__) or type(handler.__name__, (GatewayHandler, handler), {})
