@@ -30,6 +30,7 @@ from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
 from .web import status
 from .web.channels import ChannelsConnection
+from .web.logs import UNCUT, CleanLog
 from .web.routes import guarded
 from .wiring import ENV_PREFIX, is_loopback, launcher_of, normal_base_url, truth, with_environment
 
@@ -46,6 +47,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     def __init__(self, **kwargs: Any) -> None:
         app = kwargs["parent"]
+        self._log_cleaner = CleanLog(lambda: app.auth_token)
+        self._log_cleaner.install()
         try:
             super().__init__(**kwargs, config=with_environment(app.config, type(self).__name__))
             app.base_url = normal_base_url(app.base_url)
@@ -164,6 +167,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     def create_request_handlers(self) -> list[tuple[Any, ...]]:
         """Called once by Kernel Gateway: its own routes, each behind kg2at's handler."""
+        # Kernel Gateway has just set up tornado's log.
+        self._log_cleaner.install()
         base_url = self.parent.base_url
         own = [(url_path_join(base_url, path), handler) for path, handler in status.routes]
         return guarded(own + super().create_request_handlers(), base_url)
@@ -230,8 +235,9 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         token = app.auth_token if self._made_token else "<your token>"
         login, option = (f"/?token={token}", f" --GatewayClient.auth_token={token}") if app.auth_token else ("", "")
         self._write_runtime_file(url)
-        self.log.info("kg2at serves Spark at %s%s", url, login)
-        self.log.info("Connect JupyterLab to it: jupyter lab --gateway-url=%s%s", url, option)
+        shown = {UNCUT: True}
+        self.log.info("kg2at serves Spark at %s%s", url, login, extra=shown)
+        self.log.info("Connect JupyterLab to it: jupyter lab --gateway-url=%s%s", url, option, extra=shown)
 
     def _write_runtime_file(self, url: str) -> None:
         """Tell `jupyter kg2at status` where this gateway is."""

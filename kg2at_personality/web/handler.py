@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import json
 import math
-import re
 from collections.abc import Awaitable, Callable, Coroutine
 from http.client import responses
 from typing import Any, TypeVar
@@ -22,7 +21,6 @@ T = TypeVar("T")
 #: What the access log says of a request that nobody waits for (nginx' status).
 HUNG_UP = 499, "Client closed request"
 SCHEME = "token "
-TOKEN_ARGUMENT = re.compile(r"([?&]token=)[^&]*")
 OWN_FAULT = "The gateway ran into an error of its own. Its log says more; please tell the administrator."
 
 
@@ -41,8 +39,6 @@ class GatewayHandler(web.RequestHandler):
         self._check_host()
         if self.request.method != "OPTIONS" and not self._has_token():
             raise web.HTTPError(401, "The token is missing or wrong: send it as 'Authorization: token …'.")
-        # tornado logs the URI of each request.
-        self.request.uri = TOKEN_ARGUMENT.sub(r"\1[token]", self.request.uri or "")
         limit = self.settings["kg_max_body_size"]
         if limit and len(self.request.body) > limit:
             raise web.HTTPError(413, f"The body is larger than {limit} bytes (max_body_size).")
