@@ -93,6 +93,12 @@ class StateDirInUse(ConfigError):
     reason = "State directory in use"
 
 
+class SeedFailed(ConfigError):
+    """A cell of the seed notebook (`seed_uri`) fails, so that no kernel is what it should be."""
+
+    reason = "Seed notebook failed"
+
+
 class NoFreePort(ConfigError):
     """Every port of `kernel_ports` is in use."""
 

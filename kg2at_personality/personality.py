@@ -21,7 +21,7 @@ from . import runtime_file
 from .admission.clusters import Clusters, MasterOptions
 from .admission.queue import AdmissionPolicy
 from .admission.refusals import closing
-from .errors import ConfigError, StateDirInUse
+from .errors import ConfigError, KG2ATError, SeedFailed, StateDirInUse
 from .kernels.ledger import Ledger
 from .kernels.manager import GatewayKernelManager
 from .kernels.ports import PortRange
@@ -222,10 +222,22 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         app.session_manager.restore()
 
     async def _start_prespawned(self, count: int) -> None:
-        starts = (self.parent.kernel_manager.start_seeded_kernel() for _ in range(count))
-        for result in await asyncio.gather(*starts, return_exceptions=True):
-            if isinstance(result, BaseException):
-                self.log.error("A prespawned kernel did not start: %s", result)
+        manager = self.parent.kernel_manager
+        if not count and manager.seed is not None:
+            await self._try_seed(manager.seed.kernel_name)
+        results = await asyncio.gather(*(manager.start_seeded_kernel() for _ in range(count)), return_exceptions=True)
+        for problem in dict.fromkeys(str(result) for result in results if isinstance(result, BaseException)):
+            self.log.error("A prespawned kernel did not start: %s", problem)
+
+    async def _try_seed(self, kernel_name: str) -> None:
+        """Run the seed notebook in a kernel of its own, so that whoever starts the gateway learns what fails."""
+        manager = self.parent.kernel_manager
+        try:
+            await manager.shutdown_kernel(await manager.start_kernel(kernel_name=kernel_name))
+        except SeedFailed as error:
+            self.log.error("No kernel %s starts until this is mended. %s", kernel_name, error)
+        except KG2ATError as error:
+            self.log.warning("The seed notebook could not be tried: %s", error)
 
     def _say_where(self) -> None:
         app = self.parent

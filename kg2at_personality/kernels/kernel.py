@@ -61,6 +61,11 @@ class GatewayKernel(WatchedKernel):
         """Whether its notebooks hold SQL."""
         return self.is_toree and self.provisioner.interpreter == "SQL"
 
+    def without_secrets(self, text: str) -> str:
+        """`text` without the secrets of the kernel's configuration."""
+        plan = self.provisioner.plan if self.is_toree else None
+        return plan.conf.redactor().text(text) if plan is not None else text
+
     async def bury(self, reason: str) -> None:
         """Mark the kernel dead for `reason`, give back what its process held, and tell those who wait."""
         self.execution_state, self.reason = "dead", reason
