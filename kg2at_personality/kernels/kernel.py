@@ -16,6 +16,7 @@ from .faults import point
 from .group import kill_group
 from .process import is_group_of
 from .record import RESTARTING, Admission
+from .supplies import SYSTEM_ERRORS, could_not_launch
 from .watched import WatchedKernel
 
 #: Seconds between two looks at a kernel that was asked to end; jupyter_client's 0.1 is half of a Toree's end.
@@ -199,6 +200,8 @@ class GatewayKernel(WatchedKernel):
             await super()._async_restart_kernel(now=now, newports=False, **kw | plan)
         except Exception as error:
             await self.bury(f"The kernel could not be restarted: {error}")
+            if isinstance(error, SYSTEM_ERRORS):
+                raise could_not_launch(error) from error
             raise
         self.watch_start()
 

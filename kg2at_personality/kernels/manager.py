@@ -14,7 +14,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Float, Int, default
 
 from ..admission.refusals import closing
-from ..errors import KernelIdTaken, KG2ATError, LaunchFailed, StartEnded, TooManyKernels
+from ..errors import KernelIdTaken, KG2ATError, StartEnded, TooManyKernels
 from .adoption import Adoption
 from .faults import point
 from .kernel import GatewayKernel
@@ -22,6 +22,7 @@ from .ledger import Ledger
 from .seed import Seed
 from .specs import DEFAULT_KERNEL_NAME
 from .stops import StoppingKernelManager
+from .supplies import SYSTEM_ERRORS, could_not_launch
 
 
 class GatewayKernelManager(StoppingKernelManager):
@@ -160,9 +161,9 @@ class GatewayKernelManager(StoppingKernelManager):
             self._refuse_when_closing()
             # Without the process id of the gateway, at whose end an ipykernel would end itself.
             await super().start_kernel(kernel_id=kernel_id, independent=True, **kwargs)
-        except OSError as error:
+        except SYSTEM_ERRORS as error:
             await self._discard(kernel_id)
-            raise LaunchFailed(f"The kernel could not be launched: {error}. Please tell the administrator.") from error
+            raise could_not_launch(error) from error
         except BaseException:
             await self._discard(kernel_id)
             raise

@@ -9,6 +9,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine
 from http.client import responses
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
@@ -33,12 +34,13 @@ class GatewayHandler(web.RequestHandler):
     async def prepare(self) -> None:
         """Called by tornado before each request, websockets and preflight too.
 
-        403 for a Host that an open gateway does not serve, 401 without the token, 413 for a body above `max_body_size`.
-        Nobody is served before the kernels of an earlier gateway are known.
+        403 for a Host that an open gateway does not serve, 401 without the token, 400 for what nobody can read, 413
+        for a body above `max_body_size`. Nobody is served before the kernels of an earlier gateway are known.
         """
         self._check_host()
         if self.request.method != "OPTIONS" and not self._has_token():
             raise web.HTTPError(401, "The token is missing or wrong: send it as 'Authorization: token …'.")
+        self._check_readable()
         limit = self.settings["kg_max_body_size"]
         if limit and len(self.request.body) > limit:
             raise web.HTTPError(413, f"The body is larger than {limit} bytes (max_body_size).")
@@ -67,6 +69,15 @@ class GatewayHandler(web.RequestHandler):
             return str(connection.stream.socket.getsockname()[0])
         except (OSError, AttributeError):
             return None
+
+    def _check_readable(self) -> None:
+        """Raise 400 for arguments that are no UTF-8, and an Origin that is no URL: the libraries can't answer them."""
+        for name in self.request.arguments:
+            self.get_arguments(name)
+        try:
+            urlsplit(self.request.headers.get("Origin", ""))
+        except ValueError as error:
+            raise web.HTTPError(400, f"The header Origin is no URL: {error}") from error
 
     def _has_token(self) -> bool:
         """Whether the request carries the gateway's token, compared in constant time; True when there is none."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from . import kernels, sessions, specs
+from . import kernels, sessions, specs, websocket
 from .handler import GatewayHandler
 
 #: Handlers of our own, by the name of the stock one they stand for.
@@ -15,8 +15,11 @@ OWN = {
     for handler in (
         kernels.MainKernelHandler,
         kernels.KernelActionHandler,
+        websocket.KernelWebsocketHandler,
         sessions.SessionHandler,
         sessions.SessionRootHandler,
+        specs.SpecJsonHandler,
+        specs.APIYamlHandler,
         specs.MainKernelSpecHandler,
         specs.KernelSpecHandler,
         specs.KernelSpecResourceHandler,

@@ -1,4 +1,4 @@
-"""`/api/kernelspecs` and the specs' files, without what is none of a client's business."""
+"""`/api/kernelspecs`, the specs' files without what is none of a client's business, and the API's description."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.services.kernelspecs.handlers import kernelspec_model
 from jupyter_server.utils import url_unescape
+from kernel_gateway.jupyter_websocket import handlers as swagger
 from kernel_gateway.services.kernelspecs import handlers as stock
 from tornado import web
 
@@ -22,6 +23,21 @@ from .handler import GatewayHandler
 RESOURCES = ("kernel.js", "kernel.css", "logo-*")
 
 STOCK: Any = SimpleNamespace(**{handler.__name__: handler for _, handler in stock.default_handlers})
+
+
+class SpecJsonHandler(GatewayHandler, swagger.SpecJsonHandler):  # type: ignore[misc]
+    """The API's own description as JSON. tornado's `head` wants the path that the stock `get` knows by itself."""
+
+    async def head(self) -> None:
+        """As `get`; tornado leaves out the body."""
+        stock_get: Any = self.get
+        await stock_get()
+
+
+class APIYamlHandler(GatewayHandler, swagger.APIYamlHandler):  # type: ignore[misc]
+    """The same as YAML."""
+
+    head = SpecJsonHandler.head
 
 
 class MainKernelSpecHandler(GatewayHandler, STOCK.MainKernelSpecHandler):  # type: ignore[misc]
