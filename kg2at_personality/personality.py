@@ -21,14 +21,15 @@ from . import runtime_file
 from .admission.clusters import Clusters, MasterOptions
 from .admission.queue import AdmissionPolicy
 from .admission.refusals import closing
-from .errors import ConfigError, KG2ATError, SeedFailed, StateDirInUse
+from .errors import ConfigError, StateDirInUse
 from .kernels.ledger import Ledger
 from .kernels.manager import GatewayKernelManager
 from .kernels.ports import PortRange
+from .kernels.prespawn import prespawn
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
-from .web import status
+from .web import backlog, status
 from .web.channels import ChannelsConnection
 from .web.logs import UNCUT, CleanLog
 from .web.routes import guarded
@@ -174,16 +175,13 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         return guarded(own + super().create_request_handlers(), base_url)
 
     def _listen_for_more(self) -> None:
-        """Called once the loop runs: let `listen_backlog` connections wait, where Kernel Gateway has tornado's 128.
-
-        Listening again only changes that number.
-        """
+        """Called once the loop runs, and the gateway listens."""
         server = getattr(self.parent, "http_server", None)
-        for listening in server._sockets.values() if server is not None else ():
-            try:
-                listening.listen(self.listen_backlog)
-            except OSError as error:
-                self.log.warning("The system refuses listen_backlog %d: %s", self.listen_backlog, error)
+        try:
+            if server is not None:
+                backlog.widen(server, self.listen_backlog)
+        except OSError as error:
+            self.log.warning("The system refuses listen_backlog %d: %s", self.listen_backlog, error)
 
     # Begin and end.
 
@@ -195,7 +193,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         await self.begin()
         if self._prespawn is None and not self._is_ending:
             self._say_where()
-            self._prespawn = asyncio.create_task(self._start_prespawned(self.parent.prespawn_count or 0))
+            self._prespawn = asyncio.create_task(prespawn(self.parent.kernel_manager, self.parent.prespawn_count or 0))
         if self._prespawn is not None:
             await self._prespawn
 
@@ -220,24 +218,6 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             app.log.critical("kg2at can't start. %s", error)
             app.exit(1)
         app.session_manager.restore()
-
-    async def _start_prespawned(self, count: int) -> None:
-        manager = self.parent.kernel_manager
-        if not count and manager.seed is not None:
-            await self._try_seed(manager.seed.kernel_name)
-        results = await asyncio.gather(*(manager.start_seeded_kernel() for _ in range(count)), return_exceptions=True)
-        for problem in dict.fromkeys(str(result) for result in results if isinstance(result, BaseException)):
-            self.log.error("A prespawned kernel did not start: %s", problem)
-
-    async def _try_seed(self, kernel_name: str) -> None:
-        """Run the seed notebook in a kernel of its own, so that whoever starts the gateway learns what fails."""
-        manager = self.parent.kernel_manager
-        try:
-            await manager.shutdown_kernel(await manager.start_kernel(kernel_name=kernel_name))
-        except SeedFailed as error:
-            self.log.error("No kernel %s starts until this is mended. %s", kernel_name, error)
-        except KG2ATError as error:
-            self.log.warning("The seed notebook could not be tried: %s", error)
 
     def _say_where(self) -> None:
         app = self.parent

@@ -403,6 +403,7 @@ class TestProcess:
         with self.gateway(spark, nohup=True) as gateway:
             assert gateway.process is not None
             os.kill(gateway.process.pid, signal.SIGINT)
+            os.kill(gateway.process.pid, signal.SIGHUP)
             listing = gateway.request("GET", "/api/kernelspecs").body
             assert listing["default"] == "apache_toree_scala" and "apache_toree_sql_large" in listing["kernelspecs"]
             assert gateway.request("POST", "/api/kernels", {}).status == 403
