@@ -31,6 +31,13 @@ class UnknownKernelSpec(RequestError):
     reason = "No such kernelspec"
 
 
+class UnknownKernel(RequestError):
+    """No kernel that runs has this id."""
+
+    status = 404
+    reason = "No such kernel"
+
+
 class OutOfBounds(RequestError):
     """A requested size is above what the administrator allows."""
 
@@ -84,6 +91,12 @@ class StateDirInUse(ConfigError):
     """Another gateway keeps its records in the directory (`state_dir`)."""
 
     reason = "State directory in use"
+
+
+class SeedFailed(ConfigError):
+    """A cell of the seed notebook (`seed_uri`) fails, so that no kernel is what it should be."""
+
+    reason = "Seed notebook failed"
 
 
 class NoFreePort(ConfigError):

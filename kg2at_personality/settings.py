@@ -217,6 +217,24 @@ class Settings(HasTraits):
         machine reaches it; beyond, a token is made and printed. True: always, so that anyone who reaches the port runs
         code as you. False: never.""",
     ).tag(config=True)
+    allow_remote_access = Bool(
+        False,
+        help="""Whether a gateway without a token serves requests to any host name. True lets every web page that a user
+        of it visits run code here, by DNS rebinding. False: only those to local_hostnames, to loopback addresses and
+        to the address at which they arrive. With a token it means nothing.""",
+    ).tag(config=True)
+    local_hostnames = List(
+        Unicode(),
+        ["localhost"],
+        help="""Host names under which a gateway without a token is reached, a list of strings, as in
+        ["localhost", "gateway.example"]. Empty: none, so that only addresses are served.""",
+    ).tag(config=True)
+    listen_backlog = Int(
+        1024,
+        min=1,
+        help="""How many connections may wait to be accepted at the same time, a count. More outlive a burst of clients;
+        the system may allow fewer (Linux: net.core.somaxconn).""",
+    ).tag(config=True)
 
     @validate("profiles")
     def _check_profiles(self, proposal: Any) -> Any:

@@ -21,6 +21,7 @@ from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.personality import KG2ATPersonality, is_loopback
 from kg2at_personality.settings import Settings
 from kg2at_personality.web.channels import ChannelsConnection
+from kg2at_personality.wiring import normal_base_url
 from tests.e2e.gateway import Gateway
 from tests.fakes.toree import FakeSpark, runs
 
@@ -62,6 +63,9 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "state_dir": ("/a", "/a", "/b", "/b"),
     "keep_kernels_on_exit": ("True", True, "False", False),
     "allow_unauthenticated": ("True", True, "False", False),
+    "allow_remote_access": ("True", True, "False", False),
+    "local_hostnames": ("['a', 'b']", ["a", "b"], "c", ["c"]),
+    "listen_backlog": ("7", 7, "9", 9),
 }
 #: Those that must name what is there.
 PLACES = {"spark_home": "spark", "java_home": "java", "toree_assembly": "toree", "spark_conf_dir": "conf"}
@@ -185,8 +189,31 @@ class TestSettings:
         assert app().personality.list_kernels is True
         assert app("--JupyterWebsocketPersonality.list_kernels=False").personality.list_kernels is False
         assert app("--KG2ATPersonality.list_kernels=False").personality.list_kernels is False
-        monkeypatch.setenv("KG_LIST_KERNELS", "False")
-        assert app().personality.list_kernels is False
+
+    @pytest.mark.parametrize(
+        ("said", "meant"),
+        [(word, True) for word in ("true", "True", "TRUE", "1", "yes", "on", " true ", "")]
+        + [(word, False) for word in ("false", "False", "FALSE", "0", "no", "off", "n")],
+    )
+    def test_the_listing_heeds_what_people_write(self, monkeypatch: Any, said: str, meant: bool) -> None:
+        monkeypatch.setenv("KG_LIST_KERNELS", said)
+        assert KG2ATPersonality.__new__(KG2ATPersonality).list_kernels is meant
+
+    def test_a_word_that_is_neither_yes_nor_no_is_refused(self, app: Any, caplog: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("KG_LIST_KERNELS", "maybe")
+        sentence = refused(app, caplog)
+        assert "KG_LIST_KERNELS is 'maybe'. Set it to one of: true, yes, on" in sentence
+
+    @pytest.mark.parametrize(
+        ("given", "used"),
+        [
+            *[(text, "/foo/") for text in ("foo", "/foo", "foo/", "/foo/", "//foo//")],
+            *[("", "/"), ("/", "/"), ("a/b", "/a/b/"), ("a b", "/a%20b/"), ("caf\u00e9", "/caf%C3%A9/")],
+            *[("/user/a.b+c@d/", "/user/a.b+c@d/"), ("/caf%C3%A9", "/caf%C3%A9/")],
+        ],
+    )
+    def test_the_base_url_is_normalised_as_in_jupyter_server(self, given: str, used: str) -> None:
+        assert normal_base_url(given) == used == normal_base_url(used)
 
     def test_what_is_ignored_is_told(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
         spark.defaults("cores.max 8")
@@ -407,6 +434,7 @@ class TestProcess:
         with self.gateway(spark, nohup=True) as gateway:
             assert gateway.process is not None
             os.kill(gateway.process.pid, signal.SIGINT)
+            os.kill(gateway.process.pid, signal.SIGHUP)
             listing = gateway.request("GET", "/api/kernelspecs").body
             assert listing["default"] == "apache_toree_scala" and "apache_toree_sql_large" in listing["kernelspecs"]
             assert gateway.request("POST", "/api/kernels", {}).status == 403

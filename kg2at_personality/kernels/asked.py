@@ -34,10 +34,11 @@ class AskedKernel(RecordedKernel):
             stream.close()
 
     async def reply(self, msg_type: str, content: dict[str, Any] | None = None) -> list[Any] | None:
-        """The reply to a request; None when the process dies instead."""
+        """The reply to a request; None when the process dies instead, or is replaced by another."""
+        launches = self.launches
         with self.question(msg_type, content) as reply:
             while not reply.done():
-                if not await self.is_alive():
+                if self.launches != launches or not await self.is_alive():
                     return None
                 await asyncio.wait([reply], timeout=START_POLL)
         return reply.result()

@@ -16,6 +16,7 @@ from .faults import point
 from .group import kill_group
 from .process import is_group_of
 from .record import RESTARTING, Admission
+from .supplies import SYSTEM_ERRORS, could_not_launch
 from .watched import WatchedKernel
 
 #: Seconds between two looks at a kernel that was asked to end; jupyter_client's 0.1 is half of a Toree's end.
@@ -60,6 +61,11 @@ class GatewayKernel(WatchedKernel):
     def is_sql(self) -> bool:
         """Whether its notebooks hold SQL."""
         return self.is_toree and self.provisioner.interpreter == "SQL"
+
+    def without_secrets(self, text: str) -> str:
+        """`text` without the secrets of the kernel's configuration."""
+        plan = self.provisioner.plan if self.is_toree else None
+        return plan.conf.redactor().text(text) if plan is not None else text
 
     async def bury(self, reason: str) -> None:
         """Mark the kernel dead for `reason`, give back what its process held, and tell those who wait."""
@@ -194,6 +200,8 @@ class GatewayKernel(WatchedKernel):
             await super()._async_restart_kernel(now=now, newports=False, **kw | plan)
         except Exception as error:
             await self.bury(f"The kernel could not be restarted: {error}")
+            if isinstance(error, SYSTEM_ERRORS):
+                raise could_not_launch(error) from error
             raise
         self.watch_start()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
@@ -13,13 +14,15 @@ from traitlets import Any as AnyTrait
 from traitlets import Float, Int, default
 
 from ..admission.refusals import closing
-from ..errors import KernelIdTaken, LaunchFailed, StartEnded, TooManyKernels
+from ..errors import KernelIdTaken, KG2ATError, StartEnded, TooManyKernels
 from .adoption import Adoption
 from .faults import point
 from .kernel import GatewayKernel
 from .ledger import Ledger
+from .seed import Seed
 from .specs import DEFAULT_KERNEL_NAME
 from .stops import StoppingKernelManager
+from .supplies import SYSTEM_ERRORS, could_not_launch
 
 
 class GatewayKernelManager(StoppingKernelManager):
@@ -37,6 +40,8 @@ class GatewayKernelManager(StoppingKernelManager):
         self._is_closing = False
         self._launching: dict[str, GatewayKernel] = {}
         self._tasks: set[asyncio.Future[None]] = set()
+        #: Kernels in which the seed notebook runs.
+        self._seeding: set[str] = set()
 
     @default("default_kernel_name")
     def _default_kernel_name_default(self) -> str:
@@ -56,8 +61,8 @@ class GatewayKernelManager(StoppingKernelManager):
     ) -> str:
         """Start a kernel and return its id.
 
-        Raises UnknownKernelSpec, TooManyKernels, RequestError and ConfigError; none of them costs a process. Whoever
-        cancels leaves no kernel behind.
+        Raises UnknownKernelSpec, TooManyKernels, RequestError and ConfigError; none of them costs a process, but
+        SeedFailed and KernelDied where a seed notebook has to run. Whoever cancels leaves no kernel behind.
         """
         if kwargs.get("kernel_id") in self:
             return str(await super().start_kernel(kernel_name=kernel_name, **kwargs))
@@ -77,7 +82,39 @@ class GatewayKernelManager(StoppingKernelManager):
                 raise
         if start.cancelled() or kernel_id in self._stops:
             raise StartEnded("The kernel was shut down while it was being started.")
+        await self._run_seed(kernel_id)
         return str(kernel_id)
+
+    @cached_property
+    def seed(self) -> Seed | None:
+        """The seed notebook; None when there is none."""
+        notebook = self.parent.seed_notebook
+        if notebook is None:
+            return None
+        cells = [cell["source"] for cell in notebook.cells if cell["cell_type"] == "code"]
+        return Seed(self.parent.seed_uri, self.seed_kernelspec, cells)
+
+    @property
+    def seed_source(self) -> None:
+        """Asked for by Kernel Gateway, which has no cells to run: kg2at does."""
+
+    async def _run_seed(self, kernel_id: str) -> None:
+        """Run the seed notebook in a new kernel that is for it, and end the kernel if that fails."""
+        kernel = self._kernels.get(kernel_id)
+        if self.seed is None or kernel is None or kernel.kernel_name != self.seed.kernel_name:
+            return
+        self._seeding.add(kernel_id)
+        try:
+            self._refuse_when_closing()
+            await self.seed.run(kernel)
+        except KG2ATError:
+            await self.shutdown_kernel(kernel_id, now=True)
+            raise
+        except BaseException:
+            self.keep(self.shutdown_kernel(kernel_id, now=True))
+            raise
+        finally:
+            self._seeding.discard(kernel_id)
 
     def _refuse(self, kernel_id: str) -> None:
         """Raise what refuses a kernel before anything is done for it: each start has an id, and a place, of its own."""
@@ -124,9 +161,9 @@ class GatewayKernelManager(StoppingKernelManager):
             self._refuse_when_closing()
             # Without the process id of the gateway, at whose end an ipykernel would end itself.
             await super().start_kernel(kernel_id=kernel_id, independent=True, **kwargs)
-        except OSError as error:
+        except SYSTEM_ERRORS as error:
             await self._discard(kernel_id)
-            raise LaunchFailed(f"The kernel could not be launched: {error}. Please tell the administrator.") from error
+            raise could_not_launch(error) from error
         except BaseException:
             await self._discard(kernel_id)
             raise
@@ -203,6 +240,7 @@ class GatewayKernelManager(StoppingKernelManager):
         """Start none any more, and leave those that run to the next gateway. What is under way comes to its end."""
         self._is_closing = True
         await asyncio.gather(*self._starts.values(), *self._tasks, *self._stops.values(), return_exceptions=True)
+        await asyncio.gather(*(self.shutdown_kernel(kernel_id, now=True) for kernel_id in self._seeding))
         for kernel in self._kernels.values():
             await kernel.let_go()
         await self._close()

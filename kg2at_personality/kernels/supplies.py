@@ -11,14 +11,23 @@ from jupyter_client.kernelspec import NoSuchKernel
 from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
 from traitlets import Any as AnyTrait
 from traitlets import Instance, default
+from zmq import ZMQError
 
 from ..admission.queue import AdmissionRequest
 from ..admission.request import patience_of
-from ..errors import UnknownKernelSpec
+from ..errors import LaunchFailed, UnknownKernelSpec
 from .environment import kernel_environment
 from .faults import point
 from .record import Admission, Record
 from .toree import Plan, ToreeLauncher
+
+#: What the system says when it has no descriptor, memory, process or disk left; ZeroMQ says so in its own way.
+SYSTEM_ERRORS = (OSError, ZMQError)
+
+
+def could_not_launch(error: Exception) -> LaunchFailed:
+    """What SYSTEM_ERRORS are to whoever starts or restarts a kernel."""
+    return LaunchFailed(f"The kernel could not be launched: {error}. Please tell the administrator.")
 
 
 class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
@@ -50,6 +59,12 @@ class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
 
         Raises UnknownKernelSpec, RequestError and ConfigError.
         """
+        try:
+            return await self._launch_arguments(kernel_name, env)
+        except OSError as error:
+            raise could_not_launch(error) from error
+
+    async def _launch_arguments(self, kernel_name: str, env: Mapping[str, str]) -> dict[str, Any]:
         try:
             spec = self.kernel_spec_manager.get_kernel_spec(kernel_name)
         except NoSuchKernel as error:
