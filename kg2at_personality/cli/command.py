@@ -69,10 +69,8 @@ class Command(JupyterApp):
     def gateway(self) -> KernelGatewayApp:
         """Kernel Gateway's own settings. Raises ConfigError."""
         try:
-            gateway = KernelGatewayApp(self.config)
-            _ = gateway.port, gateway.port_retries  # their defaults are read now
-            return gateway
-        except (TraitError, ValueError) as error:
+            return KernelGatewayApp(self.config)
+        except TraitError as error:
             raise ConfigError(f"Kernel Gateway's settings: {error}") from error
 
     @cached_property

@@ -30,6 +30,7 @@ WRONG = [
     (("config", "--KG2ATPersonality.niceness=99"), "niceness"),
     (("config", "--KernelGatewayApp.port=x"), "Kernel Gateway's settings"),
 ]
+VARIABLES = [("KG_PORT", "x"), ("KG_PORT_RETRIES", ""), ("KG_SSL_VERSION", "TLS"), ("KG2AT_NICENESS", "x")]
 
 
 @pytest.fixture
@@ -49,6 +50,13 @@ def test_a_wrong_setting_is_status_1(place: Place, argv: tuple[str, ...], said: 
     ran = place.run(*argv)
     assert ran.status == 1
     assert said in ran.out + ran.err
+
+
+@pytest.mark.parametrize(("name", "value"), VARIABLES)
+def test_a_wrong_variable_is_status_1(place: Place, name: str, value: str) -> None:
+    ran = place.run("config", **{name: value})
+    assert ran.status == 1
+    assert name.partition("_")[2].lower() in ran.err
 
 
 @pytest.mark.parametrize("content", ["c.KG2ATPersonality.niceness = \n", "raise RuntimeError('no')\n"])
