@@ -32,8 +32,8 @@ class KernelGatewayApp(LoggingConfigurable):
     """Stands for Kernel Gateway's application: its name, so that it reads its section of the configuration."""
 
     ip = Unicode("127.0.0.1", help="Address that the gateway listens on (KG_IP).").tag(config=True)
-    port = Integer(8888, help="Port that the gateway listens on (KG_PORT).").tag(config=True)
-    port_retries = Integer(50, help="How many ports after it are tried (KG_PORT_RETRIES).").tag(config=True)
+    port = Integer(8888, min=0, max=65535, help="Port that the gateway listens on (KG_PORT).").tag(config=True)
+    port_retries = Integer(50, min=0, help="How many ports after it are tried (KG_PORT_RETRIES).").tag(config=True)
     auth_token = Unicode("", help="The token that clients must send (KG_AUTH_TOKEN).").tag(config=True)
     certfile = Unicode(None, allow_none=True, help="Certificate, for https (KG_CERTFILE).").tag(config=True)
     keyfile = Unicode(None, allow_none=True, help="Its private key (KG_KEYFILE).").tag(config=True)
