@@ -77,7 +77,7 @@ class Client:
         return str(said or getattr(cause, "strerror", None) or cause or type(cause).__name__)
 
     def _failed(self, error: urllib.error.HTTPError) -> tuple[int, Any]:
-        if error.code in (401, 403):
+        if error.code == 401:
             raise KG2ATError(f"The gateway at {self.url} refuses the token; give it by --token or KG_AUTH_TOKEN.")
         try:
             body = _json(error.read())
@@ -124,8 +124,9 @@ class GatewayCommand(Command):
         "JUPYTER_GATEWAY_CA_CERTS, else the system's. The gateway running here is known without."
     ).tag(config=True)
     validate_cert = Bool(
+        True,
         help="Whether the certificate of an https gateway is checked (KG2AT_VALIDATE_CERT or "
-        "JUPYTER_GATEWAY_VALIDATE_CERT; True). False trusts whoever answers, with the token."
+        "JUPYTER_GATEWAY_VALIDATE_CERT; True). False trusts whoever answers, with the token.",
     ).tag(config=True)
 
     aliases: ClassVar[Any] = {  # type: ignore[misc]

@@ -329,7 +329,8 @@ def check_wheels(folders: Sequence[str], wheel: str) -> None:
     try:
         from kg2at_personality.cli.wheels import misfits
     except (ImportError, SyntaxError) as error:
-        raise StepFailed(f"{folders[0]} has no wheel of packaging that works. Take the whole of the bundle.") from error
+        said = f"{folders[0]} lacks a wheel of kg2at or packaging that works ({error})"
+        raise StepFailed(f"{said}. Take the whole of the bundle.") from error
     finally:
         del sys.path[: len(found) + 1]
     if text := misfits(folders):

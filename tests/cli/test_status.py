@@ -151,6 +151,7 @@ def test_nothing_to_show(fake: Fake, tmp_path: Path, empty: Any) -> None:
         ({"raw": b"[1]"}, "no gateway with kg2at"),
         ({"code": 404}, "no gateway with kg2at"),
         ({"code": 302}, "answered 302"),
+        ({"code": 403, "raw": b'{"message": "Not by this name."}'}, "answered 403: Not by this name."),
         ({"code": 503, "raw": b'{"reason": "r", "message": "It is ill."}'}, "answered 503: It is ill."),
     ],
 )
