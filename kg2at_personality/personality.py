@@ -238,7 +238,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         """Tell `jupyter kg2at status` where this gateway is."""
         app = self.parent
         try:
-            self._runtime_file = runtime_file.write(app.runtime_dir, app.port, url, app.auth_token)
+            self._runtime_file = runtime_file.write(app.runtime_dir, app.port, url, app.auth_token, app.certfile or "")
         except OSError as error:
             self.log.warning("`jupyter kg2at status` won't find this gateway by itself: %s", error)
 

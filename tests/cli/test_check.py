@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.authority import Authority
 from tests.cli.program import Place, free_port
 from tests.fakes.master import FakeMaster
 from tests.spark.test_home import PYSPARK_CLASS, make_jar, make_java, make_spark
@@ -219,6 +221,10 @@ FAULTS = [
     Fault("no such address", options("--KernelGatewayApp.ip=192.0.2.1"), r"error +address +192.0.2.1 is no address"),
     Fault("open", options("--KernelGatewayApp.ip=0.0.0.0", NO_TOKEN), r"error +address +0.0.0.0 without a token"),
     Fault("no https", options("--KernelGatewayApp.ip=0.0.0.0"), r"warning  address +0.0.0.0 without https", 0),
+    Fault("no certfile", variables(KG_CERTFILE="/no.pem"), r"error +https +certfile /no.pem: No such file"),
+    Fault("no PEM", variables(KG_CERTFILE=__file__), r"error +https .*test_check.py: not a PEM certificate"),
+    Fault("keyfile alone", variables(KG_KEYFILE=__file__), r"error +https +keyfile without a certfile"),
+    Fault("TLS alone", variables(KG_SSL_VERSION="17"), r"error +https +ssl_version without a certfile"),
     Fault("state", variables(JUPYTER_RUNTIME_DIR="/proc/kg2at"), r"error +state directory +/proc/kg2at can't be"),
     Fault("open state", open_state_directory, r"warning  state directory .* by others \(mode 777\) +chmod go-w", 0),
     Fault("random", options("--CheckApp.random_device=/no/dev"), r"error +random numbers +/no/dev: No such"),
@@ -235,6 +241,34 @@ def test_all_is_well(place: Place) -> None:
         assert re.search(rf"^ok +{name} ", ran.out, re.MULTILINE), name
     for name in ("SPARK_LOCAL_IP", "ports", "state directory", "random numbers", "TERM", "encodings", "address"):
         assert re.search(rf"^ok +{name} ", ran.out, re.MULTILINE), name
+
+
+def https(place: Place) -> dict[str, str]:
+    """The variables of a gateway that speaks https to those who have a certificate."""
+    authority = Authority(place.directory / "authority")
+    pair = authority.sign("gateway")
+    own = {"CERTFILE": pair.cert, "KEYFILE": pair.key, "CLIENT_CA": authority.root.cert, "SSL_VERSION": 5}
+    return {f"KG_{name}": str(value) for name, value in own.items()}
+
+
+def test_a_gateway_with_https(place: Place) -> None:
+    """Set by variables, as much as by options."""
+    own = https(place) | {"KG_IP": "0.0.0.0"}
+    cert, key = own["KG_CERTFILE"], own["KG_KEYFILE"]
+    ran = place.run("check", **own)
+    assert ran.status == 0, ran
+    assert re.search(r"(?m)^ok +address +0.0.0.0, with https", ran.out), ran.out
+    assert re.search(rf"(?m)^ok +https +{cert} and {key}, for clients with a certificate", ran.out), ran.out
+    locked = place.directory / "locked.key"
+    words = ["openssl", "pkey", "-in", key, "-aes128", "-passout", "pass:secret", "-out", locked]
+    subprocess.run(words, check=True, capture_output=True)
+    for wrong, said in (
+        ({"KG_KEYFILE": cert}, "not a PEM certificate and its key"),
+        ({"KG_CLIENT_CA": key}, "it holds no PEM certificates"),
+        ({"KG_KEYFILE": str(locked)}, "the key has a passphrase"),
+    ):
+        ran = place.run("check", **own | wrong)
+        assert ran.status == 1 and said in ran.out, ran
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -375,6 +409,7 @@ def test_start_tells_what_a_kernel_said_that_died(place: Place) -> None:
     submit = place.spark / "bin" / "spark-submit"
     submit.write_text("#!/bin/sh\necho 'java.lang.IllegalStateException: no luck'\nexit 3\n")
     submit.chmod(0o755)
+    place.environ |= https(place)  # nobody but the check itself asks this gateway
     began = time.monotonic()
     ran = place.run("check", "--start", "--CheckApp.start_timeout=40")
     assert ran.status == 1
