@@ -147,6 +147,13 @@ class Settings(HasTraits):
         min=0.1,
         help="""Seconds that the master has for an answer. Longer bears a busy master, shorter tells of a hung one.""",
     ).tag(config=True)
+    master_max_answer = Int(
+        64 * 1024 * 1024,
+        min=1024,
+        help="""Bytes that a master's answer may have at most; a larger one counts as none. 1,000 workers and 1,000
+        applications, those that ended among them (spark.deploy.retainedApplications), are 0.7 MB. More bears a larger
+        cluster, for some ten times as much memory while the answer is read.""",
+    ).tag(config=True)
     master_validate_cert = Bool(
         True, help="""Whether the certificate of an https master is checked. False trusts whoever answers."""
     ).tag(config=True)

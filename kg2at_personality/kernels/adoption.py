@@ -93,6 +93,9 @@ class Adoption:
             name = str(read_connection_file(path)["kernel_name"])
             plan = (await manager.launch_arguments(name, env)).get("plan")
             admission = manager.admission(kernel_id, name, env, plan) if plan is not None else None
+            if admission is not None:
+                # It was launched by another plan, perhaps.
+                admission = replace(admission, request=replace(admission.request, application=None))
         except (OSError, ValueError, LookupError, KG2ATError) as error:
             self.log.warning("Kernel %s can't be taken over without its record: %s", kernel_id, error)
             return None

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
+from jupyter_server._tz import utcnow
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from traitlets import Any as AnyTrait
 from traitlets import Float, Int, default
@@ -248,6 +249,7 @@ class GatewayKernelManager(StoppingKernelManager):
         KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
         if kernel.admission is not None and self.clusters is not None:
             request, urls = kernel.admission.request, kernel.admission.urls
-            self.clusters.adopt(request, urls, restarted=kernel.launches > 1)
+            age = (utcnow() - kernel.since).total_seconds()
+            self.clusters.adopt(request, urls, restarted=kernel.launches > 1, age=age)
         await self._finish_kernel_start(kernel_id)
         self.initialize_culler()

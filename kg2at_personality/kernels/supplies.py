@@ -15,10 +15,11 @@ from traitlets import Instance, default
 from ..admission.queue import AdmissionRequest
 from ..admission.request import patience_of
 from ..errors import UnknownKernelSpec
+from ..spark.cluster import AppIdentity
 from .environment import kernel_environment
 from .faults import point
 from .record import Admission, Record
-from .toree import Plan, ToreeLauncher
+from .toree import Plan, ToreeLauncher, application
 
 
 class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
@@ -80,13 +81,19 @@ class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         if plan.executors is None or self.clusters is None:
             return None
         user = env.get("KERNEL_USERNAME", "")
-        request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env))
+        shown = application(plan, kernel_id)
+        request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env), shown)
         return Admission(request, self.clusters.urls(plan.conf))
 
     def renew(self, kernel_id: str) -> None:
         """Keep the cores for the kernel's next process. Called when the last one is to end, and when it has ended."""
         if self.clusters is not None:
             self.clusters.renew(kernel_id)
+
+    def rename(self, kernel_id: str, application: AppIdentity) -> None:
+        """Tell how the master will show the kernel's next process, which is about to be launched."""
+        if self.clusters is not None:
+            self.clusters.rename(kernel_id, application)
 
     def release(self, kernel_id: str) -> None:
         """Give back the cores of a kernel that has ended."""

@@ -344,6 +344,31 @@ async def test_what_it_was_admitted_with_is_held_for_it(gateways: Gateways) -> N
     assert not second.app.kernel_manager.clusters.holds(kernel_id)
 
 
+async def test_its_applications_are_known_by_what_its_last_launch_called_them(gateways: Gateways) -> None:
+    policy = {"KG2ATPersonality": {"master_unreachable": "admit", "master_url": "http://127.0.0.1:9"}}
+
+    def names(client: Client, kernel_id: str) -> set[str]:
+        [queue] = [queue for queue, _ in client.app.kernel_manager.clusters._queues.values()]
+        shown, written = queue._leases[kernel_id].claim.identity, gateways.record(kernel_id).admission
+        assert written is not None and written.request.application is not None
+        return {shown.name, written.request.application.name}
+
+    gateways.spark.defaults("spark.app.name Old", master="spark://127.0.0.1:9")
+    first = await gateways.open(**policy)
+    kernel_id = await first.start(name="apache_toree_scala")
+    await kernel_of(first, kernel_id).answered()
+    gateways.spark.defaults("spark.app.name New", master="spark://127.0.0.1:9")
+    assert names(first, kernel_id) == {f"Old {kernel_id}"}
+    assert await code_of(first, "POST", kernel_id, "/restart") == 200
+    assert names(first, kernel_id) == {f"New {kernel_id}"}
+    seen = await gateways.spark.launched(kernel_id, 2)
+    assert seen["properties"]["spark.app.name"] == f"New {kernel_id}"
+    await gateways.kill(first)
+    second = await gateways.open(**policy)
+    assert names(second, kernel_id) == {f"New {kernel_id}"}
+    assert await code_of(second, "DELETE", kernel_id) == 204
+
+
 # What does not run any more is cleaned up.
 
 
