@@ -192,8 +192,10 @@ class Settings(HasTraits):
     max_kernel_log_size = Int(
         1024 * 1024,
         min=0,
-        help="""Bytes of output kept for each Toree in its own log file; the older half goes when it is full. More
-        helps to find what went wrong hours ago; 0 keeps all of it, which can fill the disk.""",
+        help="""Bytes of output kept for each kernel in its own log file, beside its connection file; the older half
+        goes when it is full, and a small process for each kernel (3 MB) sees to that. More helps to find what went
+        wrong hours ago; 0 keeps all of it, without that process, which can fill the disk. A kernel keeps the bound it
+        was started with.""",
     ).tag(config=True)
 
     shutdown_timeout = Float(

@@ -31,7 +31,7 @@ class GatewayKernelManager(StoppingKernelManager):
 
     kernel_ports = AnyTrait(None, help="The PortRange for kernels' ZeroMQ ports; None: any free ones.")
     shutdown_timeout = Float(30.0, help="Seconds that all kernels have to end when the gateway does.")
-    max_kernel_log_size = Int(0, help="Bytes of output kept for each Toree; 0: all.")
+    max_kernel_log_size = Int(0, help="Bytes of output kept for each kernel; 0: all.")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -85,6 +85,8 @@ class GatewayKernelManager(StoppingKernelManager):
         self._refuse_when_closing()
         if kernel_id in self._starts:
             raise KernelIdTaken(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
+        if kernel_id in self.zombies:
+            raise KernelIdTaken(f"Processes of an earlier kernel {kernel_id} can't be ended. Choose another id.")
         limit = self._max_kernels
         living = sum(not kernel.is_dead for kernel in self._kernels.values())
         if limit is not None and living + len(self._starts.keys() - self._kernels.keys()) >= limit:

@@ -18,7 +18,10 @@ from ..errors import UnknownKernelSpec
 from ..spark.cluster import AppIdentity
 from .environment import kernel_environment
 from .faults import point
+from .ledger import MARK
+from .process import Found
 from .record import Admission, Record
+from .strays import find_of
 from .toree import Plan, ToreeLauncher, application
 
 
@@ -38,6 +41,10 @@ class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         app = self.parent
         env = kernel_environment(os.environ, requested, app.env_process_whitelist, app.auth_token)
         return env | {"KERNEL_ID": kernel_id} | (self.ledger.mark if self.ledger is not None else {})
+
+    def processes_of(self, kernel_id: str) -> list[Found]:
+        """What runs of a kernel, as far as its environment tells; a child that called setsid, too. Blocking."""
+        return find_of(kernel_id, MARK, str(self.ledger.path)) if self.ledger is not None else []
 
     def launch_of(self, record: Record) -> dict[str, Any]:
         """The arguments of the next start of a kernel that was taken over."""

@@ -185,7 +185,7 @@ class WatchedKernel(AskedKernel):
     async def _died_at_start(self) -> None:
         status: Any = await self.provisioner.poll()
         status = "unknown" if status == UNKNOWN_STATUS else status
-        lines = self.provisioner.last_lines() if self.is_toree else ""
+        lines = await self.last_lines()
         said = f" Its last lines:\n{lines}" if lines else " It printed nothing."
         await self.bury(f"The kernel died before it answered (exit status {status}).{said}")
 

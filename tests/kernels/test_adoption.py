@@ -19,7 +19,7 @@ from jupyter_client.connect import LocalPortCache, port_names
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from tornado.websocket import websocket_connect
 
-from kg2at_personality.kernels import adoption, group, watched, zombies
+from kg2at_personality.kernels import adoption, group, supplies, watched, zombies
 from kg2at_personality.kernels.ledger import ASIDE, LOCK, MARK
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.process import started_at
@@ -347,7 +347,7 @@ async def test_what_it_was_admitted_with_is_held_for_it(gateways: Gateways) -> N
 async def test_its_applications_are_known_by_what_its_last_launch_called_them(gateways: Gateways) -> None:
     policy = {"KG2ATPersonality": {"master_unreachable": "admit", "master_url": "http://127.0.0.1:9"}}
 
-    def names(client: Client, kernel_id: str) -> set[str]:
+    def names(client: Any, kernel_id: str) -> set[str]:
         [queue] = [queue for queue, _ in client.app.kernel_manager.clusters._queues.values()]
         shown, written = queue._leases[kernel_id].claim.identity, gateways.record(kernel_id).admission
         assert written is not None and written.request.application is not None
@@ -420,6 +420,7 @@ async def test_where_no_environment_can_be_read_its_age_tells_who_it_is(
 ) -> None:
     monkeypatch.setattr(adoption, "environment_of", lambda pid: None)
     monkeypatch.setattr(adoption, "find", lambda *arguments: [])
+    monkeypatch.setattr(supplies, "find_of", lambda *arguments: [])
     process = await gateways.mute()
     began = started_at(process.pid)
     assert began is not None
@@ -433,8 +434,7 @@ def _by_group(processes: list[psutil.Process]) -> dict[int, psutil.Process]:
     return {os.getpgid(process.pid): process for process in processes}
 
 
-async def test_what_outlived_it_in_its_group_is_ended(gateways: Gateways) -> None:
-    """And what left its group, as by setsid, did so to live on."""
+async def test_what_outlived_it_in_its_group_or_elsewhere_is_ended(gateways: Gateways) -> None:
     spawn = "import subprocess as s; s.Popen(['sleep', '60']); s.Popen(['sleep', '60'], start_new_session=True)"
     process = await gateways.mute(ID, sys.executable, "-S", "-c", f"{spawn}; import time; time.sleep(60)")
     # The second leaves a moment after it is there.
@@ -445,7 +445,7 @@ async def test_what_outlived_it_in_its_group_is_ended(gateways: Gateways) -> Non
     process.kill()
     await until(lambda: not runs(process.pid), "its death")
     await gateways.open()
-    assert not runs(inside) and runs(outside)
+    assert not runs(inside) and not runs(outside)
     assert gateways.files() == []
 
 
