@@ -201,6 +201,8 @@ class GatewayKernel(WatchedKernel):
             await super()._async_restart_kernel(now=now, newports=False, **kw | plan)
         except Exception as error:
             await self.bury(f"The kernel could not be restarted: {error}")
+            if isinstance(error, OSError):
+                raise LaunchFailed(f"The kernel could not be restarted: {error}. It has to be shut down.") from error
             raise
         self.watch_start()
 

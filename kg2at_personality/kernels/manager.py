@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -145,6 +145,18 @@ class GatewayKernelManager(StoppingKernelManager):
         kernel.kernel_id, kernel.requested, kernel.admission = kernel_id, requested, admission
         self._launching[kernel_id] = kernel
         return kernel, name, kernel_id
+
+    async def _add_kernel_when_ready(
+        self, kernel_id: str, km: GatewayKernel, kernel_awaitable: Awaitable[None]
+    ) -> None:
+        """Called by jupyter_client, which would log a traceback of what its start_kernel raises all the same."""
+        try:
+            await kernel_awaitable
+        except Exception as error:
+            self.log.debug("Kernel %s did not start: %s", kernel_id, error)
+            return
+        self._kernels[kernel_id] = km
+        self._pending_kernels.pop(kernel_id, None)
 
     async def _take_back(self, kernel_id: str, start: asyncio.Task[str]) -> None:
         """End a start whose client is gone, or the kernel that came of it."""

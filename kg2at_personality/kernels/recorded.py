@@ -60,12 +60,17 @@ class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         """Whether kg2at launches it by spark-submit."""
         return isinstance(self.provisioner, ToreeProvisioner)
 
-    # What it prints.
+    # What is beside its connection file.
 
     @property
     def files(self) -> KernelFiles:
         """Its files, beside its connection file."""
         return KernelFiles(self.connection_file)
+
+    def write_connection_file(self, **kwargs: Any) -> None:
+        """Called before each launch: write it anew, as the notebook may have overwritten or removed it."""
+        self._connection_file_written = False
+        super().write_connection_file(**kwargs)
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
         if not isinstance(self.provisioner, LocalProvisioner):
