@@ -157,8 +157,7 @@ class Adoption:
 
     async def _clean(self, kernel_id: str, connection_file: str, groups: Iterable[int]) -> None:
         """End what is left of a kernel's processes, and remove its files and its record."""
-        is_gone = await self._end_groups(kernel_id, groups)
-        is_gone = await self._end_strays(kernel_id) and is_gone
+        is_gone = await self._end_groups(kernel_id, groups) and await self._end_strays(kernel_id)
         self._remove_files(connection_file)
         if is_gone:
             self.manager.forget(kernel_id)
@@ -174,18 +173,22 @@ class Adoption:
         is_gone = True
         for group in groups:
             if not await end_group(group, self.log):
-                is_gone, retry = False, partial(kill_group, group, self.log)
+                is_gone, retry = False, partial(self._end_again, kernel_id, group)
                 reason = "it outlived its gateway, and may not be signalled"
                 self.manager.zombies.add(Zombie(kernel_id, "", group, utcnow(), reason, retry))
         return is_gone
 
+    async def _end_again(self, kernel_id: str, group: int | None) -> bool:
+        look = partial(self.manager.processes_of, kernel_id)
+        return await kill_group(group, self.log) and await end_strays(look, self.log)
+
     async def _end_strays(self, kernel_id: str) -> bool:
-        """The same for what left the kernel's process groups."""
-        end = partial(end_strays, partial(self.manager.processes_of, kernel_id), self.log)
-        if await end():
+        """As `_end_groups`, for what left the kernel's process groups."""
+        retry = partial(self._end_again, kernel_id, None)
+        if await retry():
             return True
-        reason = "processes of its notebook outlived its gateway, and may not be signalled"
-        self.manager.zombies.add(Zombie(kernel_id, "", None, utcnow(), reason, end))
+        reason = "what its notebook started outlived the gateway, and may not be signalled"
+        self.manager.zombies.add(Zombie(kernel_id, "", None, utcnow(), reason, retry))
         return False
 
     def _remove_files(self, connection_file: str) -> None:

@@ -565,12 +565,18 @@ async def test_what_is_no_kernel_of_this_directory_is_not_touched(gateways: Gate
         await gateways.run(*MUTE, file, env=gateways.marked() | {MARK: f"{gateways.path}-2"}),
         await gateways.run(*MUTE, file, env={"KERNEL_ID": ID}),
         await gateways.run(*MUTE, file, env={MARK: str(gateways.path)}),
-        await gateways.run("sleep", "60", env=gateways.marked()),
     ]
     left = gateways.files()
     await gateways.open()
     assert all(runs(stranger.pid) for stranger in strangers)
     assert gateways.files() == left
+
+
+async def test_what_a_kernel_without_a_record_left_is_ended(gateways: Gateways) -> None:
+    gateways.path.mkdir()
+    left = await gateways.run("sleep", "60", env=gateways.marked())
+    await gateways.open()
+    assert not runs(left.pid)
 
 
 @pytest.mark.parametrize("harm", ["corrupt", "0644"])
