@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from kg2at_personality.spark.cluster import ClusterState
 from kg2at_personality.spark.master import MasterClient
 from tests.fakes.master import FakeMaster, MasterServer
 
+#: Text without half characters, which no UTF-8 has.
+TEXT = partial(st.text, st.characters(codec="utf-8"))
 LONG = 20.0  # seconds; time-outs that must not pass
 
 
@@ -94,18 +97,17 @@ class TestPieces:
 
     @given(
         st.dictionaries(
-            st.text(max_size=5) | st.sampled_from(sorted(module.ROWS)),
+            TEXT(max_size=5) | st.sampled_from(sorted(module.ROWS)),
             st.integers(-(10**9), 10**9)
-            | st.text(max_size=4)
+            | TEXT(max_size=4)
             | st.none()
-            | st.lists(
-                st.dictionaries(st.text(max_size=2), st.integers(0, 99) | st.booleans(), max_size=2), max_size=40
-            ),
+            | st.lists(st.dictionaries(TEXT(max_size=2), st.integers(0, 99) | st.booleans(), max_size=2), max_size=40),
         ),
         st.sampled_from([None, 0, 2, 40]),
+        st.booleans(),
     )
-    def test_they_say_what_the_whole_says(self, content: dict[str, Any], indent: int | None) -> None:
-        body = json.dumps(content, indent=indent).encode()
+    def test_they_say_what_the_whole_says(self, content: dict[str, Any], indent: int | None, is_ascii: bool) -> None:
+        body = json.dumps(content, indent=indent, ensure_ascii=is_ascii).encode()
         lists = {key for key, value in content.items() if isinstance(value, list) and key not in module.ROWS}
         kept = content | {key: [] for key in lists}
         assert parse(body) == (content if len(body) <= module.PIECE else kept)
