@@ -129,7 +129,13 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             max_cores_per_user=self.max_cores_per_user,
             master_unreachable=self.master_unreachable,
         )
-        options = MasterOptions(self.master_url, self.master_timeout, self.master_validate_cert, self.master_ca_certs)
+        options = MasterOptions(
+            self.master_url,
+            self.master_timeout,
+            self.master_validate_cert,
+            self.master_ca_certs,
+            self.master_max_answer,
+        )
         return Clusters(policy, options, self.log)
 
     def _install_managers(self) -> None:

@@ -147,6 +147,13 @@ class Settings(HasTraits):
         min=0.1,
         help="""Seconds that the master has for an answer. Longer bears a busy master, shorter tells of a hung one.""",
     ).tag(config=True)
+    master_max_answer = Int(
+        64 * 1024 * 1024,
+        min=1024,
+        help="""Bytes that a master's answer may have at most; a larger one counts as none. 1,000 workers and 1,000
+        applications, those that ended among them (spark.deploy.retainedApplications), are 0.7 MB. More bears a larger
+        cluster, for some ten times as much memory while the answer is read.""",
+    ).tag(config=True)
     master_validate_cert = Bool(
         True, help="""Whether the certificate of an https master is checked. False trusts whoever answers."""
     ).tag(config=True)
@@ -185,8 +192,10 @@ class Settings(HasTraits):
     max_kernel_log_size = Int(
         1024 * 1024,
         min=0,
-        help="""Bytes of output kept for each Toree in its own log file; the older half goes when it is full. More
-        helps to find what went wrong hours ago; 0 keeps all of it, which can fill the disk.""",
+        help="""Bytes of output kept for each kernel in its own log file, beside its connection file; the older half
+        goes when it is full, and a small process for each kernel (3 MB) sees to that. More helps to find what went
+        wrong hours ago; 0 keeps all of it, without that process, which can fill the disk. A kernel keeps the bound it
+        was started with.""",
     ).tag(config=True)
 
     shutdown_timeout = Float(

@@ -51,6 +51,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "master_unreachable": ("admit", "admit", "wait", "wait"),
     "master_url": ("http://h:1", "http://h:1", "http://h:2", "http://h:2"),
     "master_timeout": ("1.5", 1.5, "2", 2.0),
+    "master_max_answer": ("5000", 5000, "6000", 6000),
     "master_validate_cert": ("False", False, "True", True),
     "master_ca_certs": ("/a.pem", "/a.pem", "/b.pem", "/b.pem"),
     "spark_context": ("eager", "eager", "none", "none"),

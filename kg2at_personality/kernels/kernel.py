@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from jupyter_client import AsyncKernelManager
@@ -16,6 +17,7 @@ from .faults import point
 from .group import kill_group
 from .process import is_group_of
 from .record import RESTARTING, Admission
+from .strays import end_strays
 from .supplies import SYSTEM_ERRORS, could_not_launch
 from .watched import WatchedKernel
 
@@ -75,7 +77,7 @@ class GatewayKernel(WatchedKernel):
         try:
             if self.has_kernel:
                 await self.provisioner.wait()
-                await self._kill_group()
+                await self._end_rest()
             await self.cleanup_resources()
             self.parent.forget(self.kernel_id)
         finally:
@@ -118,7 +120,12 @@ class GatewayKernel(WatchedKernel):
             await self._async_kill_kernel()
         if self.has_kernel and await self.is_alive():
             return False
-        return await self._kill_group()
+        return await self._end_rest()
+
+    async def _end_rest(self) -> bool:
+        """End what the kernel's process left behind, wherever it went; right after its death."""
+        is_gone = await self._kill_group()
+        return await end_strays(partial(self.parent.processes_of, self.kernel_id), self.log) and is_gone
 
     async def _kill_group(self) -> bool:
         """End what the kernel's process left behind in its group; right after its death."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
+from jupyter_server._tz import utcnow
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from traitlets import Any as AnyTrait
 from traitlets import Float, Int, default
@@ -33,7 +34,7 @@ class GatewayKernelManager(StoppingKernelManager):
 
     kernel_ports = AnyTrait(None, help="The PortRange for kernels' ZeroMQ ports; None: any free ones.")
     shutdown_timeout = Float(30.0, help="Seconds that all kernels have to end when the gateway does.")
-    max_kernel_log_size = Int(0, help="Bytes of output kept for each Toree; 0: all.")
+    max_kernel_log_size = Int(0, help="Bytes of output kept for each kernel; 0: all.")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -121,6 +122,8 @@ class GatewayKernelManager(StoppingKernelManager):
         self._refuse_when_closing()
         if kernel_id in self._starts:
             raise KernelIdTaken(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
+        if kernel_id in self.zombies:
+            raise KernelIdTaken(f"Processes of an earlier kernel {kernel_id} can't be ended. Choose another id.")
         limit = self._max_kernels
         living = sum(not kernel.is_dead for kernel in self._kernels.values())
         if limit is not None and living + len(self._starts.keys() - self._kernels.keys()) >= limit:
@@ -179,6 +182,18 @@ class GatewayKernelManager(StoppingKernelManager):
         kernel.kernel_id, kernel.requested, kernel.admission = kernel_id, requested, admission
         self._launching[kernel_id] = kernel
         return kernel, name, kernel_id
+
+    async def _add_kernel_when_ready(
+        self, kernel_id: str, km: GatewayKernel, kernel_awaitable: Awaitable[None]
+    ) -> None:
+        """Called by jupyter_client, which would log a traceback of what its start_kernel raises all the same."""
+        try:
+            await kernel_awaitable
+        except Exception as error:
+            self.log.debug("Kernel %s did not start: %s", kernel_id, error)
+            return
+        self._kernels[kernel_id] = km
+        self._pending_kernels.pop(kernel_id, None)
 
     async def _take_back(self, kernel_id: str, start: asyncio.Task[str]) -> None:
         """End a start whose client is gone, or the kernel that came of it."""
@@ -286,6 +301,7 @@ class GatewayKernelManager(StoppingKernelManager):
         KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
         if kernel.admission is not None and self.clusters is not None:
             request, urls = kernel.admission.request, kernel.admission.urls
-            self.clusters.adopt(request, urls, restarted=kernel.launches > 1)
+            age = (utcnow() - kernel.since).total_seconds()
+            self.clusters.adopt(request, urls, restarted=kernel.launches > 1, age=age)
         await self._finish_kernel_start(kernel_id)
         self.initialize_culler()

@@ -149,7 +149,7 @@ def find(mark: str, value: str, connection_files: Mapping[str, str]) -> list[Fou
     files = {kernel_id: path for kernel_id, path in connection_files.items() if path}
     if psutil is None:
         return _find_by_ps(files)
-    found = (_look_at(pid, mark, value, files) for pid in psutil.pids() if pid != os.getpid())
+    found = (look_at(pid, mark, value, files) for pid in psutil.pids() if pid != os.getpid())
     return [one for one in found if one is not None]
 
 
@@ -205,7 +205,8 @@ def _began(process: psutil.Process | None) -> float | None:
         raise OSError(f"psutil can't tell when a process began: {error}") from error
 
 
-def _look_at(pid: int, mark: str, value: str, connection_files: Mapping[str, str]) -> Found | None:
+def look_at(pid: int, mark: str, value: str, connection_files: Mapping[str, str]) -> Found | None:
+    """One process, as `find` does."""
     try:
         # process_iter would give again what it once saw under the same pid.
         process = psutil.Process(pid)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 import sys
 from typing import Any
 
-from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
+from ..spark.redaction import Redactor
 from . import interrupts, toree
 from .files import KernelFiles
 from .toree import Plan
@@ -76,16 +75,6 @@ class ToreeProvisioner(LocalProvisioner):
         files.write_submit_options(submit_options)
         return {toree.SUBMIT_OPTIONS: f"@{files.submit_options}"} if submit_options else {}
 
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Called by KernelManager with what `pre_launch` returned: starts the process, its output in its own log."""
-        with self.files.open_log() as log:
-            return await super().launch_kernel(cmd, stdout=log, stderr=subprocess.STDOUT, **kwargs)
-
-    async def poll(self) -> int | None:
-        """None while the process runs, else its exit status. Called often, so it also keeps the log within bounds."""
-        self.files.trim_log(self.parent.parent.max_kernel_log_size)
-        return await super().poll()
-
     async def send_signal(self, signum: int) -> None:
         """Signal the kernel: an interrupt by Toree's own signal to the JVM alone, all else to the process group.
 
@@ -96,18 +85,15 @@ class ToreeProvisioner(LocalProvisioner):
         elif self.process is not None and self.parent.has_answered:
             self.process.send_signal(getattr(signal, f"SIG{interrupts.SIGNAL}"))
 
-    def last_lines(self) -> str:
-        """The last lines of the kernel's output, without the secrets of its configuration; "" for none."""
-        # Without its plan nobody knows what is secret.
-        return self.plan.conf.redactor().text("\n".join(self.files.last_lines())) if self.plan else ""
+    def redactor(self) -> Redactor | None:
+        """What knows the secrets of its configuration; without its plan nobody does."""
+        return self.plan.conf.redactor() if self.plan else None
 
     async def cleanup(self, restart: bool = False) -> None:
-        """Called by KernelManager when the process is gone. Without `restart`, files and ports go too."""
+        """Called by KernelManager when the process is gone. Without `restart`, ports go too."""
         await super().cleanup(restart=restart)
-        if restart:
-            return
-        self.files.remove()
-        self.give_back_ports()
+        if not restart:
+            self.give_back_ports()
 
     def give_back_ports(self) -> None:
         """Return what `kernel_ports` lent; the next launch takes others that are free then."""

@@ -16,10 +16,14 @@ from zmq import ZMQError
 from ..admission.queue import AdmissionRequest
 from ..admission.request import patience_of
 from ..errors import LaunchFailed, UnknownKernelSpec
+from ..spark.cluster import AppIdentity
 from .environment import kernel_environment
 from .faults import point
+from .ledger import MARK
+from .process import Found
 from .record import Admission, Record
-from .toree import Plan, ToreeLauncher
+from .strays import find_of
+from .toree import Plan, ToreeLauncher, application
 
 #: What the system says when it has no descriptor, memory, process or disk left; ZeroMQ says so in its own way.
 SYSTEM_ERRORS = (OSError, ZMQError)
@@ -46,6 +50,10 @@ class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         app = self.parent
         env = kernel_environment(os.environ, requested, app.env_process_whitelist, app.auth_token)
         return env | {"KERNEL_ID": kernel_id} | (self.ledger.mark if self.ledger is not None else {})
+
+    def processes_of(self, kernel_id: str) -> list[Found]:
+        """What runs of a kernel, as far as its environment tells; a child that called setsid, too. Blocking."""
+        return find_of(kernel_id, MARK, str(self.ledger.path)) if self.ledger is not None else []
 
     def launch_of(self, record: Record) -> dict[str, Any]:
         """The arguments of the next start of a kernel that was taken over."""
@@ -95,13 +103,19 @@ class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         if plan.executors is None or self.clusters is None:
             return None
         user = env.get("KERNEL_USERNAME", "")
-        request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env))
+        shown = application(plan, kernel_id)
+        request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env), shown)
         return Admission(request, self.clusters.urls(plan.conf))
 
     def renew(self, kernel_id: str) -> None:
         """Keep the cores for the kernel's next process. Called when the last one is to end, and when it has ended."""
         if self.clusters is not None:
             self.clusters.renew(kernel_id)
+
+    def rename(self, kernel_id: str, application: AppIdentity) -> None:
+        """Tell how the master will show the kernel's next process, which is about to be launched."""
+        if self.clusters is not None:
+            self.clusters.rename(kernel_id, application)
 
     def release(self, kernel_id: str) -> None:
         """Give back the cores of a kernel that has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from ..admission.request import SOURCE as REQUEST
 from ..admission.request import RequestBounds, executors_of, requested_properties
 from ..errors import SparkConfError
-from ..spark.cluster import ExecutorRequest
+from ..spark.cluster import AppIdentity, ExecutorRequest
 from ..spark.conf import SparkConf, SparkConfReader
 from ..spark.conflicts import check_together
 from ..spark.environment import load_spark_env
@@ -29,6 +30,10 @@ OTHERS_OPTIONS = frozenset(
 )
 #: Java options of spark-submit, of old a way to give properties (-Dspark.x=y).
 SUBMIT_OPTIONS = "SPARK_SUBMIT_OPTS"
+#: What else a JVM, or Spark's launcher of one, reads options from.
+JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "IBM_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
+#: What Spark strips from both ends of a value: all up to the blank, but line ends.
+BLANKS = "".join(map(chr, range(33))).replace("\r", "").replace("\n", "")
 #: Spark hands them to a JVM as they are, or takes a bare number for bytes (Utils.memoryStringToMb).
 JVM_SIZES = ("spark.executor.memory", "spark.driver.memory")
 
@@ -130,7 +135,7 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
     known |= {key: f"{conf.memory_mib(key, 0)}m" for key in JVM_SIZES if key in known}
     known["spark.master"] = conf.master
     known["spark.submit.deployMode"] = "client"
-    known["spark.app.name"] = f"{conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}"
+    known["spark.app.name"] = application_name(plan, kernel_id)
     known[DRIVER] = f"@{java_options_file}" if java_options(plan) else driver_options(plan)
     known[EXECUTOR] = executor_options(plan)
     for name, value in PYTHON_UTF_8.items():
@@ -138,6 +143,28 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
     for folded in (DRIVER_DEFAULT, EXECUTOR_DEFAULT):
         known.pop(folded, None)
     return known
+
+
+def application_name(plan: Plan, kernel_id: str) -> str:
+    """`spark.app.name`, without the blanks around it, which Spark strips from what it reads (Utils.trimExceptCRLF)."""
+    return f"{plan.conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}".strip(BLANKS)
+
+
+def application(plan: Plan, kernel_id: str) -> AppIdentity:
+    """How a standalone master shows the applications of one launch.
+
+    Its user is Java's `user.name` (SparkContext's ApplicationDescription): the password database's name of whoever
+    runs the gateway, unless a Java option sets it.
+    """
+    environ = (plan.conf.environ.get(name, "") for name in JAVA_VARIABLES)
+    if any("-Duser.name" in options for options in (driver_options(plan), *environ)):
+        return AppIdentity(application_name(plan, kernel_id), None)
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        # java_props_md.c
+        user = "?"
+    return AppIdentity(application_name(plan, kernel_id), user)
 
 
 def driver_options(plan: Plan) -> str:

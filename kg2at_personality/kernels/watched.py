@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from jupyter_client import AsyncKernelManager
@@ -17,6 +18,7 @@ from .faults import point
 from .ports import is_free
 from .process import UNKNOWN_STATUS, AdoptedProcess
 from .record import RESTARTING, STARTING, Record
+from .toree import Plan, application
 
 #: How often a kernel that answers is asked again until it is heard as well, and how often that is looked at each time.
 HEARD_TRIES, HEARD_LOOKS = 25, 10
@@ -67,6 +69,7 @@ class WatchedKernel(AskedKernel):
         """KernelManager's start without the 10 ms that its decorator sleeps for its own tests (in_pending_state)."""
         self._ready = _unwatched_future()
         try:
+            self._name_applications(kw.get("plan"))
             self.note(RESTARTING if self.launches else STARTING)
             point("start: recorded")
             await AsyncKernelManager._async_start_kernel.__wrapped__(self, **kw)  # type: ignore[attr-defined]
@@ -78,6 +81,14 @@ class WatchedKernel(AskedKernel):
         self._ready.set_result(None)
 
     start_kernel: Callable[..., Any] = _async_start_kernel
+
+    def _name_applications(self, plan: Plan | None) -> None:
+        """Each launch may call its applications otherwise: spark-defaults.conf is read afresh."""
+        if plan is None or self.admission is None:
+            return
+        shown = application(plan, self.kernel_id)
+        self.admission = replace(self.admission, request=replace(self.admission.request, application=shown))
+        self.parent.rename(self.kernel_id, shown)
 
     def watch_start(self) -> None:
         """Begin to wait for the kernel's first answer. Called once after each start, when nothing resets its state."""
@@ -174,7 +185,7 @@ class WatchedKernel(AskedKernel):
     async def _died_at_start(self) -> None:
         status: Any = await self.provisioner.poll()
         status = "unknown" if status == UNKNOWN_STATUS else status
-        lines = self.provisioner.last_lines() if self.is_toree else ""
+        lines = await self.last_lines()
         said = f" Its last lines:\n{lines}" if lines else " It printed nothing."
         await self.bury(f"The kernel died before it answered (exit status {status}).{said}")
 
