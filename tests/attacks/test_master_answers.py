@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kg2at_personality.errors import MalformedAnswer, MasterUnreachable
@@ -18,7 +18,7 @@ from kg2at_personality.spark import answer as module
 from kg2at_personality.spark.answer import parse
 from kg2at_personality.spark.cluster import ClusterState
 from kg2at_personality.spark.master import MasterClient
-from tests.fakes.master import FakeMaster, MasterServer
+from tests.fakes.master import FakeApp, FakeMaster, MasterServer
 
 #: Text without half characters, which no UTF-8 has.
 TEXT = partial(st.text, st.characters(codec="utf-8"))
@@ -28,9 +28,8 @@ LONG = 20.0  # seconds; time-outs that must not pass
 def busy_master(apps: int) -> FakeMaster:
     master = FakeMaster()
     master.add_worker(8, 16 * 1024)
-    for number in range(apps):
-        master.submit(f"nightly {number}")
-    master.step()
+    # As if they had registered: the fake's scheduler goes through all of them for each.
+    master.apps = [FakeApp(f"nightly {n}", 1, None, 1024, None, "u", 0.0, f"app-{n}") for n in range(apps)]
     return master
 
 
@@ -95,6 +94,7 @@ class TestPieces:
     def small_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "PIECE", 1024)
 
+    @settings(max_examples=50)
     @given(
         st.dictionaries(
             TEXT(max_size=5) | st.sampled_from(sorted(module.ROWS)),
@@ -135,8 +135,8 @@ class TestPieces:
             parse(text.ljust(2000).encode())
 
 
-@pytest.mark.parametrize("digits", [20, 400, 4299, 4300, 4301, 100_000])
-@pytest.mark.parametrize("key", ["cores", "coresused", "memory", "memoryused"])
+@pytest.mark.parametrize("digits", [20, 4300, 100_000])
+@pytest.mark.parametrize("key", ["cores", "memoryused"])
 def test_a_number_that_no_java_has_is_malformed(digits: int, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python writes none of more than 4,300 digits, nor a sum that has one more: each would be a 500 somewhere."""
     real = FakeMaster.to_json
