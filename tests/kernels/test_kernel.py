@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,8 +21,10 @@ DIES = ("spark.fake.does die", "spark.my.password hush", "spark.fake.says no mem
 
 
 async def dead(kernel: GatewayKernel) -> str:
-    """Wait for the kernel's death, and its reason."""
+    """Wait until the kernel is dead and nothing is left of it; its reason."""
     await until(lambda: kernel.is_dead, "the kernel's death")
+    with suppress(KernelDied):
+        await kernel.answered()  # those who wait for it are told last
     return kernel.reason
 
 
