@@ -202,7 +202,9 @@ class GatewayKernel(WatchedKernel):
         except Exception as error:
             await self.bury(f"The kernel could not be restarted: {error}")
             if isinstance(error, OSError):
-                raise LaunchFailed(f"The kernel could not be restarted: {error}. It has to be shut down.") from error
+                raise LaunchFailed(
+                    f"The kernel could not be restarted: {error}. Please tell the administrator."
+                ) from error
             raise
         self.watch_start()
 
