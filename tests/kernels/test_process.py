@@ -490,10 +490,14 @@ assert process.started_at({os.getpid()}) is not None
 
 
 def test_the_user_of_a_process_is_told_when_all_of_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert process.own_user_of(os.getpid()) == getpass.getuser()
-    assert process.own_user_of(process.LAST_PID) is None
-    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 3)
-    assert process.own_user_of(os.getpid()) is None
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    try:
+        assert process.own_user_of(child.pid) == getpass.getuser()
+        assert process.own_user_of(process.LAST_PID) is None
+        monkeypatch.setattr(os, "getuid", lambda: 2**31 - 3)
+        assert process.own_user_of(child.pid) is None
+    finally:
+        child.communicate()
 
 
 @as_root
