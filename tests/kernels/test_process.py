@@ -489,6 +489,7 @@ assert process.started_at({os.getpid()}) is not None
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@only_psutil
 def test_the_user_of_a_process_is_told_when_all_of_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
     try:
@@ -501,6 +502,7 @@ def test_the_user_of_a_process_is_told_when_all_of_it_is_ours(monkeypatch: pytes
 
 
 @as_root
+@only_psutil
 def test_a_process_that_has_a_child_of_another_user_may_be_anybodys() -> None:
     parent = subprocess.Popen(
         [sys.executable, "-S", "-c", "import subprocess; subprocess.run(['cat'], user=65534)"], stdin=subprocess.PIPE
