@@ -60,6 +60,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.master_unreachable = "wait"  # or "admit": start all the same
 # c.KG2ATPersonality.master_url = ""  # http://master:8080; empty: found from spark.master
 # c.KG2ATPersonality.master_timeout = 5.0  # seconds for one answer
+# c.KG2ATPersonality.master_max_answer = 64 * 1024 * 1024  # bytes of one answer
 # c.KG2ATPersonality.master_validate_cert = True
 # c.KG2ATPersonality.master_ca_certs = ""  # PEM file; empty: the system's
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -158,6 +159,22 @@ def environment_of(pid: int) -> dict[str, str] | None:
     try:
         process = None if psutil is None else _process(pid)
         return None if process is None else process.environ()
+    except (psutil.Error, OSError):
+        return None
+
+
+def own_user_of(pid: int) -> str | None:
+    """The name of the user who runs this gateway, when the process and all its descendants are his; else None.
+
+    None without psutil. A user without a name is Java's "?" (java_props_md.c). Blocking.
+    """
+    try:
+        process = None if psutil is None else _process(pid)
+        if process is None or any(each.uids().real != os.getuid() for each in (process, *process.children(True))):
+            return None
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return "?"
     except (psutil.Error, OSError):
         return None
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import LocalPortCache
@@ -69,7 +70,8 @@ class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
 
     def write_connection_file(self, **kwargs: Any) -> None:
         """Called before each launch: write it anew, as the notebook may have overwritten or removed it."""
-        self._connection_file_written = False
+        if self._connection_file_written:
+            Path(self.connection_file).unlink(missing_ok=True)
         super().write_connection_file(**kwargs)
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:

@@ -23,7 +23,7 @@ from .ledger import MARK
 from .process import Found
 from .record import Admission, Record
 from .strays import find_of
-from .toree import Plan, ToreeLauncher, application
+from .toree import Plan, ToreeLauncher, application_name
 
 #: What the system says when it has no descriptor, memory, process or disk left; ZeroMQ says so in its own way.
 SYSTEM_ERRORS = (OSError, ZMQError)
@@ -103,7 +103,7 @@ class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         if plan.executors is None or self.clusters is None:
             return None
         user = env.get("KERNEL_USERNAME", "")
-        shown = application(plan, kernel_id)
+        shown = AppIdentity(application_name(plan, kernel_id), None)
         request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env), shown)
         return Admission(request, self.clusters.urls(plan.conf))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from ..admission.request import SOURCE as REQUEST
 from ..admission.request import RequestBounds, executors_of, requested_properties
 from ..errors import SparkConfError
-from ..spark.cluster import AppIdentity, ExecutorRequest
+from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf, SparkConfReader
 from ..spark.conflicts import check_together
 from ..spark.environment import load_spark_env
@@ -150,21 +149,10 @@ def application_name(plan: Plan, kernel_id: str) -> str:
     return f"{plan.conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}".strip(BLANKS)
 
 
-def application(plan: Plan, kernel_id: str) -> AppIdentity:
-    """How a standalone master shows the applications of one launch.
-
-    Its user is Java's `user.name` (SparkContext's ApplicationDescription): the password database's name of whoever
-    runs the gateway, unless a Java option sets it.
-    """
+def sets_user(plan: Plan) -> bool:
+    """Whether a Java option gives the driver another `user.name` than the system does."""
     environ = (plan.conf.environ.get(name, "") for name in JAVA_VARIABLES)
-    if any("-Duser.name" in options for options in (driver_options(plan), *environ)):
-        return AppIdentity(application_name(plan, kernel_id), None)
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        # java_props_md.c
-        user = "?"
-    return AppIdentity(application_name(plan, kernel_id), user)
+    return any("-Duser.name" in options for options in (driver_options(plan), *environ))
 
 
 def driver_options(plan: Plan) -> str:

@@ -12,13 +12,14 @@ from jupyter_client.connect import port_names
 from traitlets import Unicode
 
 from ..errors import KernelDied
+from ..spark.cluster import AppIdentity
 from . import interrupts
 from .asked import START_POLL, AskedKernel, silent
 from .faults import point
 from .ports import is_free
-from .process import UNKNOWN_STATUS, AdoptedProcess
-from .record import RESTARTING, STARTING, Record
-from .toree import Plan, application
+from .process import UNKNOWN_STATUS, AdoptedProcess, own_user_of
+from .record import RESTARTING, STARTING, Admission, Record
+from .toree import Plan, application_name, sets_user
 
 #: How often a kernel that answers is asked again until it is heard as well, and how often that is looked at each time.
 HEARD_TRIES, HEARD_LOOKS = 25, 10
@@ -86,9 +87,24 @@ class WatchedKernel(AskedKernel):
         """Each launch may call its applications otherwise: spark-defaults.conf is read afresh."""
         if plan is None or self.admission is None:
             return
-        shown = application(plan, self.kernel_id)
-        self.admission = replace(self.admission, request=replace(self.admission.request, application=shown))
+        self._show_as(self.admission, AppIdentity(application_name(plan, self.kernel_id), None))
+
+    def _show_as(self, admission: Admission, shown: AppIdentity) -> None:
+        self.admission = replace(admission, request=replace(admission.request, application=shown))
         self.parent.rename(self.kernel_id, shown)
+
+    async def _learn_user(self) -> None:
+        """Know the user of its applications, too; spark-submit may have become another one than the gateway's.
+
+        Called when it has answered, before it runs anybody's code. Until then, and where it can't be told, any user's
+        count.
+        """
+        plan: Plan | None = self.provisioner.plan if self.is_toree else None
+        shown = self.admission.request.application if self.admission is not None else None
+        if plan is None or self.admission is None or shown is None or self.pid is None or sets_user(plan):
+            return
+        user = await asyncio.to_thread(own_user_of, self.pid)
+        self._show_as(self.admission, replace(shown, user=user))
 
     def watch_start(self) -> None:
         """Begin to wait for the kernel's first answer. Called once after each start, when nothing resets its state."""
@@ -119,6 +135,7 @@ class WatchedKernel(AskedKernel):
                 break
         if info is None or (self.is_toree and not await self._make_interruptible()):
             return False
+        await self._learn_user()
         self._read_info(info)
         answer.set_result(None)
         if self.execution_state == "starting":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import os
 import shutil
@@ -351,6 +352,7 @@ async def test_its_applications_are_known_by_what_its_last_launch_called_them(ga
         [queue] = [queue for queue, _ in client.app.kernel_manager.clusters._queues.values()]
         shown, written = queue._leases[kernel_id].claim.identity, gateways.record(kernel_id).admission
         assert written is not None and written.request.application is not None
+        assert {shown.user, written.request.application.user} == {getpass.getuser()}
         return {shown.name, written.request.application.name}
 
     gateways.spark.defaults("spark.app.name Old", master="spark://127.0.0.1:9")
@@ -360,9 +362,11 @@ async def test_its_applications_are_known_by_what_its_last_launch_called_them(ga
     gateways.spark.defaults("spark.app.name New", master="spark://127.0.0.1:9")
     assert names(first, kernel_id) == {f"Old {kernel_id}"}
     assert await code_of(first, "POST", kernel_id, "/restart") == 200
+    await kernel_of(first, kernel_id).answered()
     assert names(first, kernel_id) == {f"New {kernel_id}"}
     seen = await gateways.spark.launched(kernel_id, 2)
     assert seen["properties"]["spark.app.name"] == f"New {kernel_id}"
+    await until(lambda: gateways.record(kernel_id).info, "its second answer in its record")
     await gateways.kill(first)
     second = await gateways.open(**policy)
     assert names(second, kernel_id) == {f"New {kernel_id}"}

@@ -228,7 +228,8 @@ class TestDeathLater:
         spark.defaults("spark.fake.does die", "spark.fake.says no such jar")
         os.kill(spark.launches(kernel_id)[0]["pid"], signal.SIGKILL)
         assert "no such jar" in await dead(kernel)
-        assert len(spark.launches(kernel_id)) == 2 and spark.left() == []
+        await until(lambda: spark.left() == [], "the end of its files")
+        assert len(spark.launches(kernel_id)) == 2
 
     async def test_when_the_configuration_is_broken_by_then_it_is_dead_and_says_so(
         self, gateway: Any, spark: FakeSpark

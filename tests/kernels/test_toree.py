@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import shlex
@@ -17,15 +16,15 @@ from kg2at_personality.kernels.toree import (
     Plan,
     ToreeLauncher,
     ToreeOptions,
-    application,
+    application_name,
     command,
     driver_options,
     environment,
     java_options,
     properties,
+    sets_user,
     submit_options,
 )
-from kg2at_personality.spark.cluster import AppIdentity
 from kg2at_personality.spark.conf import SparkConf, SparkConfReader
 from kg2at_personality.spark.home import Installation, Java, Spark, Toree
 from tests.fakes.toree import FakeSpark
@@ -110,21 +109,15 @@ class TestProperties:
         assert properties(plan({"spark.app.name": "Mine"}), KERNEL, "")["spark.app.name"] == f"Mine {KERNEL}"
 
     @pytest.mark.parametrize("name", ["Mine", " \t Mine", "Mi  ne", ""])
-    def test_it_is_known_at_the_master_by_that_name_and_the_driver_s_user(self, name: str) -> None:
+    def test_it_is_known_at_the_master_by_that_name(self, name: str) -> None:
         named = plan({"spark.app.name": name})
-        shown = application(named, KERNEL)
-        assert shown == AppIdentity(properties(named, KERNEL, "")["spark.app.name"], getpass.getuser())
-        assert shown.name == f"{name} {KERNEL}".strip()
+        assert application_name(named, KERNEL) == properties(named, KERNEL, "")["spark.app.name"]
+        assert application_name(named, KERNEL) == f"{name} {KERNEL}".strip()
 
-    def test_a_user_that_java_is_told_is_anybody(self) -> None:
-        assert application(plan({"spark.driver.extraJavaOptions": "-Duser.name=else"}), KERNEL).user is None
+    def test_java_may_be_told_another_user(self) -> None:
+        assert not sets_user(plan()) and sets_user(plan({"spark.driver.extraJavaOptions": "-Duser.name=else"}))
         told = plan()
-        told = replace(told, conf=replace(told.conf, environ={"JAVA_TOOL_OPTIONS": "-Duser.name=else"}))
-        assert application(told, KERNEL).user is None
-
-    def test_a_user_without_a_name_is_java_s_question_mark(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("os.getuid", lambda: 2**31 - 3)
-        assert application(plan(), KERNEL).user == "?"
+        assert sets_user(replace(told, conf=replace(told.conf, environ={"JAVA_TOOL_OPTIONS": "-Duser.name=else"})))
 
     def test_the_master_is_always_told_and_the_driver_runs_here(self) -> None:
         told = properties(plan({"spark.submit.deployMode": "cluster"}), KERNEL, "")
