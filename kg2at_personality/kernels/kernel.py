@@ -208,7 +208,7 @@ class GatewayKernel(WatchedKernel):
         except Exception as error:
             await self.bury(f"The kernel could not be restarted: {error}")
             if isinstance(error, SYSTEM_ERRORS):
-                raise could_not_launch(error) from error
+                raise could_not_launch(error, "restarted") from error
             raise
         self.watch_start()
 

@@ -29,9 +29,9 @@ from .toree import Plan, ToreeLauncher, application_name
 SYSTEM_ERRORS = (OSError, ZMQError)
 
 
-def could_not_launch(error: Exception) -> LaunchFailed:
-    """What SYSTEM_ERRORS are to whoever starts or restarts a kernel."""
-    return LaunchFailed(f"The kernel could not be launched: {error}. Please tell the administrator.")
+def could_not_launch(error: Exception, tried: str = "launched") -> LaunchFailed:
+    """What SYSTEM_ERRORS are to whoever has a kernel `tried`: launched or restarted."""
+    return LaunchFailed(f"The kernel could not be {tried}: {error}. Please tell the administrator.")
 
 
 class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
