@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import kernels, sessions, specs
+from . import kernels, sessions, specs, websocket
 from .handler import GatewayHandler
 
 #: Handlers of our own, by the name of the stock one they stand for.
@@ -14,6 +14,7 @@ OWN = {
     for handler in (
         kernels.MainKernelHandler,
         kernels.KernelActionHandler,
+        websocket.KernelWebsocketHandler,
         sessions.SessionHandler,
         sessions.SessionRootHandler,
         specs.MainKernelSpecHandler,
