@@ -128,7 +128,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
             sentence = f"This message is larger than {limit} bytes, which the gateway takes (max_message_size)."
             self._answers.refuse(ws_message.parse_header(raw, is_v1), sentence)
             return
-        message = ws_message.parse(raw, is_v1)
+        message = requests.completed(ws_message.parse(raw, is_v1))
         allowed = self.multi_kernel_manager.allowed_message_types
         problem = requests.problem(message)
         if allowed and message.msg_type not in allowed:

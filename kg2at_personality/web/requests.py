@@ -36,8 +36,9 @@ _NOT_FOUND: dict[str, dict[str, Any]] = {
     "inspect_request": {"status": "ok", "found": False, "data": {}, "metadata": {}},
     "history_request": {"status": "ok", "history": []},
 }
-# What Toree can't do without: it drops a message without these (Header, ExecuteRequest), or ends (CompleteRequest).
+#: What a header says where its client left it out: kernels take it for a message of an older protocol, or drop it.
 _HEADER: dict[str, Any] = {"username": "", "session": "", "version": "5.3"}
+# What Toree does not run a cell without (ExecuteRequest).
 _EXECUTE: dict[str, Any] = {"silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
 
 
@@ -61,17 +62,21 @@ def answer_for_toree(message: Message) -> dict[str, Any] | None:
     return _NOT_FOUND.get(message.msg_type) or error(f"Toree knows no {message.msg_type:.60}.")
 
 
+def completed(message: Message) -> Message:
+    """`message` with a whole header."""
+    given = {name: value for name, value in message.header.items() if value is not None}
+    return message if given.keys() >= _HEADER.keys() else message.changed(header=_HEADER | given)
+
+
 def for_toree(message: Message) -> Message:
-    """`message` with all that Toree needs, in ASCII, whose signature a Toree of any charset computes as Jupyter does.
+    """A message with all that Toree needs, in ASCII, whose signature a Toree of any charset computes as Jupyter does.
 
     Its buffers are left out: Toree takes them for its parts and finds the signature wrong. Raises MalformedMessage.
     """
-    header = _HEADER | {name: value for name, value in message.header.items() if value is not None}
     for name in _HEADER:
-        if not isinstance(header[name], str):
+        if not isinstance(message.header[name], str):
             raise MalformedMessage(f"{name} in its header is no string")
-    message.part("parent_header"), message.part("metadata")
-    return message.changed(header=header, content=_content_for_toree(message))
+    return message.changed(content=_content_for_toree(message)).in_ascii()
 
 
 def _content_for_toree(message: Message) -> dict[str, Any]:

@@ -66,8 +66,15 @@ class Message:
         return _object(self.parts[PARTS.index(name)], name)
 
     def changed(self, **parts: dict[str, Any]) -> Message:
-        """The same with other PARTS, without non-ASCII characters and buffers."""
-        return Message(self.channel, [_packed(parts.get(name) or self.part(name)) for name in PARTS], [])
+        """The same with other PARTS."""
+        changed = [
+            _packed(parts[name]) if name in parts else part for name, part in zip(PARTS, self.parts, strict=True)
+        ]
+        return Message(self.channel, changed, self.buffers)
+
+    def in_ascii(self) -> Message:
+        """The same with every character beyond ASCII escaped, and without its buffers. Raises MalformedMessage."""
+        return Message(self.channel, [_packed(self.part(name)) for name in PARTS], [])
 
 
 def parse(raw: str | bytes, is_v1: bool) -> Message:

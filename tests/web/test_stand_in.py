@@ -24,12 +24,13 @@ def test_a_cell_is_found_again_whatever_it_holds(cell: str) -> None:
 
 
 def test_what_is_no_stand_in() -> None:
-    for code in ("", "println(1)", f"{stand_in.MARK}\n", f'{stand_in.MARK}\n() // "a"', f'x\n{stand_in.blank("y")}'):
+    for code in ("", "println(1)", f"{stand_in.MARK}\n", f'{stand_in.MARK}\n() // "a"', f"x\n{stand_in.blank('y')}"):
         assert stand_in.original(code) is None
 
 
 @pytest.mark.parametrize(
-    "code", ["", " \n\t", "// one", "// one\n\n  // two", "/* a */", "/* a /* nested */ b */ // c", "/***/", "//\n/**/\n"]
+    "code",
+    ["", " \n\t", "// one", "// one\n\n  // two", "/* a */", "/* a /* nested */ b */ // c", "/***/", "//\n/**/\n"],
 )
 def test_blank_cells(code: str) -> None:
     assert stand_in.is_blank(code)
