@@ -11,12 +11,9 @@ from ..kernels.kernel import GatewayKernel
 from . import sql, stand_in
 from .answers import Answers
 from .cell_queue import CellQueue
+from .leftover import Leftover
 from .requests import answer_for_toree, for_toree
 from .ws_message import Message
-
-#: What Toree 0.5.0 shows in the cell after one that failed: its interpreter tells how it forgot the error
-#: (ScalaInterpreterSpecific.clearLastException).
-_LEFTOVER = b'"lastException = null\\n"'
 
 
 class ToreeRequests:
@@ -26,6 +23,7 @@ class ToreeRequests:
         self, kernel: GatewayKernel, session: Session, send: Callable[[Message], None], answers: Answers
     ) -> None:
         self._is_sql, self._session, self._send, self._answers = kernel.is_sql, session, send, answers
+        self._leftover = Leftover(session)
         self._cells = CellQueue(kernel, send, answers.abort)
 
     def take(self, message: Message) -> None:
@@ -54,9 +52,7 @@ class ToreeRequests:
         if len(parts) <= 1 + stand_in.CONTENT:
             return message  # where it is sent on it is found to be malformed
         self._cells.hear(channel, parts)
-        if _LEFTOVER in bytes(parts[-1]) and b'"display_data"' in bytes(parts[1 + stand_in.HEADER]):
-            return None
-        return stand_in.restored(self._session, parts) or message
+        return stand_in.restored(self._session, parts) or self._leftover.without(parts)
 
     def close(self) -> None:
         """Called when the websocket closes. What waits is sent."""
