@@ -95,6 +95,16 @@ class Settings(HasTraits):
         help="""Largest body of a request, in bytes. Requests that start kernels are small; 0 takes any size.""",
     ).tag(config=True)
 
+    max_message_size = Int(
+        10 * 1024 * 1024,
+        min=0,
+        max=96 * 1024 * 1024,
+        help="""Largest message of a notebook to its kernel, in bytes: a larger cell is refused with a sentence, and one
+        of more than four times that closes the websocket. More takes larger cells, and as much memory for each that is
+        sent at the same time. 0: as large as the web server takes, 96 MiB. A Jupyter Server between notebook and
+        gateway has a bound of its own: websocket_max_message_size among its tornado_settings, 10 MiB.""",
+    ).tag(config=True)
+
     # When a kernel may start.
 
     core_check = Enum(

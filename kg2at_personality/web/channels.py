@@ -11,9 +11,12 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 
 from ..errors import ConnectionReplaced, KernelSilent
 from ..kernels.kernel import GatewayKernel
-from . import sql
+from . import requests, ws_message
+from .answers import Answers
 from .restart_buffer import RestartBuffer
 from .toree_messages import ToreeMessages
+from .toree_requests import ToreeRequests
+from .ws_message import MalformedMessage, Message
 
 V1 = "v1.kernel.websocket.jupyter.org"
 
@@ -29,6 +32,8 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     #: The kernel and the parts of an open websocket.
     _kernel: GatewayKernel
     _restarts: RestartBuffer | None = None
+    _answers: Answers
+    _requests: ToreeRequests | None = None
     _toree: ToreeMessages | None = None
     _ports: Sequence[int] = ()
 
@@ -72,6 +77,9 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         self._kernel = kernel = self.kernel_manager
         self._ports = list(kernel.ports)
         self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
+        self._answers = Answers(self.session, self._forward)
+        if kernel.is_toree:
+            self._requests = ToreeRequests(kernel, self.session, self._send_to_kernel, self._answers)
         self._toree = ToreeMessages(kernel, self.session, self._forward) if kernel.is_toree else None
         return super().connect()
 
@@ -105,21 +113,47 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         if self._restarts is None or not self._restarts.keeps(incoming_msg):
             self._send_on(incoming_msg)
 
-    def _send_on(self, message: Any) -> None:
-        """Send a notebook's message to the kernel."""
+    def _send_on(self, raw: Any) -> None:
+        """Send a notebook's message to the kernel, or answer what the kernel can't be asked."""
+        if not self.channels:
+            return  # closed already
         try:
-            if self.subprotocol == V1:
-                check_v1(message)
-            if self.kernel_manager.is_sql:
-                message = sql.to_kernel(message, self.subprotocol == V1)
-            super().handle_incoming_message(message)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            self.log.warning("Ignoring a malformed message to kernel %s: %r", self.kernel_id, error)
+            self._take(raw, self.subprotocol == V1)
+        except MalformedMessage as error:
+            self.log.warning("Ignoring a malformed message to kernel %s: %s", self.kernel_id, error)
+
+    def _take(self, raw: str | bytes, is_v1: bool) -> None:
+        limit = self.websocket_handler.settings["kg_max_message_size"]
+        if limit and len(raw) > limit:
+            sentence = f"This message is larger than {limit} bytes, which the gateway takes (max_message_size)."
+            self._answers.refuse(ws_message.parse_header(raw, is_v1), sentence)
+            return
+        message = requests.completed(ws_message.parse(raw, is_v1))
+        allowed = self.multi_kernel_manager.allowed_message_types
+        problem = requests.problem(message)
+        if allowed and message.msg_type not in allowed:
+            self.log.warning("Ignoring a message of a type that is not allowed: %.60r", message.msg_type)
+        elif problem is not None:
+            self._answers.refuse(message, problem)
+        elif self._requests is not None:
+            self._requests.take(message)
+        else:
+            self._send_to_kernel(message)
+
+    def _send_to_kernel(self, message: Message) -> None:
+        stream = self.channels[message.channel]
+        if not stream.closed():
+            self.session.send_raw(stream, [*message.parts, *message.buffers])
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Called for each message from the kernel."""
         if self._restarts is not None and stream is self.channels.get("iopub"):
             self._restarts.hear()
+        if self._requests is not None:
+            heard = self._requests.hear(stream.channel, outgoing_msg)
+            if heard is None:
+                return
+            outgoing_msg = heard
         if self._toree is not None:
             self._toree.take(stream, outgoing_msg)
         else:
@@ -138,18 +172,11 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
             self._forget_session()
             return
         held = self._toree.close() if self._toree is not None else None
+        if self._requests is not None:
+            self._requests.close()
         self._restarts.close()
         self._restarts = None
         super().disconnect()  # type: ignore[no-untyped-call]
         buffers = self.multi_kernel_manager._kernel_buffers
         if held is not None and self.kernel_id in buffers:
             buffers[self.kernel_id]["buffer"].append(held)
-
-
-def check_v1(message: Any) -> None:
-    """Raise ValueError when the first number of a v1 message is none of its offsets' count.
-
-    jupyter_server would loop over as many as it says, up to 2**64 (deserialize_msg_from_ws_v1).
-    """
-    if not isinstance(message, bytes) or len(message) < 8 * (1 + int.from_bytes(message[:8], "little")):
-        raise ValueError("not as long as its count of offsets says")
