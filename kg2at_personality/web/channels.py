@@ -7,15 +7,20 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+import zmq
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
 from ..errors import ConnectionReplaced, KernelSilent
 from ..kernels.kernel import GatewayKernel
+from ..kernels.output_buffer import OutputBuffer
 from . import sql
+from .notebook import V1, Notebook
+from .outgoing import Outgoing, more_from, turn
 from .restart_buffer import RestartBuffer
 from .toree_messages import ToreeMessages
 
-V1 = "v1.kernel.websocket.jupyter.org"
+#: How many times max_buffered_output waits at most for a notebook that is connected and reads slowly.
+CONNECTED = 10
 
 
 class ChannelsConnection(ZMQChannelsWebsocketConnection):
@@ -30,6 +35,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     _kernel: GatewayKernel
     _restarts: RestartBuffer | None = None
     _toree: ToreeMessages | None = None
+    _outgoing: Outgoing
     _ports: Sequence[int] = ()
 
     async def prepare(self) -> None:
@@ -72,8 +78,36 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         self._kernel = kernel = self.kernel_manager
         self._ports = list(kernel.ports)
         self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
-        self._toree = ToreeMessages(kernel, self.session, self._forward) if kernel.is_toree else None
-        return super().connect()
+        # Else a message waits until the last one is acknowledged, which TCP delays by 40 ms.
+        self.websocket_handler.set_nodelay(True)
+        notebook = Notebook(self)
+        if kernel.is_toree:
+            self._toree = ToreeMessages(kernel, self.session, notebook.write, self._settle)
+            notebook.mend = self._toree.take
+        self._outgoing = Outgoing(notebook, self._waiting())
+        connected = super().connect()
+        if connected is not None:
+            connected.add_done_callback(self._begin)
+        return connected
+
+    def _waiting(self) -> OutputBuffer:
+        """What waits for this session since it went, which jupyter_server would send all at once."""
+        limit = self.multi_kernel_manager.max_buffered_output
+        buffers, waiting = self.multi_kernel_manager._kernel_buffers, OutputBuffer(limit)
+        if self.kernel_id in buffers and buffers[self.kernel_id]["session_key"] == self.session_key:
+            waiting, buffers[self.kernel_id]["buffer"] = buffers[self.kernel_id]["buffer"], waiting
+        waiting.bound(CONNECTED * limit)
+        return waiting
+
+    def _begin(self, connected: Any) -> None:
+        """Called when the sockets are connected, after jupyter_server has begun to listen to them."""
+        if self._restarts is not None:
+            self._listen()
+            self._outgoing.open()
+
+    def _listen(self) -> None:
+        for stream in self.channels.values():
+            stream.on_recv_stream(self._receive)
 
     def create_stream(self) -> None:
         """Called when the websocket is open: take the sockets, under an identity that no other connection has.
@@ -95,8 +129,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         for stream in self.channels.values():
             stream.close()
         self.create_stream()
-        for stream in self.channels.values():
-            stream.on_recv_stream(self.handle_outgoing_message)
+        self._listen()
 
     # Messages.
 
@@ -116,18 +149,24 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             self.log.warning("Ignoring a malformed message to kernel %s: %r", self.kernel_id, error)
 
+    def _receive(self, stream: Any, message: list[Any]) -> None:
+        """Called for a message from the kernel, when others may wait behind it."""
+        self.handle_outgoing_message(stream, message)
+        for more in more_from(stream):
+            self.handle_outgoing_message(stream, more)
+
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Called for each message from the kernel."""
         if self._restarts is not None and stream is self.channels.get("iopub"):
             self._restarts.hear()
-        if self._toree is not None:
-            self._toree.take(stream, outgoing_msg)
-        else:
-            self._forward(stream, outgoing_msg)
+        self._outgoing.take(stream.channel, outgoing_msg)
 
-    def _forward(self, stream: Any, message: list[Any]) -> None:
-        """Send a kernel's message to the notebook."""
-        super().handle_outgoing_message(stream, message)
+    def _settle(self) -> bool:
+        """Take what the kernel has published by now; whether all that has come is on its way."""
+        iopub = self.channels.get("iopub")
+        if iopub is not None and not iopub.closed():
+            iopub.flush(zmq.POLLIN, limit=1)
+        return not self._outgoing.waits and not turn.is_over()
 
     def disconnect(self) -> None:  # type: ignore[override]
         """Called when the websocket closes, or its request does before it is open; perhaps twice.
@@ -137,13 +176,16 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         if self._restarts is None:
             self._forget_session()
             return
-        held = self._toree.close() if self._toree is not None else None
+        waiting = self._outgoing.close()
+        for held in reversed(self._toree.close() if self._toree is not None else []):
+            waiting.put_back(held)
         self._restarts.close()
         self._restarts = None
         super().disconnect()  # type: ignore[no-untyped-call]
         buffers = self.multi_kernel_manager._kernel_buffers
-        if held is not None and self.kernel_id in buffers:
-            buffers[self.kernel_id]["buffer"].append(held)
+        if self.kernel_id in buffers:
+            waiting.bound(self.multi_kernel_manager.max_buffered_output)
+            buffers[self.kernel_id]["buffer"] = waiting
 
 
 def check_v1(message: Any) -> None:

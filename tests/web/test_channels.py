@@ -198,7 +198,7 @@ class TestLater:
         await until(lambda: connections(gateway, kernel_id) == 0, "the end of the connection")
         buffered = gateway.app.kernel_manager._kernel_buffers[kernel_id]["buffer"]
         latch.open()
-        await until(lambda: b"execution_state" in repr(buffered).encode() and len(buffered) >= 3, "the output")
+        await until(lambda: b"execution_state" in repr([*buffered]).encode() and len(buffered) >= 3, "the output")
         async with opened(gateway, kernel_id) as notebook:
             assert "meanwhile\n" in [message["content"].get("text") for message in await notebook.until("idle", msg_id)]
             assert await notebook.run("print('goes on')") == "goes on\n"
