@@ -13,9 +13,10 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from ..errors import ConnectionReplaced, KernelSilent
 from ..kernels.kernel import GatewayKernel
 from ..kernels.output_buffer import OutputBuffer
+from ..kernels.reading import more_from, turn
 from . import sql
 from .notebook import V1, Notebook
-from .outgoing import Outgoing, more_from, turn
+from .outgoing import Outgoing
 from .restart_buffer import RestartBuffer
 from .toree_messages import ToreeMessages
 
