@@ -36,6 +36,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     _kernel: GatewayKernel
     _restarts: RestartBuffer | None = None
     _toree: ToreeMessages | None = None
+    _notebook: Notebook
     _outgoing: Outgoing
     _ports: Sequence[int] = ()
 
@@ -81,7 +82,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
         # Else a message waits until the last one is acknowledged, which TCP delays by 40 ms.
         self.websocket_handler.set_nodelay(True)
-        notebook = Notebook(self)
+        self._notebook = notebook = Notebook(self)
         if kernel.is_toree:
             self._toree = ToreeMessages(kernel, self.session, notebook.write, self._settle)
             notebook.mend = self._toree.take
@@ -152,9 +153,15 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
 
     def _receive(self, stream: Any, message: list[Any]) -> None:
         """Called for a message from the kernel, when others may wait behind it."""
-        self.handle_outgoing_message(stream, message)
-        for more in more_from(stream):
-            self.handle_outgoing_message(stream, more)
+        with self._notebook.frames.together():
+            self.handle_outgoing_message(stream, message)
+            for more in more_from(stream):
+                self.handle_outgoing_message(stream, more)
+
+    @property
+    def write_message(self) -> Any:
+        """How jupyter_server sends messages of its own, which keep their place among the kernel's."""
+        return self._notebook.frames.send
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Called for each message from the kernel."""

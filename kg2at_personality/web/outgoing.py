@@ -48,17 +48,16 @@ class Outgoing:
 
     def _pump(self) -> None:
         """Send what waits, until the notebook takes no more or this turn is over."""
-        self._is_pumping = False
-        while self._is_open and self._buffer:
-            if not self._notebook.is_ready:
-                self._is_pumping = True
-                self._notebook.when_ready(self._pump)
-                return
-            self._send_next()
-            if turn.is_over():
-                self._is_pumping = True
-                asyncio.get_running_loop().call_soon(self._pump)
-                return
+        with self._notebook.frames.together():
+            while self._is_open and self._buffer and self._notebook.is_ready:
+                self._send_next()
+                if turn.is_over():
+                    break
+        self._is_pumping = self._is_open and bool(self._buffer)
+        if self._is_pumping and self._notebook.is_ready:
+            asyncio.get_running_loop().call_soon(self._pump)
+        elif self._is_pumping:
+            self._notebook.when_ready(self._pump)
 
     def _send_next(self) -> None:
         for omitted in self._buffer.pop_omitted():
