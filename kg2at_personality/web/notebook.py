@@ -8,7 +8,8 @@ from contextlib import suppress
 from hmac import compare_digest
 from typing import Any
 
-from jupyter_client.session import Session
+from jupyter_client.jsonutil import json_default
+from jupyter_client.session import Session, utcnow
 from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.iostream import StreamClosedError
@@ -118,6 +119,8 @@ def legacy(session: Session, channel: str, parts: Sequence[Any]) -> bytes | None
     read = json.loads(header)
     if not str(read.get("version")).startswith("5.") or not (_is_dated(read) and _is_dated(json.loads(parent))):
         return None
+    if "date" not in read:  # a Toree's; jupyter_client.adapter adds one
+        header = json.dumps(read | {"date": utcnow()}, default=json_default).encode()
     ids = (json.dumps(read[name]).encode() for name in ("msg_id", "msg_type"))
     text = LEGACY % (header, *ids, parent, metadata, content, channel.encode())
     return text if metadata[:1] == content[:1] == b"{" and _is_utf8(text) else None
