@@ -77,11 +77,11 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
 
     def connect(self) -> Any:
         """Called when the websocket is open."""
+        # Else a message waits until the last one is acknowledged, which TCP delays by 40 ms.
+        self.websocket_handler.set_nodelay(True)
         self._kernel = kernel = self.kernel_manager
         self._ports = list(kernel.ports)
         self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
-        # Else a message waits until the last one is acknowledged, which TCP delays by 40 ms.
-        self.websocket_handler.set_nodelay(True)
         self._notebook = notebook = Notebook(self)
         if kernel.is_toree:
             self._toree = ToreeMessages(kernel, self.session, notebook.write, self._settle)
