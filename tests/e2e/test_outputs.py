@@ -8,6 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
+import websocket
 
 from tests.e2e.gateway import Channels, Gateway
 
@@ -98,7 +99,7 @@ def names(notebook: Channels, cells: dict[str, int], quiet: float) -> list[tuple
         left = quiet if len(idle) == len(cells) else limit - time.monotonic()
         try:
             message = notebook.receive(left)
-        except Exception as error:
+        except (TimeoutError, websocket.WebSocketTimeoutException) as error:
             assert len(idle) == len(cells), f"{len(idle)} cells ended: {error!r}"
             return came
         number = cells.get(message["parent_header"].get("msg_id"))
