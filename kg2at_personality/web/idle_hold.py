@@ -2,8 +2,9 @@
 
 Toree sends a cell's reply, its output and its idle status by different actors (KernelMessageRelay, StatusDispatch), so
 that output can be last. A notebook is done with a cell when it is idle, and drops what comes later. Nothing in a reply
-tells whether a result is to come; one with an error tells that an error is. Seen in 1,150 cells on a busy machine:
-output up to 2.1 ms after both reply and idle, the reply up to 15 ms after idle.
+tells whether a result is to come; one with an error tells that an error is. Seen in 1,150 cells one after the other on
+a busy machine: output up to 2.1 ms after both reply and idle, the reply up to 15 ms after idle. In 1,000 that were sent
+in tens it came more than 5 ms after them twice: Toree is busy with the next cell then.
 """
 
 from __future__ import annotations
@@ -11,15 +12,21 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 #: Seconds for which nothing of a cell may have come before its idle status goes.
 QUIET = 0.005
 #: Seconds that an idle status waits at most: for the cell's reply, the error that it tells of, and the end of output.
 LIMIT = 0.05
+#: Seconds that it waits when the next cell runs already: whoever sent that waits for no idle status.
+FOLLOWED = 0.1
 #: Of how many cells it is remembered what has come: those that a notebook runs one after the other overlap.
 REMEMBERED = 20
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class Message:
     is_error: bool = False
     #: The status of an execute_reply.
     reply: str = ""
+    #: When it came, as the loop tells the time.
+    at: float = field(default_factory=_now, compare=False)
 
 
 class IdleHold:
@@ -44,7 +53,7 @@ class IdleHold:
     def __init__(self, forward: Callable[[str, list[Any]], None], settle: Callable[[], bool]) -> None:
         self._forward, self._settle = forward, settle
         self._idle: Message | None = None
-        self._since = 0.0
+        self._is_followed = False
         self._behind: deque[Message] = deque()
         self._replies: dict[str, str] = {}
         self._errors: dict[str, bool] = {}
@@ -71,23 +80,25 @@ class IdleHold:
     def _pass(self, message: Message) -> None:
         idle = self._idle
         if idle is None and message.is_idle and message.cell is not None:
-            self._idle, self._since = message, asyncio.get_running_loop().time()
-        elif idle is None or message.cell == idle.cell or message.channel != "iopub":
+            self._idle, self._is_followed = message, False
+        elif idle is None or message.channel != "iopub" or message.cell == idle.cell:
             self._forward(message.channel, message.parts)
         else:
             self._behind.append(message)
-            return
-        if self._idle is not None and message.cell is not None and message.cell == self._idle.cell:
-            self._wait(message.cell)
+        self._wait(message)
 
-    def _wait(self, cell: str) -> None:
-        """Wait until nothing has come for a while, or for what is still to come."""
-        loop = asyncio.get_running_loop()
-        limit = self._since + LIMIT
-        due = min(loop.time() + QUIET, limit) if self._is_whole(cell) else limit
+    def _wait(self, last: Message) -> None:
+        """Look when nothing of the cell has come for a while since `last`, or no later than it may be."""
+        idle = self._idle
+        if idle is None or last.cell is None:
+            return
+        self._is_followed = self._is_followed or last.cell != idle.cell
+        due = idle.at + (FOLLOWED if self._is_followed else LIMIT)
+        if self._is_whole(str(idle.cell)) and not self._is_followed:
+            due = min(last.at + QUIET, due)
         if self._timer is None or self._timer.when() != due:
             self._stop_waiting()
-            self._timer = loop.call_at(due, self._look)
+            self._timer = asyncio.get_running_loop().call_at(due, self._look)
 
     def _is_whole(self, cell: str) -> bool:
         """Whether all has come that is known to come."""
@@ -103,7 +114,7 @@ class IdleHold:
         """Let the idle status go, unless something has come while nobody looked."""
         loop, self._timer = asyncio.get_running_loop(), None
         is_settled = self._settle()
-        if self._idle is None or (self._timer is not None and loop.time() < self._since + LIMIT):
+        if self._idle is None or (self._timer is not None and self._timer.when() > loop.time()):
             return
         self._stop_waiting()
         if is_settled:

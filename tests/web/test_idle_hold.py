@@ -84,7 +84,7 @@ async def test_output_that_nobody_has_read_yet_comes_before_it(sent: Sent) -> No
     sent.take(idle(), reply())
     sent.unread.append(output())
     await until(lambda: not sent.hold.holds, "the idle status")
-    assert sent.names == ["a reply", "a output", "a idle"] and sent.looks >= 2
+    assert sent.names == ["a reply", "a output", "a idle"]
 
 
 async def test_output_that_waits_for_a_slow_notebook_comes_before_it(sent: Sent) -> None:
@@ -137,6 +137,23 @@ async def test_what_is_published_meanwhile_keeps_its_order(sent: Sent) -> None:
     sent.take(reply())
     await until(lambda: len(sent.names) == 7, "all of it")
     assert sent.names == ["b reply", "a reply", "a idle", "b output", "b output", "b idle", "None output"]
+
+
+async def test_when_the_next_cell_runs_already_there_is_time(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Toree is busy with it, so that output of the first comes later than else; nobody waits for that one's end."""
+    monkeypatch.setattr(idle_hold, "FOLLOWED", NEVER)
+    sent.take(idle(), reply(), output("b"), output(None))
+    began = asyncio.get_running_loop().time()
+    assert sent.hold._timer is not None and sent.hold._timer.when() > began + NEVER / 2
+    sent.take(output(), idle("b"), reply("b"))
+    assert sent.hold._timer.when() <= began + NEVER, "counted from when it came"
+    monkeypatch.setattr(idle_hold, "FOLLOWED", 0.01)
+    sent.take(output("c"))
+    await until(lambda: not sent.hold.holds, "all")
+    assert sent.names == [
+        *("a reply", "a output", "b reply"),
+        *("a idle", "b output", "None output", "b idle", "c output"),
+    ]
 
 
 async def test_what_is_no_cell_is_not_held(sent: Sent) -> None:
