@@ -152,6 +152,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             launcher=self.launcher,
             kernel_ports=PortRange.parse(self.kernel_ports) if self.kernel_ports else None,
             max_kernel_log_size=self.max_kernel_log_size,
+            max_buffered_output=self.max_buffered_output,
             clusters=self.clusters,
             shutdown_timeout=self.shutdown_timeout,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),

@@ -208,6 +208,14 @@ class Settings(HasTraits):
         was started with.""",
     ).tag(config=True)
 
+    max_buffered_output = Int(
+        10 * 1024 * 1024,
+        min=0,
+        help="""Bytes of messages kept for each kernel while no notebook is connected to it; ten times as much for each
+        one that is connected and reads slowly. The oldest output goes first, and the notebook is told how much;
+        replies, errors and states are kept. More keeps more of a long output, in the gateway's memory; 0 keeps all, so
+        that a kernel that prints can take all memory.""",
+    ).tag(config=True)
     shutdown_timeout = Float(
         30.0,
         min=0,

@@ -16,10 +16,12 @@ from traitlets import Float, Int, default
 
 from ..admission.refusals import closing
 from ..errors import KernelIdTaken, KG2ATError, StartEnded, TooManyKernels
+from .activity import Activity
 from .adoption import Adoption
 from .faults import point
 from .kernel import GatewayKernel
 from .ledger import Ledger
+from .output_buffer import OutputBuffer
 from .seed import Seed
 from .specs import DEFAULT_KERNEL_NAME
 from .stops import StoppingKernelManager
@@ -35,6 +37,7 @@ class GatewayKernelManager(StoppingKernelManager):
     kernel_ports = AnyTrait(None, help="The PortRange for kernels' ZeroMQ ports; None: any free ones.")
     shutdown_timeout = Float(30.0, help="Seconds that all kernels have to end when the gateway does.")
     max_kernel_log_size = Int(0, help="Bytes of output kept for each kernel; 0: all.")
+    max_buffered_output = Int(0, help="Bytes of output kept for a notebook that is not connected; 0: all.")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -220,6 +223,17 @@ class GatewayKernelManager(StoppingKernelManager):
         self.stop_buffering(kernel_id)  # it listens where nobody is any more
         self._kernel_ports[kernel_id] = self._kernels[kernel_id].ports
         self.start_watching_activity(kernel_id)
+
+    def start_watching_activity(self, kernel_id: str) -> None:
+        """Called when a kernel starts, and when its ports have changed."""
+        super().start_watching_activity(kernel_id)
+        Activity(self, self._kernels[kernel_id])
+
+    def start_buffering(self, kernel_id: str, session_key: str, channels: Mapping[str, Any]) -> None:
+        """Called when a kernel's last notebook goes: keep what the kernel says for it, within the bound."""
+        super().start_buffering(kernel_id, session_key, channels)
+        if kernel_id in self._kernel_buffers:
+            self._kernel_buffers[kernel_id]["buffer"] = OutputBuffer(self.max_buffered_output)
 
     def _handle_kernel_died(self, kernel_id: str) -> None:
         """Called when a kernel died once too often. It stays listed, with its reason, until somebody deletes it."""

@@ -7,18 +7,21 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+import zmq
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
 from ..errors import ConnectionReplaced, KernelSilent
 from ..kernels.kernel import GatewayKernel
-from . import requests, ws_message
-from .answers import Answers
+from ..kernels.output_buffer import OutputBuffer
+from ..kernels.reading import more_from, turn
+from . import sql
+from .notebook import V1, Notebook
+from .outgoing import Outgoing
 from .restart_buffer import RestartBuffer
 from .toree_messages import ToreeMessages
-from .toree_requests import ToreeRequests
-from .ws_message import MalformedMessage, Message
 
-V1 = "v1.kernel.websocket.jupyter.org"
+#: How many times max_buffered_output waits at most for a notebook that is connected and reads slowly.
+CONNECTED = 10
 
 
 class ChannelsConnection(ZMQChannelsWebsocketConnection):
@@ -32,9 +35,9 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     #: The kernel and the parts of an open websocket.
     _kernel: GatewayKernel
     _restarts: RestartBuffer | None = None
-    _answers: Answers
-    _requests: ToreeRequests | None = None
     _toree: ToreeMessages | None = None
+    _notebook: Notebook
+    _outgoing: Outgoing
     _ports: Sequence[int] = ()
 
     async def prepare(self) -> None:
@@ -74,14 +77,39 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
 
     def connect(self) -> Any:
         """Called when the websocket is open."""
+        # Else a message waits until the last one is acknowledged, which TCP delays by 40 ms.
+        self.websocket_handler.set_nodelay(True)
         self._kernel = kernel = self.kernel_manager
         self._ports = list(kernel.ports)
         self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
-        self._answers = Answers(self.session, self._forward)
+        self._notebook = notebook = Notebook(self)
         if kernel.is_toree:
-            self._requests = ToreeRequests(kernel, self.session, self._send_to_kernel, self._answers)
-        self._toree = ToreeMessages(kernel, self.session, self._forward) if kernel.is_toree else None
-        return super().connect()
+            self._toree = ToreeMessages(kernel, self.session, notebook.write, self._settle)
+            notebook.mend = self._toree.take
+        self._outgoing = Outgoing(notebook, self._waiting())
+        connected = super().connect()
+        if connected is not None:
+            connected.add_done_callback(self._begin)
+        return connected
+
+    def _waiting(self) -> OutputBuffer:
+        """What waits for this session since it went, which jupyter_server would send all at once."""
+        limit = self.multi_kernel_manager.max_buffered_output
+        buffers, waiting = self.multi_kernel_manager._kernel_buffers, OutputBuffer(limit)
+        if self.kernel_id in buffers and buffers[self.kernel_id]["session_key"] == self.session_key:
+            waiting, buffers[self.kernel_id]["buffer"] = buffers[self.kernel_id]["buffer"], waiting
+        waiting.bound(CONNECTED * limit)
+        return waiting
+
+    def _begin(self, connected: Any) -> None:
+        """Called when the sockets are connected, after jupyter_server has begun to listen to them."""
+        if self._restarts is not None:
+            self._listen()
+            self._outgoing.open()
+
+    def _listen(self) -> None:
+        for stream in self.channels.values():
+            stream.on_recv_stream(self._receive)
 
     def create_stream(self) -> None:
         """Called when the websocket is open: take the sockets, under an identity that no other connection has.
@@ -103,8 +131,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         for stream in self.channels.values():
             stream.close()
         self.create_stream()
-        for stream in self.channels.values():
-            stream.on_recv_stream(self.handle_outgoing_message)
+        self._listen()
 
     # Messages.
 
@@ -113,55 +140,41 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         if self._restarts is None or not self._restarts.keeps(incoming_msg):
             self._send_on(incoming_msg)
 
-    def _send_on(self, raw: Any) -> None:
-        """Send a notebook's message to the kernel, or answer what the kernel can't be asked."""
-        if not self.channels:
-            return  # closed already
+    def _send_on(self, message: Any) -> None:
+        """Send a notebook's message to the kernel."""
         try:
-            self._take(raw, self.subprotocol == V1)
-        except MalformedMessage as error:
-            self.log.warning("Ignoring a malformed message to kernel %s: %s", self.kernel_id, error)
+            if self.subprotocol == V1:
+                check_v1(message)
+            if self.kernel_manager.is_sql:
+                message = sql.to_kernel(message, self.subprotocol == V1)
+            super().handle_incoming_message(message)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            self.log.warning("Ignoring a malformed message to kernel %s: %r", self.kernel_id, error)
 
-    def _take(self, raw: str | bytes, is_v1: bool) -> None:
-        limit = self.websocket_handler.settings["kg_max_message_size"]
-        if limit and len(raw) > limit:
-            sentence = f"This message is larger than {limit} bytes, which the gateway takes (max_message_size)."
-            self._answers.refuse(ws_message.parse_header(raw, is_v1), sentence)
-            return
-        message = requests.completed(ws_message.parse(raw, is_v1))
-        allowed = self.multi_kernel_manager.allowed_message_types
-        problem = requests.problem(message)
-        if allowed and message.msg_type not in allowed:
-            self.log.warning("Ignoring a message of a type that is not allowed: %.60r", message.msg_type)
-        elif problem is not None:
-            self._answers.refuse(message, problem)
-        elif self._requests is not None:
-            self._requests.take(message)
-        else:
-            self._send_to_kernel(message)
+    def _receive(self, stream: Any, message: list[Any]) -> None:
+        """Called for a message from the kernel, when others may wait behind it."""
+        with self._notebook.frames.together():
+            self.handle_outgoing_message(stream, message)
+            for more in more_from(stream):
+                self.handle_outgoing_message(stream, more)
 
-    def _send_to_kernel(self, message: Message) -> None:
-        stream = self.channels[message.channel]
-        if not stream.closed():
-            self.session.send_raw(stream, [*message.parts, *message.buffers])
+    @property
+    def write_message(self) -> Any:
+        """How jupyter_server sends messages of its own, which keep their place among the kernel's."""
+        return self._notebook.frames.send
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Called for each message from the kernel."""
         if self._restarts is not None and stream is self.channels.get("iopub"):
             self._restarts.hear()
-        if self._requests is not None:
-            heard = self._requests.hear(stream.channel, outgoing_msg)
-            if heard is None:
-                return
-            outgoing_msg = heard
-        if self._toree is not None:
-            self._toree.take(stream, outgoing_msg)
-        else:
-            self._forward(stream, outgoing_msg)
+        self._outgoing.take(stream.channel, outgoing_msg)
 
-    def _forward(self, stream: Any, message: list[Any]) -> None:
-        """Send a kernel's message to the notebook."""
-        super().handle_outgoing_message(stream, message)
+    def _settle(self) -> bool:
+        """Take what the kernel has published by now; whether all that has come is on its way."""
+        iopub = self.channels.get("iopub")
+        if iopub is not None and not iopub.closed():
+            iopub.flush(zmq.POLLIN, limit=1)
+        return not self._outgoing.waits and not turn.is_over()
 
     def disconnect(self) -> None:  # type: ignore[override]
         """Called when the websocket closes, or its request does before it is open; perhaps twice.
@@ -171,12 +184,22 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         if self._restarts is None:
             self._forget_session()
             return
-        held = self._toree.close() if self._toree is not None else None
-        if self._requests is not None:
-            self._requests.close()
+        waiting = self._outgoing.close()
+        for held in reversed(self._toree.close() if self._toree is not None else []):
+            waiting.put_back(held)
         self._restarts.close()
         self._restarts = None
         super().disconnect()  # type: ignore[no-untyped-call]
         buffers = self.multi_kernel_manager._kernel_buffers
-        if held is not None and self.kernel_id in buffers:
-            buffers[self.kernel_id]["buffer"].append(held)
+        if self.kernel_id in buffers:
+            waiting.bound(self.multi_kernel_manager.max_buffered_output)
+            buffers[self.kernel_id]["buffer"] = waiting
+
+
+def check_v1(message: Any) -> None:
+    """Raise ValueError when the first number of a v1 message is none of its offsets' count.
+
+    jupyter_server would loop over as many as it says, up to 2**64 (deserialize_msg_from_ws_v1).
+    """
+    if not isinstance(message, bytes) or len(message) < 8 * (1 + int.from_bytes(message[:8], "little")):
+        raise ValueError("not as long as its count of offsets says")

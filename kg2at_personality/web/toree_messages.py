@@ -1,64 +1,90 @@
-"""What a Toree sends, mended before a notebook sees it.
-
-Toree sends a cell's result and its idle status by different actors (KernelMessageRelay, StatusDispatch), so that the
-result can be last. A notebook is done with a cell when it is idle, and drops what comes later.
-"""
+"""What a Toree sends, mended before a notebook sees it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_client.session import Session
-from tornado.ioloop import IOLoop
+from jupyter_client.session import DELIM, Session
 
 from ..kernels.kernel import GatewayKernel
-from . import sql
+from . import output_schema, sql
+from .idle_hold import IdleHold, Message
 
-#: Seconds by which a Toree cell's result may come after its idle status (seen: 1 ms, once in 75 cells).
-IDLE_GRACE = 0.05
+# Where a message's parts stand, after its identities and its signature (jupyter_client.session.Session.serialize).
+HEADER, PARENT, CONTENT, BUFFERS = 0, 1, 3, 4
 
 
 class ToreeMessages:
-    """Belongs to one websocket. `forward` takes a message, with the stream that it came by, on to the notebook."""
+    """Belongs to one websocket. `forward` sends a message, given with its channel, on to the notebook.
 
-    def __init__(self, kernel: GatewayKernel, session: Session, forward: Callable[[Any, list[Any]], None]) -> None:
+    `settle` takes what the kernel has published by now, and tells whether all that has come was given to `take`.
+    """
+
+    def __init__(
+        self,
+        kernel: GatewayKernel,
+        session: Session,
+        forward: Callable[[str, list[Any]], None],
+        settle: Callable[[], bool],
+    ) -> None:
         self._kernel, self._session, self._forward = kernel, session, forward
-        self._held: tuple[bytes, Any, list[Any]] | None = None
-        self._timer: Any = None
+        self._hold = IdleHold(forward, settle)
 
     @property
     def holds(self) -> bool:
         """Whether a cell's idle status waits."""
-        return self._held is not None
+        return self._hold.holds
 
-    def take(self, stream: Any, message: list[Any]) -> None:
-        """Called for each message: let a cell's idle status go only after what belongs before it."""
+    def take(self, channel: str, message: list[Any]) -> None:
+        """Called for each message: send it on as a notebook understands it, in the order that it expects."""
         parts = list[Any](self._session.feed_identities(message)[1])
-        parent, content = bytes(parts[2]), bytes(parts[4])
-        is_cell = b'"execute_request"' in parent
-        if is_cell and self._kernel.session.session.encode() in parent:
+        if len(parts) <= BUFFERS:
+            self._forward(channel, message)  # where it is found to be malformed
+            return
+        is_cell = b'"execute_request"' in parts[1 + PARENT]
+        if is_cell and self._kernel.session.session.encode() in parts[1 + PARENT]:
             return  # the gateway's own
         if self._kernel.is_sql:
             message = sql.from_kernel(self._session, parts)
-        if self._held is not None and parent != self._held[0]:
-            self._release()
-        if is_cell and b'"execution_state":"idle"' in content.replace(b" ", b""):
-            self._held = (parent, stream, message)
-            self._timer = IOLoop.current().call_later(IDLE_GRACE, self._release)
-        else:
-            self._forward(stream, message)
+        said = self._read(channel, message, parts, is_cell)
+        self._hold.take(said)
 
-    def _release(self) -> None:
-        held, self._held = self._held, None
-        if held is None:
-            return
-        _, stream, message = held
-        IOLoop.current().remove_timeout(self._timer)
-        if not stream.closed():
-            self._forward(stream, message)
+    def _read(self, channel: str, message: list[Any], parts: list[Any], is_cell: bool) -> Message:
+        """What `message` says; its content made valid."""
+        header, parent = (_parsed(parts[1 + number]) for number in (HEADER, PARENT))
+        msg_type = str(header.get("msg_type"))
+        content = _parsed(parts[1 + CONTENT]) if is_cell or msg_type in output_schema.OUTPUT else {}
+        valid = output_schema.valid(msg_type, content)
+        if valid is not None and valid != content:
+            message = self._with_content(parts, valid) or message
+        return Message(
+            channel,
+            message,
+            str(parent.get("msg_id")) if is_cell else None,
+            is_idle=msg_type == "status" and content.get("execution_state") == "idle",
+            is_error=msg_type == "error",
+            reply=str(content.get("status")) if msg_type == "execute_reply" else "",
+        )
 
-    def close(self) -> tuple[str, list[Any]] | None:
-        """Called when the websocket closes: the channel and the message that were held, None for none."""
-        held, self._held = self._held, None
-        return None if held is None else (held[1].channel, held[2])
+    def _with_content(self, parts: list[Any], content: dict[str, Any]) -> list[Any] | None:
+        """The message of `parts` with another content; None when its signature is wrong."""
+        signature, *rest = parts
+        if signature != self._session.sign(rest[:BUFFERS]):
+            return None
+        rest[CONTENT] = json.dumps(content).encode()
+        return [DELIM, self._session.sign(rest[:BUFFERS]), *rest]
+
+    def close(self) -> list[tuple[str, list[Any]]]:
+        """Called when the websocket closes: what was held, in order, with the channels."""
+        return self._hold.close()
+
+
+def _parsed(part: bytes) -> dict[str, Any]:
+    """A part of a message; empty when it is no JSON object, so that whoever parses it next tells so."""
+    try:
+        value = json.loads(part)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

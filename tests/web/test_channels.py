@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.web import restart_buffer
 from kg2at_personality.web.channels import ChannelsConnection
+from kg2at_personality.web.notebook import V1
 from tests.fakes.toree import QUICK, FakeSpark, Gate, slowly, start, steal_a_port, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -198,7 +201,7 @@ class TestLater:
         await until(lambda: connections(gateway, kernel_id) == 0, "the end of the connection")
         buffered = gateway.app.kernel_manager._kernel_buffers[kernel_id]["buffer"]
         latch.open()
-        await until(lambda: b"execution_state" in repr(buffered).encode() and len(buffered) >= 3, "the output")
+        await until(lambda: b"execution_state" in repr([*buffered]).encode() and len(buffered) >= 3, "the output")
         async with opened(gateway, kernel_id) as notebook:
             assert "meanwhile\n" in [message["content"].get("text") for message in await notebook.until("idle", msg_id)]
             assert await notebook.run("print('goes on')") == "goes on\n"
@@ -404,3 +407,60 @@ class TestIdleGrace:
                 connection.disconnect()
         await until(lambda: not waiting(kernel_id), "the end of the connection")
         assert connections(gateway, kernel_id) == 0
+
+
+class TestOutgoing:
+    """What goes from a kernel to its notebook."""
+
+    async def test_no_message_waits_for_tcp(self, gateway: Any) -> None:
+        kernel_id = await gateway.start()
+        async with opened(gateway, kernel_id):
+            stream = waiting(kernel_id).ws_connection.stream
+            assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    @pytest.mark.parametrize("protocols", [None, [V1]])
+    async def test_an_error_of_a_toree_without_a_message(self, gateway: Any, protocols: list[str] | None) -> None:
+        kernel_id, kernel = await start(gateway)
+        client = await websocket_connect(url(gateway, kernel_id, "s1"), subprotocols=protocols)
+        await until(lambda: waiting(kernel_id).connection._outgoing._is_open, "the connection")
+        error = {"ename": "java.lang.Exception", "evalue": None, "traceback": ["java.lang.Exception"]}
+        TestIdleGrace.send(kernel, waiting(kernel_id).connection, "a", "error", **error)
+        right = {"msg_type": "error", "parent": "a", "content": error | {"evalue": ""}}
+        while (seen := read(await client.read_message(), protocols)) != right:
+            assert seen["msg_type"] != "error", seen
+        client.close()
+
+    async def test_a_wrong_signature_is_not_made_right(self, gateway: Any, caplog: pytest.LogCaptureFixture) -> None:
+        kernel_id, kernel = await start(gateway)
+        async with opened(gateway, kernel_id) as notebook:
+            assert await notebook.run("print(1)") == "1\n"
+            connection = waiting(kernel_id).connection
+            key, kernel.session.key = kernel.session.key, b"wrong"
+            TestIdleGrace.send(kernel, connection, "a", "error", ename="E", evalue=None, traceback=[])
+            kernel.session.key = key
+            TestIdleGrace.send(kernel, connection, "a", "stream", name="stdout", text="right")
+            assert (await notebook.receive())["content"]["text"] == "right"
+        [line] = [each.getMessage() for each in caplog.records if "malformed" in each.getMessage()]
+        assert kernel_id in line and "signature" in line
+
+    async def test_limits_and_hidden_tracebacks_work_as_ever(self, gateway: Any) -> None:
+        kernel_id = await gateway.start()
+        async with opened(gateway, kernel_id) as notebook:
+            await notebook.run("print(1)")
+            waiting(kernel_id).connection.iopub_msg_rate_limit = 1
+            said = await notebook.until("idle", notebook.execute("for n in range(9): display(n)"))
+            assert "IOPub message rate exceeded" in str(said) and sum(m["msg_type"] == "display_data" for m in said) < 9
+            gateway.app.kernel_manager.allow_tracebacks = False
+            said = await notebook.until("idle", notebook.execute("1 / 0"))
+            [error] = [message["content"] for message in said if message["msg_type"] == "error"]
+            assert error["evalue"] == "Execution error" and "ZeroDivisionError" not in str(error)
+
+
+def read(message: Any, protocols: list[str] | None) -> dict[str, Any]:
+    """What counts of a message of either protocol."""
+    if not protocols:
+        made = json.loads(message)
+        header, parent, content = made["header"], made["parent_header"], made["content"]
+    else:
+        header, parent, _, content = map(json.loads, deserialize_msg_from_ws_v1(message)[1])
+    return {"msg_type": header["msg_type"], "parent": parent.get("msg_id"), "content": content}
