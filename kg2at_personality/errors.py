@@ -95,6 +95,13 @@ class NoFreePort(ConfigError):
 # What happened to a kernel.
 
 
+class NoRoom(KG2ATError):
+    """The gateway has no more file descriptors, or ZeroMQ no more sockets."""
+
+    status = 503
+    reason = "Gateway is full"
+
+
 class KernelDied(KG2ATError):
     """The kernel's process ended before it ever answered; the message ends with its last lines, redacted."""
 
@@ -116,11 +123,11 @@ class StartEnded(KG2ATError):
     reason = "Kernel was shut down"
 
 
-class ConnectionReplaced(KG2ATError):
-    """A newer websocket of the same session took this one's place."""
+class ClientGone(KG2ATError):
+    """The client hung up while its request waited. 499 as in nginx' log, where alone it is seen."""
 
-    status = 409
-    reason = "Replaced by a newer connection"
+    status = 499
+    reason = "Client closed request"
 
 
 # What the cluster answered.

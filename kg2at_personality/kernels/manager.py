@@ -13,14 +13,18 @@ from traitlets import Any as AnyTrait
 from traitlets import Float, Int, default
 
 from ..admission.refusals import closing
-from ..errors import KernelIdTaken, LaunchFailed, StartEnded, TooManyKernels
+from ..errors import KernelIdTaken, LaunchFailed, NoRoom, StartEnded, TooManyKernels
 from .adoption import Adoption
 from .faults import point
 from .kernel import GatewayKernel
 from .ledger import Ledger
 from .output_buffer import OutputBuffer
+from .room import check_descriptors
 from .specs import DEFAULT_KERNEL_NAME
 from .stops import StoppingKernelManager
+
+#: Descriptors that a launch takes: pipes, files, three ZeroMQ sockets with their connections.
+LAUNCH = 16
 
 
 class GatewayKernelManager(StoppingKernelManager):
@@ -124,8 +128,12 @@ class GatewayKernelManager(StoppingKernelManager):
     async def _start(self, kernel_id: str, **kwargs: Any) -> str:
         try:
             self._refuse_when_closing()
+            check_descriptors(LAUNCH)
             # Without the process id of the gateway, at whose end an ipykernel would end itself.
             await super().start_kernel(kernel_id=kernel_id, independent=True, **kwargs)
+        except NoRoom as error:
+            await self._discard(kernel_id)
+            raise LaunchFailed(f"The kernel could not be launched. {error}") from error
         except OSError as error:
             await self._discard(kernel_id)
             raise LaunchFailed(f"The kernel could not be launched: {error}. Please tell the administrator.") from error

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import uuid
-from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import zmq
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from tornado import web
 
-from ..errors import ConnectionReplaced, KernelSilent
+from ..errors import ClientGone, KernelSilent, KG2ATError
 from ..kernels.kernel import GatewayKernel
 from ..kernels.output_buffer import OutputBuffer
+from ..kernels.room import check_descriptors
 from . import sql
 from .notebook import V1, Notebook
 from .outgoing import Outgoing, more_from, turn
 from .restart_buffer import RestartBuffer
+from .session_connections import SessionConnections, session_of
 from .toree_messages import ToreeMessages
 
 #: How many times max_buffered_output waits at most for a notebook that is connected and reads slowly.
 CONNECTED = 10
+#: Descriptors that a websocket takes: four ZeroMQ sockets and one that asks, with their connections.
+WEBSOCKET = 10
+#: A websocket's close code: "try again later" (RFC 6455, IANA's registry).
+TRY_AGAIN = 1013
 
 
 class ChannelsConnection(ZMQChannelsWebsocketConnection):
@@ -28,7 +36,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
 
     A client that drops its websocket while the kernel starts, and opens another with the same session id, would get
     no answers: both requests would go on to take a ZeroMQ socket of the same identity, and the kernel answers the
-    first. Here only the newest goes on.
+    first. Here those of one session share their sockets.
     """
 
     #: The kernel and the parts of an open websocket.
@@ -36,23 +44,23 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     _restarts: RestartBuffer | None = None
     _toree: ToreeMessages | None = None
     _outgoing: Outgoing
-    _ports: Sequence[int] = ()
+    _session: SessionConnections
+    #: ZeroMQ sockets that were taken before the websocket was accepted, and are not in use yet.
+    _taken: dict[str, Any] | None = None
 
     async def prepare(self) -> None:
-        """Called before the websocket is accepted: wait for the kernel's answer.
+        """Called before the websocket is accepted: wait for the kernel's answer, and take what connects to it.
 
-        Raises KernelDied, KernelSilent after `kernel_info_timeout` seconds, and ConnectionReplaced.
+        Raises KernelDied, KernelSilent after `kernel_info_timeout` seconds, ClientGone, and NoRoom.
         """
-        await self._register_session()  # type: ignore[no-untyped-call]
-        try:
-            await self._kernel_answered()
-            self._refuse_if_replaced()
-            self.session.key = self.kernel_manager.session.key
-            await self.request_kernel_info()  # type: ignore[no-untyped-call]
-            self._refuse_if_replaced()
-        except BaseException:
-            self._forget_session()
-            raise
+        self.session_key = f"{self.kernel_id}:{self.session.session}"
+        self._session = session_of(self.session_key)
+        await self._kernel_answered()
+        self._refuse_if_gone()
+        self.session.key = self.kernel_manager.session.key
+        await self.request_kernel_info()  # type: ignore[no-untyped-call]
+        self._refuse_if_gone()
+        self._taken = self._take_sockets()
 
     async def _kernel_answered(self) -> None:
         try:
@@ -63,20 +71,47 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
                 "It may still be starting: try again, or shut it down."
             ) from error
 
-    def _refuse_if_replaced(self) -> None:
-        newest = self._open_sessions.get(self.session_key)
+    def _refuse_if_gone(self) -> None:
         connection: Any = self.websocket_handler.request.connection
-        if connection.stream.closed() or newest is not self.websocket_handler:
-            raise ConnectionReplaced("A newer connection of the same session took this one's place.")
+        if connection.stream.closed():
+            raise ClientGone("The client hung up while it waited for its kernel.")
 
-    def _forget_session(self) -> None:
-        if self._open_sessions.get(self.session_key) is self.websocket_handler:
-            del self._open_sessions[self.session_key]
+    def _take_sockets(self) -> dict[str, Any]:
+        """Connect to the kernel, under an identity that no other connection has. Raises NoRoom, and takes none then.
+
+        jupyter_server uses the session id, so that a connection whose predecessor is not quite closed yet gets no
+        answers (a ROUTER ignores a second peer of the same identity: zmq_setsockopt, ZMQ_ROUTER_HANDOVER).
+        """
+        check_descriptors(WEBSOCKET)
+        kernel, identity, taken = self.kernel_manager, uuid.uuid4().hex.encode(), dict[str, Any]()
+        try:
+            for channel in ("iopub", "shell", "control", "stdin"):
+                taken[channel] = stream = getattr(kernel, f"connect_{channel}")(identity=identity)
+                stream.channel, stream.ports = channel, list(kernel.ports)
+        except BaseException:
+            _close(taken)
+            raise
+        return taken
 
     def connect(self) -> Any:
-        """Called when the websocket is open."""
+        """Called when the websocket is open. What fails here leaves nothing behind, and counts as no connection."""
+        connected = asyncio.get_running_loop().create_future()
+        connected.set_result(None)
+        self._make_parts()
+        try:
+            super().connect()
+            self._session.join(self)
+            self._begin()
+        except Exception as error:
+            self._undo_connect()
+            if not isinstance(error, (KG2ATError, web.HTTPError)):
+                raise
+            self.log.warning("A websocket to kernel %s is closed again: %s", self.kernel_id, error)
+            self.websocket_handler.close(TRY_AGAIN)
+        return connected
+
+    def _make_parts(self) -> None:
         self._kernel = kernel = self.kernel_manager
-        self._ports = list(kernel.ports)
         self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
         # Else a message waits until the last one is acknowledged, which TCP delays by 40 ms.
         self.websocket_handler.set_nodelay(True)
@@ -85,10 +120,38 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
             self._toree = ToreeMessages(kernel, self.session, notebook.write, self._settle)
             notebook.mend = self._toree.take
         self._outgoing = Outgoing(notebook, self._waiting())
-        connected = super().connect()
-        if connected is not None:
-            connected.add_done_callback(self._begin)
-        return connected
+
+    def _begin(self) -> None:
+        """Called when jupyter_server has connected, and the parts are made."""
+        self._return_sockets()
+        self._listen()
+        self._outgoing.open()
+        if self._restarts is not None:
+            self._restarts.open()
+
+    def _undo_connect(self) -> None:
+        """What jupyter_server's disconnect does, which would have a websocket that never opened wait for another."""
+        manager = self.multi_kernel_manager
+        manager.notify_disconnect(self.kernel_id)
+        with suppress(web.HTTPError):  # no such kernel any more
+            manager.remove_restart_callback(self.kernel_id, self.on_kernel_restarted)
+            manager.remove_restart_callback(self.kernel_id, self.on_restart_failed, "dead")
+        self._open_sockets.discard(self)
+        self._end_parts()
+        self._leave_session()
+        _close(self.channels)
+        self.channels = {}
+        self._return_sockets()
+
+    def _end_parts(self) -> OutputBuffer:
+        """End them; what the notebook has not been sent yet."""
+        waiting = self._outgoing.close()
+        for held in reversed(self._toree.close() if self._toree is not None else []):
+            waiting.put_back(held)
+        if self._restarts is not None:
+            self._restarts.close()
+        self._restarts = None
+        return waiting
 
     def _waiting(self) -> OutputBuffer:
         """What waits for this session since it went, which jupyter_server would send all at once."""
@@ -99,42 +162,43 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         waiting.bound(CONNECTED * limit)
         return waiting
 
-    def _begin(self, connected: Any) -> None:
-        """Called when the sockets are connected, after jupyter_server has begun to listen to them."""
-        if self._restarts is not None:
-            self._listen()
-            self._outgoing.open()
+    def nudge(self) -> Any:
+        """Called when the sockets are there: jupyter_server goes on at once. RestartBuffer waits until they work."""
+        at_once: concurrent.futures.Future[None] = concurrent.futures.Future()
+        at_once.set_result(None)
+        return at_once
 
     def _listen(self) -> None:
         for stream in self.channels.values():
             stream.on_recv_stream(self._receive)
 
     def create_stream(self) -> None:
-        """Called when the websocket is open: take the sockets, under an identity that no other connection has.
+        """Called when the websocket is open, unless there are sockets that listened while no notebook was connected."""
+        beside = self._session.beside(self)
+        if beside is not None:
+            self.channels = beside.channels
+        else:
+            self.channels, self._taken = self._taken or self._take_sockets(), None
 
-        jupyter_server uses the session id, so that a connection whose predecessor is not quite closed yet gets no
-        answers (a ROUTER ignores a second peer of the same identity: zmq_setsockopt, ZMQ_ROUTER_HANDOVER).
-        """
-        identity = uuid.uuid4().hex.encode()
-        for channel in ("iopub", "shell", "control", "stdin"):
-            connect = getattr(self.kernel_manager, f"connect_{channel}")
-            self.channels[channel] = stream = connect(identity=identity)
-            stream.channel = channel
+    def _return_sockets(self) -> None:
+        """Close those that were taken before the websocket was accepted, if others are in use."""
+        _close(self._taken or {})
+        self._taken = None
 
     def _follow_ports(self) -> None:
         """Take new sockets if the process has others than the last one had."""
-        if self._ports == list(self._kernel.ports):
+        if all(stream.ports == list(self._kernel.ports) for stream in self.channels.values()):
             return
-        self._ports = list(self._kernel.ports)
-        for stream in self.channels.values():
-            stream.close()
-        self.create_stream()
+        taken = self._take_sockets()
+        _close(self.channels)
+        self.channels.update(taken)  # the same for all websockets of the session
         self._listen()
 
     # Messages.
 
     def handle_incoming_message(self, incoming_msg: str) -> None:
         """Called for each message from the notebook. A malformed one is ignored."""
+        self._session.spoke(self)
         if self._restarts is None or not self._restarts.keeps(incoming_msg):
             self._send_on(incoming_msg)
 
@@ -151,15 +215,34 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
 
     def _receive(self, stream: Any, message: list[Any]) -> None:
         """Called for a message from the kernel, when others may wait behind it."""
-        self.handle_outgoing_message(stream, message)
+        self._session.hear(stream, message)
         for more in more_from(stream):
-            self.handle_outgoing_message(stream, more)
+            self._session.hear(stream, more)
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Called for each message from the kernel."""
         if self._restarts is not None and stream is self.channels.get("iopub"):
             self._restarts.hear()
+            if self._is_answer_to_us(outgoing_msg):
+                return
         self._outgoing.take(stream.channel, outgoing_msg)
+
+    def _is_answer_to_us(self, message: list[Any]) -> bool:
+        """Whether it tells of what RestartBuffer asked: a busy kernel's notebook would take it for idle."""
+        parts = self.session.feed_identities(message)[1]
+        parent: Any = parts[2] if len(parts) > 2 else b""
+        return b'"kernel_info_request"' in parent and self._kernel.session.session.encode() in parent
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether its end is under way."""
+        connection = self.websocket_handler.ws_connection
+        return connection is None or bool(connection.is_closing())
+
+    def end(self) -> None:
+        """Close it, since another of its session has taken its place."""
+        self.log.info("Closing a websocket of session %s that is silent, another one is not", self.session_key)
+        self.websocket_handler.close()
 
     def _settle(self) -> bool:
         """Take what the kernel has published by now; whether all that has come is on its way."""
@@ -173,19 +256,31 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
 
         What is held then waits for the next connection. Only what was connected counts as a connection less.
         """
+        self._return_sockets()
         if self._restarts is None:
-            self._forget_session()
             return
-        waiting = self._outgoing.close()
-        for held in reversed(self._toree.close() if self._toree is not None else []):
-            waiting.put_back(held)
-        self._restarts.close()
-        self._restarts = None
+        waiting = self._end_parts()
+        self._leave_session()
         super().disconnect()  # type: ignore[no-untyped-call]
+        self.channels = {}
         buffers = self.multi_kernel_manager._kernel_buffers
         if self.kernel_id in buffers:
             waiting.bound(self.multi_kernel_manager.max_buffered_output)
             buffers[self.kernel_id]["buffer"] = waiting
+
+    def _leave_session(self) -> None:
+        """Leave the sockets to another websocket of the session, if there is one."""
+        self._session.leave(self)
+        beside = self._session.beside(self)
+        if beside is not None:
+            self.channels = {}
+            beside._listen()
+
+
+def _close(streams: dict[str, Any]) -> None:
+    for stream in streams.values():
+        if not stream.closed():
+            stream.close()
 
 
 def check_v1(message: Any) -> None:

@@ -1,22 +1,25 @@
-"""What a notebook sends while its kernel restarts: kept back until the new process is heard.
+"""What a notebook sends while its sockets find the kernel: kept back until the kernel is heard.
 
-The sockets of an open websocket find the new process one by one, each in its own time, and what it publishes before
-the last of them has is lost: a notebook would wait for its cell's end for ever.
+The sockets of a websocket that has opened, or whose kernel restarts, find the process one by one, each in its own time,
+and what it publishes before the last of them has is lost: a notebook would wait for its cell's end for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from ..errors import KernelDied
+from ..errors import KernelDied, NoRoom
 from ..kernels.kernel import GatewayKernel
 
-#: Seconds that a notebook's messages are kept back, at most, when a restarted kernel has answered but isn't heard.
+#: Seconds that a notebook's messages are kept back, at most, when a kernel has answered but isn't heard.
 UNHEARD = 10.0
 #: Seconds between two questions to be heard; ZeroMQ tries to connect again each 0.1 s (ZMQ_RECONNECT_IVL).
 ASK_AGAIN = 0.2
+#: Seconds that an answer is waited for before it is asked again, perhaps by another channel.
+UNANSWERED = 1.0
 
 
 class RestartBuffer:
@@ -37,6 +40,10 @@ class RestartBuffer:
     def kept(self) -> int:
         """How many messages are kept back."""
         return len(self._kept or ())
+
+    def open(self) -> None:
+        """Called when the websocket has its sockets: keep back what its notebook sends until they have the kernel."""
+        self._keep()
 
     def keeps(self, message: Any) -> bool:
         """Whether `message` is kept back; the caller sends it when it is not."""
@@ -59,15 +66,18 @@ class RestartBuffer:
     def _on_state(self, change: Any) -> None:
         """Called when the kernel's state changes."""
         if change["new"] == "starting":
-            self._end_reunion()
-            self._kept = self._kept or []
-            self._reunion = asyncio.ensure_future(self._meet_again())
+            self._keep()
+
+    def _keep(self) -> None:
+        self._end_reunion()
+        self._kept = self._kept or []
+        self._reunion = asyncio.ensure_future(self._meet())
 
     def _end_reunion(self) -> None:
         if self._reunion is not None:
             self._reunion.cancel()
 
-    async def _meet_again(self) -> None:
+    async def _meet(self) -> None:
         try:
             await self._kernel.answered()
             self._follow_ports()
@@ -85,9 +95,20 @@ class RestartBuffer:
             self._send(message)
 
     async def _be_heard(self) -> None:
-        """Ask the kernel for what makes it publish its status, until that arrives."""
+        """Ask the kernel for what makes it publish its status, until that arrives.
+
+        jupyter_server asks no busy kernel (ZMQChannelsWebsocketConnection.nudge), and loses the output of a cell that
+        is sent just before the kernel is through with the last one.
+        """
         self._heard = heard = asyncio.get_running_loop().create_future()
         while not heard.done():
-            with self._kernel.question("kernel_info_request") as reply:
-                await asyncio.wait([reply, heard], return_when=asyncio.FIRST_COMPLETED)
+            with suppress(NoRoom):
+                await self._ask(heard)
             await asyncio.wait([heard], timeout=ASK_AGAIN)
+
+    async def _ask(self, heard: asyncio.Future[None]) -> None:
+        """What is asked of a busy kernel on its shell channel would wait for its cells."""
+        channel = "control" if self._kernel.execution_state == "busy" else "shell"
+        with self._kernel.question("kernel_info_request", channel=channel) as reply:
+            waited: list[asyncio.Future[Any]] = [reply, heard]
+            await asyncio.wait(waited, timeout=UNANSWERED, return_when=asyncio.FIRST_COMPLETED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import kernels, sessions, specs
+from . import kernels, sessions, specs, websocket
 from .handler import GatewayHandler
 
 #: Handlers of our own, by the name of the stock one they stand for.
@@ -19,6 +19,7 @@ OWN = {
         specs.MainKernelSpecHandler,
         specs.KernelSpecHandler,
         specs.KernelSpecResourceHandler,
+        websocket.KernelWebsocketHandler,
     )
 }
 
