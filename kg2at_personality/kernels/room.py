@@ -20,8 +20,8 @@ MOST = 65535
 #: Descriptors that are left for what can't be refused: the end of a kernel, an answer to a client.
 SPARE = 64
 FULL = (
-    "The gateway has no {what} left. Close notebooks and shut down kernels that nobody needs, and try again; "
-    "its administrator can raise the limit of open files (ulimit -n)."
+    "Too many open files: the gateway has no {what} left. Close notebooks and shut down kernels that nobody needs, and "
+    "try again; its administrator can raise the limit (ulimit -n)."
 )
 
 
