@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import uuid
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +15,8 @@ from ..errors import ClientGone, KernelSilent, KG2ATError
 from ..kernels.kernel import GatewayKernel
 from ..kernels.output_buffer import OutputBuffer
 from ..kernels.room import check_descriptors
-from . import sql
+from . import kernel_sockets, sql
+from .hearing import is_for_us
 from .notebook import V1, Notebook
 from .outgoing import Outgoing, more_from, turn
 from .restart_buffer import RestartBuffer
@@ -60,7 +60,8 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         self.session.key = self.kernel_manager.session.key
         await self.request_kernel_info()  # type: ignore[no-untyped-call]
         self._refuse_if_gone()
-        self._taken = self._take_sockets()
+        check_descriptors(WEBSOCKET)
+        self._taken = kernel_sockets.take(self.kernel_manager)
 
     async def _kernel_answered(self) -> None:
         try:
@@ -75,23 +76,6 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         connection: Any = self.websocket_handler.request.connection
         if connection.stream.closed():
             raise ClientGone("The client hung up while it waited for its kernel.")
-
-    def _take_sockets(self) -> dict[str, Any]:
-        """Connect to the kernel, under an identity that no other connection has. Raises NoRoom, and takes none then.
-
-        jupyter_server uses the session id, so that a connection whose predecessor is not quite closed yet gets no
-        answers (a ROUTER ignores a second peer of the same identity: zmq_setsockopt, ZMQ_ROUTER_HANDOVER).
-        """
-        check_descriptors(WEBSOCKET)
-        kernel, identity, taken = self.kernel_manager, uuid.uuid4().hex.encode(), dict[str, Any]()
-        try:
-            for channel in ("iopub", "shell", "control", "stdin"):
-                taken[channel] = stream = getattr(kernel, f"connect_{channel}")(identity=identity)
-                stream.channel, stream.ports = channel, list(kernel.ports)
-        except BaseException:
-            _close(taken)
-            raise
-        return taken
 
     def connect(self) -> Any:
         """Called when the websocket is open. What fails here leaves nothing behind, and counts as no connection."""
@@ -139,7 +123,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         self._open_sockets.discard(self)
         self._end_parts()
         self._leave_session()
-        _close(self.channels)
+        kernel_sockets.close(self.channels)
         self.channels = {}
         self._return_sockets()
 
@@ -178,21 +162,18 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         if beside is not None:
             self.channels = beside.channels
         else:
-            self.channels, self._taken = self._taken or self._take_sockets(), None
+            self.channels, self._taken = self._taken or kernel_sockets.take(self.kernel_manager), None
 
     def _return_sockets(self) -> None:
         """Close those that were taken before the websocket was accepted, if others are in use."""
-        _close(self._taken or {})
+        kernel_sockets.close(self._taken or {})
         self._taken = None
 
     def _follow_ports(self) -> None:
         """Take new sockets if the process has others than the last one had."""
-        if all(stream.ports == list(self._kernel.ports) for stream in self.channels.values()):
-            return
-        taken = self._take_sockets()
-        _close(self.channels)
-        self.channels.update(taken)  # the same for all websockets of the session
-        self._listen()
+        # They are the same for all websockets of the session.
+        if kernel_sockets.renew(self.channels, self._kernel):
+            self._listen()
 
     # Messages.
 
@@ -223,15 +204,9 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         """Called for each message from the kernel."""
         if self._restarts is not None and stream is self.channels.get("iopub"):
             self._restarts.hear()
-            if self._is_answer_to_us(outgoing_msg):
+            if is_for_us(self._kernel, outgoing_msg):
                 return
         self._outgoing.take(stream.channel, outgoing_msg)
-
-    def _is_answer_to_us(self, message: list[Any]) -> bool:
-        """Whether it tells of what RestartBuffer asked: a busy kernel's notebook would take it for idle."""
-        parts = self.session.feed_identities(message)[1]
-        parent: Any = parts[2] if len(parts) > 2 else b""
-        return b'"kernel_info_request"' in parent and self._kernel.session.session.encode() in parent
 
     @property
     def is_closing(self) -> bool:
@@ -275,12 +250,6 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         if beside is not None:
             self.channels = {}
             beside._listen()
-
-
-def _close(streams: dict[str, Any]) -> None:
-    for stream in streams.values():
-        if not stream.closed():
-            stream.close()
 
 
 def check_v1(message: Any) -> None:

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-from ..errors import KernelDied, NoRoom
+from ..errors import KernelDied
 from ..kernels.kernel import GatewayKernel
+from .hearing import be_heard
 
 #: Seconds that a notebook's messages are kept back, at most, when a kernel has answered but isn't heard.
 UNHEARD = 10.0
-#: Seconds between two questions to be heard; ZeroMQ tries to connect again each 0.1 s (ZMQ_RECONNECT_IVL).
-ASK_AGAIN = 0.2
-#: Seconds that an answer is waited for before it is asked again, perhaps by another channel.
-UNANSWERED = 1.0
 
 
 class RestartBuffer:
@@ -81,7 +77,8 @@ class RestartBuffer:
         try:
             await self._kernel.answered()
             self._follow_ports()
-            await asyncio.wait_for(self._be_heard(), UNHEARD)
+            self._heard = heard = asyncio.get_running_loop().create_future()
+            await asyncio.wait_for(be_heard(self._kernel, heard), UNHEARD)
         except KernelDied:
             self._kept = []  # the notebook is told, and it was for no other process
         except asyncio.TimeoutError:
@@ -93,22 +90,3 @@ class RestartBuffer:
         kept, self._kept, self._heard = self._kept or (), None, None
         for message in kept:
             self._send(message)
-
-    async def _be_heard(self) -> None:
-        """Ask the kernel for what makes it publish its status, until that arrives.
-
-        jupyter_server asks no busy kernel (ZMQChannelsWebsocketConnection.nudge), and loses the output of a cell that
-        is sent just before the kernel is through with the last one.
-        """
-        self._heard = heard = asyncio.get_running_loop().create_future()
-        while not heard.done():
-            with suppress(NoRoom):
-                await self._ask(heard)
-            await asyncio.wait([heard], timeout=ASK_AGAIN)
-
-    async def _ask(self, heard: asyncio.Future[None]) -> None:
-        """What is asked of a busy kernel on its shell channel would wait for its cells."""
-        channel = "control" if self._kernel.execution_state == "busy" else "shell"
-        with self._kernel.question("kernel_info_request", channel=channel) as reply:
-            waited: list[asyncio.Future[Any]] = [reply, heard]
-            await asyncio.wait(waited, timeout=UNANSWERED, return_when=asyncio.FIRST_COMPLETED)

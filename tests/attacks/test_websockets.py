@@ -1,4 +1,4 @@
-"""More websockets than ZeroMQ has sockets for by itself, or there are descriptors for; and some that fail at opening."""
+"""More websockets than ZeroMQ or the descriptors allow by themselves, and some that fail while they open."""
 
 from __future__ import annotations
 
