@@ -20,6 +20,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from kg2at_personality.errors import NoRoom
 from tests.e2e.gateway import Gateway
 from tests.fakes.toree import until
 from tests.web.conftest import environ, gateway, settings
@@ -177,3 +178,21 @@ async def test_one_that_fails_while_it_opens_counts_for_nothing(
     manager.cull_idle_timeout, kernel.last_activity = 1, utcnow() - timedelta(hours=1)
     await manager.cull_kernel_if_idle(kernel_id)
     assert manager.list_kernel_ids() == []
+
+
+async def test_a_kernel_that_nobody_could_ask_is_asked_later(gateway: Any) -> None:
+    """The last sockets went while it started."""
+    manager = gateway.app.kernel_manager
+    manager.context.set(zmq.MAX_SOCKETS, 16)
+    kernel_id = await gateway.start()
+    kernel = manager.get_kernel(kernel_id)
+    sockets: list[Any] = []
+    with pytest.raises(zmq.ZMQError):
+        while True:
+            sockets.append(manager.context.socket(zmq.DEALER))
+    with pytest.raises(NoRoom), kernel.question("kernel_info_request"):
+        pass
+    assert not kernel.has_answered and not kernel.is_dead
+    for socket in sockets:
+        socket.close()
+    await asyncio.wait_for(kernel.answered(), 60)
