@@ -67,6 +67,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.job_name = ""  # z/OS: _BPX_JOBNAME, for workload management
 # c.KG2ATPersonality.kernel_ports = "41000-41999"  # five for each kernel, for firewalls; empty: any
 # c.KG2ATPersonality.max_kernel_log_size = 1024 * 1024  # bytes
+# c.KG2ATPersonality.max_buffered_output = 10 * 1024 * 1024  # bytes, while no notebook is connected
 
 # What clients may see and say.
 # c.KG2ATPersonality.list_kernels = True

@@ -3,7 +3,7 @@
 Both are measured in the same run and in turn (stock, kg2at, stock, ...), so that a busy machine is busy for both. Each
 number is a median; what counts is how two of them compare. "Stock" is Kernel Gateway's own personality with the
 kernelspec that `jupyter toree install` writes. What only kg2at does is measured beside less of the same: stopping eight
-kernels beside one, adopting 20 beside none.
+kernels beside one, adopting 20 beside none; what a notebook waits for beside a client that talks to the kernel itself.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from typing import Any
 from urllib.error import URLError
 
 import psutil
+from jupyter_client.blocking.client import BlockingKernelClient
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from kg2at_personality.spark.home import Installation, InstallationFinder  # noqa: E402
 from kg2at_personality.spark.standalone import StandaloneCluster  # noqa: E402
-from tests.e2e.gateway import Answer, Gateway  # noqa: E402
+from tests.e2e.gateway import Answer, Channels, Gateway  # noqa: E402
 
 SIDES = {"stock": "kernel_gateway.jupyter_websocket", "kg2at": "kg2at_personality"}
 #: kg2at's own name for its kernel; the stock gateway finds an installed one of that name.
@@ -44,9 +45,16 @@ OPTIONS = "--master local[1] --conf spark.ui.enabled=false"
 #: How many kernels are stopped at the same time, and how many are adopted, beside how many.
 STOPPED = {"one": 1, "eight": 8}
 ADOPTED = {"none": 0, "twenty": 20}
+#: What a notebook's cells take by ZeroMQ alone, and through the gateway.
+DIRECT = ("direct", "kg2at")
 #: part -> how often it is done with --quick, and without.
 ROUNDS = {"starts": (3, 10), "posts": (3, 10), "admissions": (3, 10), "lives": (1, 3), "stops": (2, 5)}
-ROUNDS |= {"adoptions": (1, 3)}
+ROUNDS |= {"adoptions": (1, 3), "cells": (20, 60), "bursts": (4, 10)}
+#: A cell that does and shows nothing, by the kind of kernel.
+NOTHING = {"python3": "", KERNEL: "()"}
+#: How many outputs one cell makes, and how many cells a kernel runs before any is measured.
+BURST, WARM = 3000, 10
+BURST_CODE = f"for n in range({BURST}): display(n)"
 #: Seconds between two looks at a gateway that starts or a kernel that ends: what that is measured to.
 POLL = 0.005
 DEATH_LIMIT = 60.0
@@ -100,6 +108,10 @@ QUANTITIES = {
     "delete": Quantity("DELETE of a ready kernel", "ms"),
     "stop": Quantity("DELETE of a Toree kernel, to its cores back", "ms", 1.1),
     "stops": Quantity("stopping 8 kernels side by side", "ms", 2, sides=tuple(STOPPED)),
+    "small": Quantity("a Python cell that does nothing", "ms", 1 / 8),
+    "python": Quantity("the same through kg2at", "ms", 3, more=True, sides=DIRECT),
+    "toree": Quantity("a Toree cell that does nothing", "ms", 10, more=True, sides=DIRECT),
+    "burst": Quantity(f"{BURST:,} outputs of a Python cell", "ms", 1),
     "adoption": Quantity("start, adopting 20 kernels", "ms", 2000, more=True, sides=tuple(ADOPTED)),
 }
 
@@ -299,6 +311,53 @@ class Bench:
                         with self.samples.timed("stops", side):
                             answers = list(pool.map(gateway.delete, kernel_ids))
                         check_deleted(gateway, answers)
+
+    def cells(self, rounds: int) -> None:
+        """How long a cell takes that does nothing, from its request to its reply and idle status."""
+        with ExitStack() as stack:
+            notebooks = {side: self._notebook(stack, side, "python3") for side in SIDES}
+            for _ in range(rounds):
+                for side, (_, channels) in notebooks.items():
+                    with self.samples.timed("small", side):
+                        channels.run(NOTHING["python3"])
+            self._beside_direct("python", rounds, *notebooks["kg2at"], NOTHING["python3"])
+            self._beside_direct("toree", rounds, *self._notebook(stack, "kg2at", KERNEL), NOTHING[KERNEL])
+
+    def _notebook(self, stack: ExitStack, side: str, name: str) -> tuple[Path, Channels]:
+        """A kernel's connection file, and a notebook that has run a cell on it."""
+        gateway = stack.enter_context(ended(self.gateway(side)))
+        gateway.start()
+        kernel_id = gateway.start_kernel(name)
+        channels = gateway.connect(kernel_id)
+        stack.callback(channels.close)
+        for _ in range(WARM):
+            channels.run("1 + 1")
+        return gateway.runtime / f"kernel-{kernel_id}.json", channels
+
+    def _beside_direct(self, quantity: str, rounds: int, connection: Path, channels: Channels, code: str) -> None:
+        client = BlockingKernelClient(connection_file=str(connection))
+        client.load_connection_file()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=DEATH_LIMIT)
+            for _ in range(rounds):
+                with self.samples.timed(quantity, "direct"):
+                    client.execute_interactive(code, timeout=DEATH_LIMIT)
+                with self.samples.timed(quantity, "kg2at"):
+                    channels.run(code)
+        finally:
+            client.stop_channels()
+
+    def bursts(self, rounds: int) -> None:
+        """How long it takes until a notebook has all of what a cell shows in one go."""
+        with ExitStack() as stack:
+            notebooks = {side: self._notebook(stack, side, "python3") for side in SIDES}
+            for _ in range(rounds):
+                for side, (_, channels) in notebooks.items():
+                    with self.samples.timed("burst", side):
+                        result = channels.run(BURST_CODE)
+                    if len(result.messages) < BURST:
+                        raise CannotMeasure(f"A notebook got {len(result.messages)} of {BURST} outputs from {side}.")
 
     def adoptions(self, rounds: int) -> None:
         """How long kg2at takes from its start to its list of kernels: with none, and with those it adopts."""

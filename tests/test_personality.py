@@ -58,6 +58,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "job_name": ("TOREE1", "TOREE1", "TOREE2", "TOREE2"),
     "kernel_ports": ("41000-41999", "41000-41999", "42000-42999", "42000-42999"),
     "max_kernel_log_size": ("5000", 5000, "0", 0),
+    "max_buffered_output": ("5000", 5000, "0", 0),
     "shutdown_timeout": ("7", 7.0, "8", 8.0),
     "state_dir": ("/a", "/a", "/b", "/b"),
     "keep_kernels_on_exit": ("True", True, "False", False),

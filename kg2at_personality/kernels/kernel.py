@@ -57,6 +57,11 @@ class GatewayKernel(WatchedKernel):
         return str((self._launch_args or {}).get("env", {}).get("KERNEL_USERNAME", ""))
 
     @property
+    def traceback_replacement_message(self) -> str:
+        """The manager's, which jupyter_server looks for here (ZMQChannelsWebsocketConnection._on_error)."""
+        return str(self.parent.traceback_replacement_message)
+
+    @property
     def is_sql(self) -> bool:
         """Whether its notebooks hold SQL."""
         return self.is_toree and self.provisioner.interpreter == "SQL"

@@ -14,6 +14,7 @@ from traitlets import Float, Int, default
 
 from ..admission.refusals import closing
 from ..errors import KernelIdTaken, LaunchFailed, NoRoom, StartEnded, TooManyKernels
+from .activity import Activity
 from .adoption import Adoption
 from .faults import point
 from .kernel import GatewayKernel
@@ -178,6 +179,11 @@ class GatewayKernelManager(StoppingKernelManager):
         self.stop_buffering(kernel_id)  # it listens where nobody is any more
         self._kernel_ports[kernel_id] = self._kernels[kernel_id].ports
         self.start_watching_activity(kernel_id)
+
+    def start_watching_activity(self, kernel_id: str) -> None:
+        """Called when a kernel starts, and when its ports have changed."""
+        super().start_watching_activity(kernel_id)
+        Activity(self, self._kernels[kernel_id])
 
     def start_buffering(self, kernel_id: str, session_key: str, channels: Mapping[str, Any]) -> None:
         """Called when a kernel's last notebook goes: keep what the kernel says for it, within the bound."""

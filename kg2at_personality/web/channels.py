@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from itertools import chain
 from typing import Any
 
 import zmq
@@ -14,11 +15,12 @@ from tornado import web
 from ..errors import ClientGone, KernelSilent, KG2ATError
 from ..kernels.kernel import GatewayKernel
 from ..kernels.output_buffer import OutputBuffer
+from ..kernels.reading import more_from, turn
 from ..kernels.room import check_descriptors
 from . import kernel_sockets, sql
 from .hearing import is_for_us
 from .notebook import V1, Notebook
-from .outgoing import Outgoing, more_from, turn
+from .outgoing import Outgoing
 from .restart_buffer import RestartBuffer
 from .session_connections import SessionConnections, session_of
 from .toree_messages import ToreeMessages
@@ -43,6 +45,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     _kernel: GatewayKernel
     _restarts: RestartBuffer | None = None
     _toree: ToreeMessages | None = None
+    _notebook: Notebook
     _outgoing: Outgoing
     _session: SessionConnections
     #: ZeroMQ sockets that were taken before the websocket was accepted, and are not in use yet.
@@ -95,11 +98,11 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         return connected
 
     def _make_parts(self) -> None:
-        self._kernel = kernel = self.kernel_manager
-        self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
         # Else a message waits until the last one is acknowledged, which TCP delays by 40 ms.
         self.websocket_handler.set_nodelay(True)
-        notebook = Notebook(self)
+        self._kernel = kernel = self.kernel_manager
+        self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
+        self._notebook = notebook = Notebook(self)
         if kernel.is_toree:
             self._toree = ToreeMessages(kernel, self.session, notebook.write, self._settle)
             notebook.mend = self._toree.take
@@ -196,9 +199,16 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
 
     def _receive(self, stream: Any, message: list[Any]) -> None:
         """Called for a message from the kernel, when others may wait behind it."""
-        self._session.hear(stream, message)
-        for more in more_from(stream):
-            self._session.hear(stream, more)
+        self._session.hear(stream, chain([message], more_from(stream)))
+
+    def together(self) -> AbstractContextManager[None]:
+        """While it lasts, what goes to the notebook is kept for one write."""
+        return self._notebook.frames.together()
+
+    @property
+    def write_message(self) -> Any:
+        """How jupyter_server sends messages of its own, which keep their place among the kernel's."""
+        return self._notebook.frames.send
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Called for each message from the kernel."""

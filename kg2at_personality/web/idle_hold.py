@@ -84,8 +84,10 @@ class IdleHold:
         """Wait until nothing has come for a while, or for what is still to come."""
         loop = asyncio.get_running_loop()
         limit = self._since + LIMIT
-        self._stop_waiting()
-        self._timer = loop.call_at(min(loop.time() + QUIET, limit) if self._is_whole(cell) else limit, self._look)
+        due = min(loop.time() + QUIET, limit) if self._is_whole(cell) else limit
+        if self._timer is None or self._timer.when() != due:
+            self._stop_waiting()
+            self._timer = loop.call_at(due, self._look)
 
     def _is_whole(self, cell: str) -> bool:
         """Whether all has come that is known to come."""
@@ -99,14 +101,15 @@ class IdleHold:
 
     def _look(self) -> None:
         """Let the idle status go, unless something has come while nobody looked."""
-        self._timer = None
+        loop, self._timer = asyncio.get_running_loop(), None
         is_settled = self._settle()
-        if self._idle is None or self._timer is not None:
+        if self._idle is None or (self._timer is not None and loop.time() < self._since + LIMIT):
             return
+        self._stop_waiting()
         if is_settled:
             self._release()
         else:
-            self._timer = asyncio.get_running_loop().call_later(QUIET, self._look)
+            self._timer = loop.call_later(QUIET, self._look)
 
     def _release(self) -> None:
         """Send the idle status, and what waits behind it up to the next one that has to wait."""

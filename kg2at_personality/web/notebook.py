@@ -8,13 +8,15 @@ from contextlib import suppress
 from hmac import compare_digest
 from typing import Any
 
-from jupyter_client.session import Session
+from jupyter_client.jsonutil import json_default
+from jupyter_client.session import Session, utcnow
 from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from ..kernels.output_buffer import Omitted
+from .frames import Frames
 
 V1 = "v1.kernel.websocket.jupyter.org"
 #: A message's first number of parts: signature, header, parent's header, metadata, content. Buffers follow.
@@ -29,25 +31,19 @@ class Notebook:
     """Belongs to one connection. What jupyter_server does for each message, and as little more as can be."""
 
     def __init__(self, connection: ZMQChannelsWebsocketConnection) -> None:
-        self._connection = connection
+        self._connection, self.frames = connection, Frames(connection.websocket_handler)
         #: Takes each message on its way there, for kernels whose messages are mended.
         self.mend: Callable[[str, list[Any]], None] = self.write
 
     @property
-    def _stream(self) -> IOStream | None:
-        """The connection's bytes; None when it is gone, or about to go."""
-        websocket = self._connection.websocket_handler.ws_connection
-        return None if websocket is None or websocket.is_closing() else websocket.stream
-
-    @property
     def is_ready(self) -> bool:
         """Whether it has taken all that was sent to it."""
-        stream = self._stream
+        stream = self.frames.stream
         return stream is not None and not stream.writing()
 
     def when_ready(self, call: Callable[[], None]) -> None:
         """Call that when it has taken all; never when it is gone."""
-        if (stream := self._stream) is not None:
+        if (stream := self.frames.stream) is not None:
             with suppress(StreamClosedError):
                 stream.write(b"").add_done_callback(lambda _: call())
 
@@ -80,7 +76,7 @@ class Notebook:
 
     def _write_v1(self, channel: str, parts: list[Any]) -> None:
         self._connection._on_error(channel, _unread(), parts)
-        self._connection.write_message(serialize_msg_to_ws_v1(parts, channel), binary=True)
+        self.frames.send(serialize_msg_to_ws_v1(parts, channel), binary=True)
 
     def _write_legacy(self, channel: str, parts: Sequence[Any]) -> None:
         connection = self._connection
@@ -89,9 +85,9 @@ class Notebook:
             message = connection.session.deserialize(list(parts))
             connection._on_error(channel, message, parts[1:])
             text = connection._reserialize_reply(message, channel=channel)
-            connection.write_message(text, binary=isinstance(text, bytes))
+            self.frames.send(text, binary=isinstance(text, bytes))
         else:
-            connection.write_message(text, binary=False)
+            self.frames.send(text)
 
     def _ignore(self, error: Exception) -> bool:
         self._connection.log.warning("Ignoring a malformed message of kernel %s: %r", self._connection.kernel_id, error)
@@ -123,6 +119,8 @@ def legacy(session: Session, channel: str, parts: Sequence[Any]) -> bytes | None
     read = json.loads(header)
     if not str(read.get("version")).startswith("5.") or not (_is_dated(read) and _is_dated(json.loads(parent))):
         return None
+    if "date" not in read:  # a Toree's; jupyter_client.adapter adds one
+        header = json.dumps(read | {"date": utcnow()}, default=json_default).encode()
     ids = (json.dumps(read[name]).encode() for name in ("msg_id", "msg_type"))
     text = LEGACY % (header, *ids, parent, metadata, content, channel.encode())
     return text if metadata[:1] == content[:1] == b"{" and _is_utf8(text) else None

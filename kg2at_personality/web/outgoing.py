@@ -7,39 +7,11 @@ while nobody was connected.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterator
 from typing import Any
 
-import zmq
-
 from ..kernels.output_buffer import OutputBuffer
+from ..kernels.reading import turn
 from .notebook import Notebook
-
-#: Seconds that all websockets together may spend on messages in one turn of the loop. Each handles one message anyway.
-TURN = 0.01
-
-
-class Turn:
-    """How long messages have been handled in this turn of the loop, for all websockets together."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end = 0.0
-
-    def is_over(self) -> bool:
-        """Whether others have to have their turn first."""
-        now, loop = time.monotonic(), asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop, self._end = loop, now + TURN
-            loop.call_soon(self._forget)
-        return now >= self._end
-
-    def _forget(self) -> None:
-        self._loop = None
-
-
-turn = Turn()
 
 
 class Outgoing:
@@ -76,29 +48,19 @@ class Outgoing:
 
     def _pump(self) -> None:
         """Send what waits, until the notebook takes no more or this turn is over."""
-        self._is_pumping = False
-        while self._is_open and self._buffer:
-            if not self._notebook.is_ready:
-                self._is_pumping = True
-                self._notebook.when_ready(self._pump)
-                return
-            self._send_next()
-            if turn.is_over():
-                self._is_pumping = True
-                asyncio.get_running_loop().call_soon(self._pump)
-                return
+        with self._notebook.frames.together():
+            while self._is_open and self._buffer and self._notebook.is_ready:
+                self._send_next()
+                if turn.is_over():
+                    break
+        self._is_pumping = self._is_open and bool(self._buffer)
+        if self._is_pumping and self._notebook.is_ready:
+            asyncio.get_running_loop().call_soon(self._pump)
+        elif self._is_pumping:
+            self._notebook.when_ready(self._pump)
 
     def _send_next(self) -> None:
         for omitted in self._buffer.pop_omitted():
             self._notebook.tell(omitted)
         if len(self._buffer):
             self._notebook.send(*self._buffer.pop())
-
-
-def more_from(stream: Any) -> Iterator[list[Any]]:
-    """What else waits at a ZMQStream, while this turn lasts; by itself it hands over one message in each."""
-    while not turn.is_over() and not stream.closed():
-        try:
-            yield stream.socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return

@@ -7,6 +7,8 @@ not always the one that lives. All are served until that shows.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -23,6 +25,9 @@ class Connection(Protocol):
 
     def end(self) -> None:
         """Close it, as a client is told of that."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """While it lasts, what goes to the notebook is kept for one write."""
 
     def handle_outgoing_message(self, stream: Any, message: list[Any]) -> None:
         """Called for each message from the kernel."""
@@ -59,10 +64,14 @@ class SessionConnections:
         """Another one that is open; None when there is none."""
         return next((other for other in self._active if other is not connection), None)
 
-    def hear(self, stream: Any, message: list[Any]) -> None:
-        """Called for each message from the kernel."""
-        for connection in list(self._active):
-            connection.handle_outgoing_message(stream, message)
+    def hear(self, stream: Any, messages: Iterable[list[Any]]) -> None:
+        """Called for what the kernel says, and is there together."""
+        with ExitStack() as together:
+            for connection in self._active:
+                together.enter_context(connection.together())
+            for message in messages:
+                for connection in list(self._active):
+                    connection.handle_outgoing_message(stream, message)
 
     def spoke(self, connection: Connection) -> None:
         """Called when a notebook has sent a message."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.web import restart_buffer, session_connections
 from kg2at_personality.web.channels import ChannelsConnection
+from kg2at_personality.web.notebook import V1
 from kg2at_personality.web.session_connections import session_of
 from tests.fakes.toree import QUICK, FakeSpark, Gate, slowly, start, steal_a_port, until
 
@@ -552,3 +555,60 @@ class TestIdleGrace:
                 connection.disconnect()
         await until(lambda: not opened_by(kernel_id), "the end of the connection")
         assert connections(gateway, kernel_id) == 0
+
+
+class TestOutgoing:
+    """What goes from a kernel to its notebook."""
+
+    async def test_no_message_waits_for_tcp(self, gateway: Any) -> None:
+        kernel_id = await gateway.start()
+        async with opened(gateway, kernel_id):
+            stream = opened_by(kernel_id)[0].websocket_handler.ws_connection.stream
+            assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    @pytest.mark.parametrize("protocols", [None, [V1]])
+    async def test_an_error_of_a_toree_without_a_message(self, gateway: Any, protocols: list[str] | None) -> None:
+        kernel_id, kernel = await start(gateway)
+        client = await websocket_connect(url(gateway, kernel_id, "s1"), subprotocols=protocols)
+        await until(lambda: opened_by(kernel_id) and opened_by(kernel_id)[0]._outgoing._is_open, "the connection")
+        error = {"ename": "java.lang.Exception", "evalue": None, "traceback": ["java.lang.Exception"]}
+        TestIdleGrace.send(kernel, opened_by(kernel_id)[0], "a", "error", **error)
+        right = {"msg_type": "error", "parent": "a", "content": error | {"evalue": ""}}
+        while (seen := read(await client.read_message(), protocols)) != right:
+            assert seen["msg_type"] != "error", seen
+        client.close()
+
+    async def test_a_wrong_signature_is_not_made_right(self, gateway: Any, caplog: pytest.LogCaptureFixture) -> None:
+        kernel_id, kernel = await start(gateway)
+        async with opened(gateway, kernel_id) as notebook:
+            assert await notebook.run("print(1)") == "1\n"
+            connection = opened_by(kernel_id)[0]
+            key, kernel.session.key = kernel.session.key, b"wrong"
+            TestIdleGrace.send(kernel, connection, "a", "error", ename="E", evalue=None, traceback=[])
+            kernel.session.key = key
+            TestIdleGrace.send(kernel, connection, "a", "stream", name="stdout", text="right")
+            assert (await notebook.receive())["content"]["text"] == "right"
+        [line] = [each.getMessage() for each in caplog.records if "malformed" in each.getMessage()]
+        assert kernel_id in line and "signature" in line
+
+    async def test_limits_and_hidden_tracebacks_work_as_ever(self, gateway: Any) -> None:
+        kernel_id = await gateway.start()
+        async with opened(gateway, kernel_id) as notebook:
+            await notebook.run("print(1)")
+            opened_by(kernel_id)[0].iopub_msg_rate_limit = 1
+            said = await notebook.until("idle", notebook.execute("for n in range(9): display(n)"))
+            assert "IOPub message rate exceeded" in str(said) and sum(m["msg_type"] == "display_data" for m in said) < 9
+            gateway.app.kernel_manager.allow_tracebacks = False
+            said = await notebook.until("idle", notebook.execute("1 / 0"))
+            [error] = [message["content"] for message in said if message["msg_type"] == "error"]
+            assert error["evalue"] == "Execution error" and "ZeroDivisionError" not in str(error)
+
+
+def read(message: Any, protocols: list[str] | None) -> dict[str, Any]:
+    """What counts of a message of either protocol."""
+    if not protocols:
+        made = json.loads(message)
+        header, parent, content = made["header"], made["parent_header"], made["content"]
+    else:
+        header, parent, _, content = map(json.loads, deserialize_msg_from_ws_v1(message)[1])
+    return {"msg_type": header["msg_type"], "parent": parent.get("msg_id"), "content": content}

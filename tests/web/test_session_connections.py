@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -22,6 +23,9 @@ class FakeConnection:
     def __init__(self) -> None:
         self.ended = asyncio.Event()
         self.heard: list[str] = []
+
+    def together(self) -> Any:
+        return nullcontext()
 
     def end(self) -> None:
         self.ended.set()
@@ -99,9 +103,9 @@ class TestSilence:
 
 async def test_all_hear_until_they_leave(session: SessionConnections) -> None:
     one, other = joined(session, 2)
-    session.hear(None, ["a"])
+    session.hear(None, [["a"]])
     session.leave(one)
-    session.hear(None, ["b"])
+    session.hear(None, [["b"]])
     assert one.heard == [["a"]] and other.heard == [["a"], ["b"]]
     assert session.beside(other) is None and session.beside(one) is other
 
