@@ -123,13 +123,6 @@ class StartEnded(KG2ATError):
     reason = "Kernel was shut down"
 
 
-class ClientGone(KG2ATError):
-    """The client hung up while its request waited. 499 as in nginx' log, where alone it is seen."""
-
-    status = 499
-    reason = "Client closed request"
-
-
 # What the cluster answered.
 
 

@@ -12,12 +12,13 @@ import zmq
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado import web
 
-from ..errors import ClientGone, KernelSilent, KG2ATError
+from ..errors import KernelSilent, KG2ATError
 from ..kernels.kernel import GatewayKernel
 from ..kernels.output_buffer import OutputBuffer
 from ..kernels.reading import more_from, turn
 from ..kernels.room import check_descriptors
 from . import kernel_sockets, sql
+from .handler import HUNG_UP
 from .hearing import is_for_us
 from .notebook import V1, Notebook
 from .outgoing import Outgoing
@@ -54,7 +55,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     async def prepare(self) -> None:
         """Called before the websocket is accepted: wait for the kernel's answer, and take what connects to it.
 
-        Raises KernelDied, KernelSilent after `kernel_info_timeout` seconds, ClientGone, and NoRoom.
+        Raises KernelDied, KernelSilent after `kernel_info_timeout` seconds, NoRoom, and 499 for a client that is gone.
         """
         self.session_key = f"{self.kernel_id}:{self.session.session}"
         self._session = session_of(self.session_key)
@@ -78,7 +79,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     def _refuse_if_gone(self) -> None:
         connection: Any = self.websocket_handler.request.connection
         if connection.stream.closed():
-            raise ClientGone("The client hung up while it waited for its kernel.")
+            raise web.HTTPError(HUNG_UP[0], "The client hung up while it waited for its kernel", reason=HUNG_UP[1])
 
     def connect(self) -> Any:
         """Called when the websocket is open. What fails here leaves nothing behind, and counts as no connection."""

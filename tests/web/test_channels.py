@@ -309,6 +309,28 @@ class TestLater:
             latch.open()
             await second.until("execute_reply", cell)
 
+    async def test_what_was_on_its_way_when_the_gateway_closed_the_websocket_is_run(
+        self, gateway: Any, tmp_path: Path
+    ) -> None:
+        kernel_id = await gateway.start()
+        async with opened(gateway, kernel_id) as first, opened(gateway, kernel_id) as second:
+            await first.run("print(1)")
+            await until(lambda: connections(gateway, kernel_id) == 2, "both")
+            opened_by(kernel_id)[-1].end()
+            cell = first.execute(f"open({str(tmp_path / 'ran')!r}, 'w')")
+            await second.until("execute_reply", cell)
+            assert (tmp_path / "ran").exists()
+
+    async def test_a_notebook_sees_none_of_the_questions_by_which_its_kernel_is_heard(self, gateway: Any) -> None:
+        """The notebook of a busy kernel would take it for idle."""
+        kernel_id = await gateway.start()
+        async with opened(gateway, kernel_id, "s1") as one, opened(gateway, kernel_id, "s2") as two:
+            for notebook in (one, two):
+                cell, seen = notebook.execute("print(1)"), list[Any]()
+                while not seen or seen[-1]["parent_header"].get("msg_id") != cell:
+                    seen.append(await notebook.receive())
+                assert "kernel_info_request" not in [each["parent_header"].get("msg_type") for each in seen]
+
     async def test_a_cell_sent_to_a_busy_kernel_before_it_is_heard(
         self, gateway: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
