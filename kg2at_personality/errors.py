@@ -108,6 +108,13 @@ class NoFreePort(ConfigError):
 # What happened to a kernel.
 
 
+class NoRoom(KG2ATError):
+    """The gateway has no more file descriptors, or ZeroMQ no more sockets."""
+
+    status = 503
+    reason = "Gateway is full"
+
+
 class KernelDied(KG2ATError):
     """The kernel's process ended before it ever answered; the message ends with its last lines, redacted."""
 
@@ -127,13 +134,6 @@ class StartEnded(KG2ATError):
 
     status = 409
     reason = "Kernel was shut down"
-
-
-class ConnectionReplaced(KG2ATError):
-    """A newer websocket of the same session took this one's place."""
-
-    status = 409
-    reason = "Replaced by a newer connection"
 
 
 # What the cluster answered.

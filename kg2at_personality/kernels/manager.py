@@ -22,10 +22,14 @@ from .faults import point
 from .kernel import GatewayKernel
 from .ledger import Ledger
 from .output_buffer import OutputBuffer
+from .room import check_descriptors
 from .seed import Seed
 from .specs import DEFAULT_KERNEL_NAME
 from .stops import StoppingKernelManager
 from .supplies import SYSTEM_ERRORS, could_not_launch
+
+#: Descriptors that a launch takes: pipes, files, three ZeroMQ sockets with their connections.
+LAUNCH = 16
 
 
 class GatewayKernelManager(StoppingKernelManager):
@@ -165,6 +169,7 @@ class GatewayKernelManager(StoppingKernelManager):
     async def _start(self, kernel_id: str, **kwargs: Any) -> str:
         try:
             self._refuse_when_closing()
+            check_descriptors(LAUNCH)
             # Without the process id of the gateway, at whose end an ipykernel would end itself.
             await super().start_kernel(kernel_id=kernel_id, independent=True, **kwargs)
         except SYSTEM_ERRORS as error:

@@ -15,7 +15,7 @@ from zmq import ZMQError
 
 from ..admission.queue import AdmissionRequest
 from ..admission.request import patience_of
-from ..errors import LaunchFailed, UnknownKernelSpec
+from ..errors import LaunchFailed, NoRoom, UnknownKernelSpec
 from ..spark.cluster import AppIdentity
 from .environment import kernel_environment
 from .faults import point
@@ -25,13 +25,13 @@ from .record import Admission, Record
 from .strays import find_of
 from .toree import Plan, ToreeLauncher, application_name
 
-#: What the system says when it has no descriptor, memory, process or disk left; ZeroMQ says so in its own way.
-SYSTEM_ERRORS = (OSError, ZMQError)
+#: What is raised when there is no descriptor, memory, process or disk left; ZeroMQ says so in its own way.
+SYSTEM_ERRORS = (OSError, ZMQError, NoRoom)
 
 
 def could_not_launch(error: Exception, tried: str = "launched") -> LaunchFailed:
     """What SYSTEM_ERRORS are to whoever has a kernel `tried`: launched or restarted."""
-    return LaunchFailed(f"The kernel could not be {tried}: {error}. Please tell the administrator.")
+    return LaunchFailed(f"The kernel could not be {tried}: {str(error).rstrip('.')}. Please tell the administrator.")
 
 
 class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.connect import port_names
 from traitlets import Unicode
 
-from ..errors import KernelDied
+from ..errors import KernelDied, NoRoom
 from ..spark.cluster import AppIdentity
 from . import interrupts
 from .asked import START_POLL, AskedKernel, silent
@@ -116,7 +116,7 @@ class WatchedKernel(AskedKernel):
         # Whoever asked for the kernel gets an answer first; none is ready sooner.
         await asyncio.sleep(START_POLL)
         for _ in range(PORT_TRIES):
-            if await self._ask_for_info(answer):
+            if await self._answers(answer):
                 return
             if self._has_its_ports():
                 break
@@ -126,6 +126,14 @@ class WatchedKernel(AskedKernel):
                 await self.bury(f"The kernel could not be started on other ports: {error}")
                 return
         await self._died_at_start()
+
+    async def _answers(self, answer: asyncio.Future[None]) -> bool:
+        """Whether the process that runs now answers, as soon as there is a socket to ask it by."""
+        while True:
+            try:
+                return await self._ask_for_info(answer)
+            except NoRoom:
+                await asyncio.sleep(START_POLL)
 
     async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
         """Whether the process that runs now answers; False when it dies instead."""

@@ -23,6 +23,7 @@ OWN = {
         specs.MainKernelSpecHandler,
         specs.KernelSpecHandler,
         specs.KernelSpecResourceHandler,
+        websocket.KernelWebsocketHandler,
     )
 }
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_client.session import DELIM, Session
+from jupyter_client.session import DELIM
 
 from ..kernels.kernel import GatewayKernel
 from . import sql, stand_in
 from .answers import Answers
 from .cell_queue import CellQueue
-from .leftover import Leftover
 from .requests import answer_for_toree, for_toree
 from .ws_message import Message
 
@@ -19,11 +18,8 @@ from .ws_message import Message
 class ToreeRequests:
     """Belongs to one websocket. `send` takes a message to the kernel."""
 
-    def __init__(
-        self, kernel: GatewayKernel, session: Session, send: Callable[[Message], None], answers: Answers
-    ) -> None:
-        self._is_sql, self._session, self._send, self._answers = kernel.is_sql, session, send, answers
-        self._leftover = Leftover(session)
+    def __init__(self, kernel: GatewayKernel, send: Callable[[Message], None], answers: Answers) -> None:
+        self._is_sql, self._send, self._answers = kernel.is_sql, send, answers
         self._cells = CellQueue(kernel, send, answers.abort)
 
     def take(self, message: Message) -> None:
@@ -46,13 +42,11 @@ class ToreeRequests:
             return sql.cell(code, text)
         return stand_in.blank(code) if stand_in.is_blank(code) else code
 
-    def hear(self, channel: str, message: list[Any]) -> list[Any] | None:
-        """Called for each message of the kernel's: what the notebook is to see of it, None for nothing."""
+    def hear(self, channel: str, message: list[Any]) -> None:
+        """Called for each message of the kernel's: the reply to one cell lets the next one go."""
         parts = message[message.index(DELIM) + 1 :] if DELIM in message else []
-        if len(parts) <= 1 + stand_in.CONTENT:
-            return message  # where it is sent on it is found to be malformed
-        self._cells.hear(channel, parts)
-        return stand_in.restored(self._session, parts) or self._leftover.without(parts)
+        if len(parts) > 1 + stand_in.CONTENT:
+            self._cells.hear(channel, parts)
 
     def close(self) -> None:
         """Called when the websocket closes. What waits is sent."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernel_gateway.services.kernels import handlers as stock
+from jupyter_server.services.kernels.websocket import KernelWebsocketHandler as ServerHandler
+from kernel_gateway.services.kernels.handlers import default_handlers
 from tornado import web
 
 from .handler import GatewayHandler
@@ -14,13 +15,11 @@ LARGEST = 96 * 1024 * 1024
 #: How much larger than `max_message_size` a message may be that is told so; a still larger one is not read.
 TOLD = 4
 
-StockWebsocketHandler: Any = next(
-    handler for _, handler in stock.default_handlers if handler.__name__ == "KernelWebsocketHandler"
-)
+StockHandler = next(handler for _, handler, *_ in default_handlers if issubclass(handler, ServerHandler))
 
 
-class KernelWebsocketHandler(GatewayHandler, StockWebsocketHandler):  # type: ignore[misc]
-    """Opens a notebook's connection to its kernel."""
+class KernelWebsocketHandler(GatewayHandler, StockHandler):  # type: ignore[misc, valid-type]
+    """Opens a notebook's connection to its kernel, once that has answered and there is room."""
 
     @property
     def max_message_size(self) -> int:
@@ -33,3 +32,12 @@ class KernelWebsocketHandler(GatewayHandler, StockWebsocketHandler):  # type: ig
         if not self.get_argument("session_id", "").isascii():
             raise web.HTTPError(400, "'session_id' must be ASCII.")
         await super().pre_get()
+
+    async def get(self, *args: str, **kwargs: str) -> None:
+        """101, and 400 or 403 for a request that is none for a websocket, which tells no connection of its end."""
+        try:
+            await super().get(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            connection: Any = getattr(self, "connection", None)
+            if connection is not None:
+                connection.disconnect()

@@ -314,12 +314,14 @@ class TestRestart:
 
 
 class TestShutdown:
-    async def test_while_it_starts(self, gateway: Any, spark: FakeSpark) -> None:
+    async def test_while_it_starts(self, gateway: Any, spark: FakeSpark, monkeypatch: pytest.MonkeyPatch) -> None:
         gate = spark.gate()
         kernel_id, kernel = await start(gateway)
         seen = await spark.launched(kernel_id)
+        answered, asked = kernel.answered, list[None]()
+        monkeypatch.setattr(kernel, "answered", lambda: asked.append(None) or answered())
         waiting = asyncio.ensure_future(listen(gateway, kernel_id))
-        await until(lambda: gateway.app.kernel_websocket_connection_class._open_sessions, "the websocket's request")
+        await until(lambda: asked, "the websocket's request")
         assert (await gateway.ask("DELETE", f"/api/kernels/{kernel_id}")).code == 204
         with pytest.raises(HTTPClientError) as refused:
             await waiting
