@@ -42,6 +42,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "max_executor_memory": ("4g", "4g", "5g", "5g"),
     "max_driver_memory": ("1g", "1g", "2048", "2048"),
     "max_body_size": ("1000", 1000, "0", 0),
+    "max_message_size": ("1000", 1000, "0", 0),
     "core_check": ("reject", "reject", "off", "off"),
     "core_wait_timeout": ("3.5", 3.5, "0", 0.0),
     "core_poll_interval": ("2", 2.0, "0.5", 0.5),

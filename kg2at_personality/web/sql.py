@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import accumulate, pairwise
 from typing import Any
 
 from jupyter_client.session import DELIM, Session
 
 from .sql_statements import statements
-from .stand_in import CONTENT, HEADER, blank, stand_in
+from .stand_in import CONTENT, HEADER, blank, literals, stand_in
 
 #: What Toree's SQL interpreter says of itself.
 LANGUAGE_INFO = {
@@ -46,9 +47,9 @@ _RUN = """{
     told.setStackTrace(Array())
     throw told
   }
-  val spans = Array(positions)
-  for ((start, end) <- spans.init) print(table(start, end))
-  val last = table(spans.last._1, spans.last._2)
+  val spans = Array(positions).mkString.split(" ").map(_.toInt).grouped(2).toArray
+  for (span <- spans.init) print(table(span(0), span(1)))
+  val last = table(spans.last(0), spans.last(1))
   _root_.org.apache.toree.magic.MagicOutput(Seq("text/plain" -> last).filter(_ => last.nonEmpty).view: _*)
 }"""
 _MAGIC = re.compile(r"\s*%%sql(?!\w)", re.IGNORECASE)
@@ -68,13 +69,14 @@ def cell(code: str, text: str) -> str:
     if not found:
         return blank(code)
     before = len(code) - len(text)
-    spans = ", ".join(f"({_java(code, before + start)}, {_java(code, before + end)})" for start, end in found)
-    return stand_in(_RUN.replace("positions", spans), code)
+    positions = _java_positions(code, [before + position for span in found for position in span])
+    return stand_in(_RUN.replace("positions", literals(" ".join(map(str, positions)))), code)
 
 
-def _java(code: str, position: int) -> int:
-    """`position` as Java counts characters, in units of UTF-16."""
-    return len(code[:position].encode("utf-16-le", "replace")) // 2
+def _java_positions(code: str, positions: list[int]) -> list[int]:
+    """Ascending `positions` in `code` as Java counts characters, in units of UTF-16."""
+    lengths = (code[start:end].encode("utf-16-le", "replace") for start, end in pairwise([0, *positions]))
+    return list(accumulate(len(piece) // 2 for piece in lengths))
 
 
 def from_kernel(session: Session, parts: list[Any]) -> list[Any]:

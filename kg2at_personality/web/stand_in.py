@@ -26,8 +26,13 @@ _INSIDE_COMMENT = re.compile(r"/\*|\*/")
 def stand_in(scala: str, cell: str) -> str:
     """The code that runs `scala` in place of `cell`, whose base64 it names `literals`."""
     encoded = base64.b64encode(cell.encode("utf-8", "replace")).decode()
-    pieces = (encoded[start : start + LITERAL] for start in range(0, max(len(encoded), 1), LITERAL))
-    return f"{MARK}\n" + scala.replace("literals", ", ".join(f'"{piece}"' for piece in pieces))
+    return f"{MARK}\n" + scala.replace("literals", literals(encoded))
+
+
+def literals(text: str) -> str:
+    """Scala's literals for pieces of a plain text, with commas."""
+    pieces = (text[start : start + LITERAL] for start in range(0, max(len(text), 1), LITERAL))
+    return ", ".join(f'"{piece}"' for piece in pieces)
 
 
 def blank(cell: str) -> str:

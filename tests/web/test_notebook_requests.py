@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from tests.fakes.toree import QUICK, FakeSpark
-from tests.web.messages import older, request
+from tests.web.messages import older, request, v1
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 LIMIT = 100_000
+V1 = "v1.kernel.websocket.jupyter.org"
 
 
 @pytest.fixture
@@ -37,14 +39,14 @@ def settings() -> dict[str, Any]:
 
 
 class Notebook:
-    """A websocket of the older protocol."""
+    """A websocket of either protocol."""
 
     def __init__(self, socket: WebSocketClientConnection) -> None:
-        self.socket = socket
+        self.socket, self.is_v1 = socket, socket.selected_subprotocol == V1
 
     def send(self, msg_type: str, content: dict[str, Any], **more: Any) -> str:
         message = request(msg_type, content, msg_id=uuid.uuid4().hex, **more)
-        self.socket.write_message(older(message))
+        self.socket.write_message(v1(message) if self.is_v1 else older(message), binary=self.is_v1)
         return str(message["header"]["msg_id"])
 
     async def finish(self, *msg_ids: str) -> list[list[tuple[str, dict[str, Any]]]]:
@@ -53,9 +55,17 @@ class Notebook:
         while not all(is_done(said) for said in found.values()):
             raw = await asyncio.wait_for(self.socket.read_message(), 20)
             assert raw is not None, "the gateway closed the websocket"
-            message = json.loads(raw)
-            found.get(message["parent_header"].get("msg_id"), []).append((message["msg_type"], message["content"]))
+            header, parent, said = self.parsed(raw)
+            found.get(parent.get("msg_id"), []).append((header["msg_type"], said))
         return list(found.values())
+
+    def parsed(self, raw: str | bytes) -> list[dict[str, Any]]:
+        """Header, parent header and content of a message."""
+        if self.is_v1:
+            parts = deserialize_msg_from_ws_v1(raw)[1]
+            return [json.loads(parts[place]) for place in (0, 1, 3)]
+        message = json.loads(raw)
+        return [message[name] for name in ("header", "parent_header", "content")]
 
 
 def is_done(said: list[tuple[str, dict[str, Any]]]) -> bool:
@@ -67,20 +77,21 @@ def content(said: list[tuple[str, dict[str, Any]]], kind: str) -> dict[str, Any]
 
 
 @asynccontextmanager
-async def opened(gateway: Any, name: str) -> AsyncIterator[Notebook]:
+async def opened(gateway: Any, name: str, protocol: str = "") -> AsyncIterator[Notebook]:
     kernel_id = await gateway.app.kernel_manager.start_kernel(kernel_name=name)
     url = f"{gateway.base_url.replace('http', 'ws')}/api/kernels/{kernel_id}/channels?session_id=s1"
-    socket = await websocket_connect(url, max_message_size=100_000_000)
+    socket = await websocket_connect(url, max_message_size=100_000_000, subprotocols=[protocol] if protocol else None)
     try:
         yield Notebook(socket)
     finally:
         socket.close()
 
 
-async def test_sql_cells_arrive_whole_and_are_shown_as_they_were_written(gateway: Any) -> None:
+@pytest.mark.parametrize("protocol", ["", V1])
+async def test_sql_cells_arrive_whole_and_are_shown_as_they_were_written(gateway: Any, protocol: str) -> None:
     """The fake Toree prints the SQL that it is to run."""
     text = "select '$é😀', \"\"\" -- one\n; 'b'"
-    async with opened(gateway, "apache_toree_sql") as notebook:
+    async with opened(gateway, "apache_toree_sql", protocol) as notebook:
         for code in (text, f"%%sql\n{text}", "-- nothing"):
             (said,) = await notebook.finish(notebook.send("execute_request", {"code": code}))
             assert content(said, "execute_input")["code"] == code
@@ -122,9 +133,9 @@ async def test_a_failing_cell_stops_those_behind_it(gateway: Any) -> None:
         assert content(said_later, "execute_reply")["status"] == "ok"
 
 
-@pytest.mark.parametrize("name", ["apache_toree_scala", "python3"])
-async def test_a_cell_that_is_too_large_is_told_so(gateway: Any, name: str) -> None:
-    async with opened(gateway, name) as notebook:
+@pytest.mark.parametrize(("name", "protocol"), [("apache_toree_scala", V1), ("python3", "")])
+async def test_a_cell_that_is_too_large_is_told_so(gateway: Any, name: str, protocol: str) -> None:
+    async with opened(gateway, name, protocol) as notebook:
         (said,) = await notebook.finish(notebook.send("execute_request", {"code": "#" * 2 * LIMIT}))
         assert f"larger than {LIMIT} bytes" in content(said, "error")["evalue"]
         assert content(said, "execute_reply")["status"] == "error"

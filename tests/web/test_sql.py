@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from jupyter_client.session import Session
 
@@ -50,9 +52,18 @@ def test_statements_are_cut_where_java_counts_them() -> None:
     scala = sql.cell(code, code[5:])
     units = code.encode("utf-16-le")
     spans = [(5, 19), (20, 30)]
-    assert f"Array({spans[0]}, {spans[1]})" in scala
+    assert 'Array("5 19 20 30")' in scala
     cut = [units[2 * start : 2 * end].decode("utf-16-le") for start, end in spans]
     assert cut == ["\nselect '😀;é'", " select 2 "]
+
+
+def test_many_statements_take_no_more_than_their_length() -> None:
+    """A method of the JVM's has at most 65,535 bytes, so their places are a text."""
+    text = "select 'é';" * 90_000
+    began = time.process_time()
+    scala = sql.cell(text, text)
+    assert time.process_time() - began < 10, "half a second; quadratic would be minutes"
+    assert all(len(literal) <= 65_535 for literal in literals(scala)) and "989989 " in scala.replace('", "', "")
 
 
 @pytest.mark.parametrize(("msg_type", "name"), [("kernel_info_reply", "sql"), ("other_reply", "scala")])

@@ -13,7 +13,7 @@ from kg2at_personality.web import stand_in
 
 def literals(scala: str) -> list[str]:
     """The text literals that hold the cell."""
-    return re.findall(r'"([A-Za-z0-9+/=]*)"', scala)
+    return re.findall(r'"([A-Za-z0-9+/= ]*)"', scala)
 
 
 @given(st.text())
