@@ -24,6 +24,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.allow_remote_access = False  # without a token: by any name, and so for any web page
 # c.KG2ATPersonality.listen_backlog = 1024  # connections that may wait to be accepted
 # c.KG2ATPersonality.max_body_size = 1024 * 1024  # bytes
+# c.KG2ATPersonality.max_message_size = 10 * 1024 * 1024  # bytes; the largest cell
 
 # Where things are. Empty: SPARK_HOME, JAVA_HOME, TOREE_HOME, SPARK_CONF_DIR, else the embedded packages.
 # c.KG2ATPersonality.spark_home = ""
