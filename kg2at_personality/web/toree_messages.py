@@ -11,6 +11,7 @@ from jupyter_client.session import DELIM, Session
 from ..kernels.kernel import GatewayKernel
 from . import output_schema, sql
 from .idle_hold import IdleHold, Message
+from .pulse import Pulse
 
 # Where a message's parts stand, after its identities and its signature (jupyter_client.session.Session.serialize).
 HEADER, PARENT, CONTENT, BUFFERS = 0, 1, 3, 4
@@ -30,7 +31,8 @@ class ToreeMessages:
         settle: Callable[[], bool],
     ) -> None:
         self._kernel, self._session, self._forward = kernel, session, forward
-        self._hold = IdleHold(forward, settle)
+        self._pulse = Pulse(kernel)
+        self._hold = IdleHold(forward, settle, self._pulse.ask)
 
     @property
     def holds(self) -> bool:
@@ -78,6 +80,7 @@ class ToreeMessages:
 
     def close(self) -> list[tuple[str, list[Any]]]:
         """Called when the websocket closes: what was held, in order, with the channels."""
+        self._pulse.close()
         return self._hold.close()
 
 
