@@ -12,7 +12,7 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
 from traitlets import default
 
-from ..errors import KernelDied, KG2ATError, LaunchFailed
+from ..errors import KernelDied, KG2ATError, LaunchFailed, NoRoom
 from .faults import point
 from .group import kill_group
 from .process import is_group_of
@@ -158,7 +158,8 @@ class GatewayKernel(WatchedKernel):
     shutdown_kernel: Callable[..., Any] = _async_shutdown_kernel
 
     async def _async_request_shutdown(self, restart: bool = False) -> None:
-        await super()._async_request_shutdown(restart=restart)
+        with suppress(NoRoom):  # a signal ends it as well, and makes room
+            await super()._async_request_shutdown(restart=restart)
         point("restart: asked" if restart else "stop: asked")
 
     async def _async_finish_shutdown(

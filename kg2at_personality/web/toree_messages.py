@@ -12,6 +12,7 @@ from ..kernels.kernel import GatewayKernel
 from . import output_schema, sql, stand_in
 from .idle_hold import IdleHold, Message
 from .leftover import Leftover
+from .pulse import Pulse
 
 # Where a message's parts stand, after its identities and its signature (jupyter_client.session.Session.serialize).
 HEADER, PARENT, CONTENT, BUFFERS = 0, 1, 3, 4
@@ -31,7 +32,8 @@ class ToreeMessages:
         settle: Callable[[], bool],
     ) -> None:
         self._kernel, self._session, self._forward = kernel, session, forward
-        self._hold = IdleHold(forward, settle)
+        self._pulse = Pulse(kernel)
+        self._hold = IdleHold(forward, settle, self._pulse.ask)
         self._leftover = Leftover(session)
 
     @property
@@ -81,6 +83,7 @@ class ToreeMessages:
 
     def close(self) -> list[tuple[str, list[Any]]]:
         """Called when the websocket closes: what was held, in order, with the channels."""
+        self._pulse.close()
         return self._hold.close()
 
 

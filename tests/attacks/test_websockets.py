@@ -180,19 +180,40 @@ async def test_one_that_fails_while_it_opens_counts_for_nothing(
     assert manager.list_kernel_ids() == []
 
 
+def fill(context: Any) -> list[Any]:
+    """Take all sockets that ZeroMQ has left."""
+    sockets: list[Any] = []
+    with pytest.raises(zmq.ZMQError):
+        while True:
+            sockets.append(context.socket(zmq.DEALER))
+    return sockets
+
+
 async def test_a_kernel_that_nobody_could_ask_is_asked_later(gateway: Any) -> None:
     """The last sockets went while it started."""
     manager = gateway.app.kernel_manager
     manager.context.set(zmq.MAX_SOCKETS, 16)
-    kernel_id = await gateway.start()
-    kernel = manager.get_kernel(kernel_id)
-    sockets: list[Any] = []
-    with pytest.raises(zmq.ZMQError):
-        while True:
-            sockets.append(manager.context.socket(zmq.DEALER))
+    kernel = manager.get_kernel(await gateway.start())
+    sockets = fill(manager.context)
     with pytest.raises(NoRoom), kernel.question("kernel_info_request"):
         pass
     assert not kernel.has_answered and not kernel.is_dead
     for socket in sockets:
         socket.close()
     await asyncio.wait_for(kernel.answered(), 60)
+
+
+async def test_a_kernel_can_be_ended_though_there_is_no_socket_to_tell_it(gateway: Any) -> None:
+    """One that was adopted is told by a socket that is made then."""
+    manager = gateway.app.kernel_manager
+    manager.context.set(zmq.MAX_SOCKETS, 16)
+    kernel_id = await gateway.start()
+    kernel = manager.get_kernel(kernel_id)
+    await kernel.answered()
+    kernel._close_control_socket()
+    sockets = fill(manager.context)
+    assert (await gateway.ask("DELETE", f"/api/kernels/{kernel_id}")).code == 204
+    assert manager.list_kernel_ids() == [] and not kernel.has_kernel
+    assert json.loads((await gateway.ask("GET", "/kg2at/status")).body)["zombies"] == []
+    for socket in sockets:
+        socket.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,7 +24,14 @@ class Sent:
         self.unread: list[Message] = []
         self.is_settled = True
         self.looks = 0
-        self.hold = IdleHold(lambda channel, parts: self.names.append(f"{parts[0]}"), self.settle)
+        self.asked: list[Callable[[], None]] = []
+        self.runs = True
+        self.hold = IdleHold(lambda channel, parts: self.names.append(f"{parts[0]}"), self.settle, self.ask)
+
+    def ask(self, call: Callable[[], None]) -> None:
+        self.asked.append(call)
+        if self.runs:
+            call()
 
     def settle(self) -> bool:
         self.looks += 1
@@ -98,6 +106,19 @@ async def test_output_that_waits_for_a_slow_notebook_comes_before_it(sent: Sent)
     assert sent.names == ["a reply", "a output", "a idle"]
 
 
+async def test_a_kernel_that_stands_still_is_waited_for(sent: Sent) -> None:
+    """It collects garbage: neither its output comes nor its heartbeat."""
+    sent.runs = False
+    sent.take(idle(), reply())
+    assert sent.hold._timer is not None and sent.hold._timer.when() > asyncio.get_running_loop().time() + NEVER / 2
+    sent.take(output())
+    [beat] = sent.asked
+    beat()
+    await until(lambda: sent.names == ["a reply", "a output", "a idle"], "the idle status")
+    beat()
+    assert not sent.hold.holds and sent.hold._timer is None, "it was for that one"
+
+
 async def test_an_error_that_the_reply_tells_of_is_waited_for(sent: Sent) -> None:
     sent.take(reply(status="error"), idle())
     assert sent.hold._timer is not None and sent.hold._timer.when() > asyncio.get_running_loop().time() + NEVER / 2
@@ -131,9 +152,10 @@ async def test_output_without_end_holds_it_no_longer(sent: Sent, monkeypatch: py
     assert sent.names[-1] == "a idle"
 
 
-async def test_what_is_published_meanwhile_keeps_its_order(sent: Sent) -> None:
+async def test_what_is_published_meanwhile_keeps_its_order(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
     sent.take(idle(), output("b"), idle("b"), reply("b"), output(None), output("b"))
     assert sent.names == ["b reply"], "a reply waits for nothing"
+    monkeypatch.setattr(idle_hold, "LIMIT", 0.01)
     sent.take(reply())
     await until(lambda: len(sent.names) == 7, "all of it")
     assert sent.names == ["b reply", "a reply", "a idle", "b output", "b output", "b idle", "None output"]
@@ -141,13 +163,12 @@ async def test_what_is_published_meanwhile_keeps_its_order(sent: Sent) -> None:
 
 async def test_when_the_next_cell_runs_already_there_is_time(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
     """Toree is busy with it, so that output of the first comes later than else; nobody waits for that one's end."""
-    monkeypatch.setattr(idle_hold, "FOLLOWED", NEVER)
     sent.take(idle(), reply(), output("b"), output(None))
     began = asyncio.get_running_loop().time()
     assert sent.hold._timer is not None and sent.hold._timer.when() > began + NEVER / 2
     sent.take(output(), idle("b"), reply("b"))
     assert sent.hold._timer.when() <= began + NEVER, "counted from when it came"
-    monkeypatch.setattr(idle_hold, "FOLLOWED", 0.01)
+    monkeypatch.setattr(idle_hold, "LIMIT", 0.01)
     sent.take(output("c"))
     await until(lambda: not sent.hold.holds, "all")
     assert sent.names == [
