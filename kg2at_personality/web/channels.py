@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from tornado.websocket import WebSocketClosedError
 
 from ..errors import ConnectionReplaced, KernelSilent
 from ..kernels.kernel import GatewayKernel
@@ -32,6 +34,8 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     #: The kernel and the parts of an open websocket.
     _kernel: GatewayKernel
     _restarts: RestartBuffer | None = None
+    #: Its protocol; `subprotocol` forgets it when the websocket closes, and what is kept back is sent then.
+    _is_v1 = False
     _answers: Answers
     _requests: ToreeRequests | None = None
     _toree: ToreeMessages | None = None
@@ -77,7 +81,8 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         self._kernel = kernel = self.kernel_manager
         self._ports = list(kernel.ports)
         self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
-        self._answers = Answers(self.session, self._forward)
+        self._is_v1 = self.subprotocol == V1
+        self._answers = Answers(self.session, self._tell)
         if kernel.is_toree:
             self._requests = ToreeRequests(kernel, self.session, self._send_to_kernel, self._answers)
         self._toree = ToreeMessages(kernel, self.session, self._forward) if kernel.is_toree else None
@@ -118,17 +123,17 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         if not self.channels:
             return  # closed already
         try:
-            self._take(raw, self.subprotocol == V1)
+            self._take(raw)
         except MalformedMessage as error:
             self.log.warning("Ignoring a malformed message to kernel %s: %s", self.kernel_id, error)
 
-    def _take(self, raw: str | bytes, is_v1: bool) -> None:
+    def _take(self, raw: str | bytes) -> None:
         limit = self.websocket_handler.settings["kg_max_message_size"]
         if limit and len(raw) > limit:
             sentence = f"This message is larger than {limit} bytes, which the gateway takes (max_message_size)."
-            self._answers.refuse(ws_message.parse_header(raw, is_v1), sentence)
+            self._answers.refuse(ws_message.parse_header(raw, self._is_v1), sentence)
             return
-        message = requests.completed(ws_message.parse(raw, is_v1))
+        message = requests.completed(ws_message.parse(raw, self._is_v1))
         allowed = self.multi_kernel_manager.allowed_message_types
         problem = requests.problem(message)
         if allowed and message.msg_type not in allowed:
@@ -162,6 +167,11 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     def _forward(self, stream: Any, message: list[Any]) -> None:
         """Send a kernel's message to the notebook."""
         super().handle_outgoing_message(stream, message)
+
+    def _tell(self, channel: str, message: list[Any]) -> None:
+        """Send what the gateway says itself, if anybody still listens."""
+        with suppress(WebSocketClosedError):
+            self._forward(channel, message)
 
     def disconnect(self) -> None:  # type: ignore[override]
         """Called when the websocket closes, or its request does before it is open; perhaps twice.
