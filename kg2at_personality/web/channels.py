@@ -48,6 +48,8 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     #: The kernel and the parts of an open websocket.
     _kernel: GatewayKernel
     _restarts: RestartBuffer | None = None
+    #: Its protocol; `subprotocol` forgets it when the websocket closes, and what is kept back is sent then.
+    _is_v1 = False
     _answers: Answers
     _requests: ToreeRequests | None = None
     _toree: ToreeMessages | None = None
@@ -109,6 +111,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         self._kernel = kernel = self.kernel_manager
         self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
         self._notebook = notebook = Notebook(self)
+        self._is_v1 = self.subprotocol == V1
         if kernel.is_toree:
             self._toree = ToreeMessages(kernel, self.session, notebook.write, self._settle)
             notebook.mend = self._toree.take
@@ -202,17 +205,17 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         if not self.channels:
             return  # closed already
         try:
-            self._take(raw, self.subprotocol == V1)
+            self._take(raw)
         except MalformedMessage as error:
             self.log.warning("Ignoring a malformed message to kernel %s: %s", self.kernel_id, error)
 
-    def _take(self, raw: str | bytes, is_v1: bool) -> None:
+    def _take(self, raw: str | bytes) -> None:
         limit = self.websocket_handler.settings["kg_max_message_size"]
         if limit and len(raw) > limit:
             sentence = f"This message is larger than {limit} bytes, which the gateway takes (max_message_size)."
-            self._answers.refuse(ws_message.parse_header(raw, is_v1), sentence)
+            self._answers.refuse(ws_message.parse_header(raw, self._is_v1), sentence)
             return
-        message = requests.completed(ws_message.parse(raw, is_v1))
+        message = requests.completed(ws_message.parse(raw, self._is_v1))
         allowed = self.multi_kernel_manager.allowed_message_types
         problem = requests.problem(message)
         if allowed and message.msg_type not in allowed:

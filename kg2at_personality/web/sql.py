@@ -48,7 +48,7 @@ _RUN = """{
     throw told
   }
   val spans = Array(positions).mkString.split(" ").map(_.toInt).grouped(2).toArray
-  for (span <- spans.init) print(table(span(0), span(1)))
+  for (span <- spans.init) _root_.scala.Console.print(table(span(0), span(1)))
   val last = table(spans.last(0), spans.last(1))
   _root_.org.apache.toree.magic.MagicOutput(Seq("text/plain" -> last).filter(_ => last.nonEmpty).view: _*)
 }"""

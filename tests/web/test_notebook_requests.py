@@ -14,7 +14,8 @@ import pytest
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from tests.fakes.toree import QUICK, FakeSpark
+from kg2at_personality.web.channels import ChannelsConnection
+from tests.fakes.toree import QUICK, FakeSpark, slowly, until
 from tests.web.messages import older, request, v1
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -79,6 +80,12 @@ def content(said: list[tuple[str, dict[str, Any]]], kind: str) -> dict[str, Any]
 @asynccontextmanager
 async def opened(gateway: Any, name: str, protocol: str = "") -> AsyncIterator[Notebook]:
     kernel_id = await gateway.app.kernel_manager.start_kernel(kernel_name=name)
+    async with connected(gateway, kernel_id, protocol) as notebook:
+        yield notebook
+
+
+@asynccontextmanager
+async def connected(gateway: Any, kernel_id: str, protocol: str) -> AsyncIterator[Notebook]:
     url = f"{gateway.base_url.replace('http', 'ws')}/api/kernels/{kernel_id}/channels?session_id=s1"
     socket = await websocket_connect(url, max_message_size=100_000_000, subprotocols=[protocol] if protocol else None)
     try:
@@ -131,6 +138,26 @@ async def test_a_failing_cell_stops_those_behind_it(gateway: Any) -> None:
         assert [kind for kind, _ in said[3]] == ["status", "execute_reply", "status"]
         (said_later,) = await notebook.finish(notebook.send("execute_request", {"code": "// nothing"}))
         assert content(said_later, "execute_reply")["status"] == "ok"
+
+
+@pytest.mark.parametrize("protocol", ["", V1])
+async def test_what_is_kept_back_is_sent_when_its_notebook_goes(
+    gateway: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    """A notebook that restarts its kernel sends a cell and an incomplete request, and leaves."""
+    kernel_id = await gateway.start()
+    kernel = gateway.app.kernel_manager.get_kernel(kernel_id)
+    connect = kernel.connect_iopub
+    monkeypatch.setattr(kernel, "connect_iopub", lambda **more: slowly(connect(**more)))
+    async with connected(gateway, kernel_id, protocol) as notebook:
+        await notebook.finish(notebook.send("execute_request", {"code": "1"}))
+        assert (await gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {})).code == 200
+        notebook.send("complete_request", {"code": "1"})
+        notebook.send("execute_request", {"code": f"open({str(tmp_path / 'ran')!r}, 'w')"})
+        handler = ChannelsConnection._open_sessions[f"{kernel_id}:s1"]
+        await until(lambda: handler.connection._restarts.kept == 2, "both messages")
+    await until((tmp_path / "ran").exists, "the cell's effect")
+    assert gateway.app.kernel_manager.kernel_model(kernel_id)["connections"] == 0
 
 
 @pytest.mark.parametrize(("name", "protocol"), [("apache_toree_scala", V1), ("python3", "")])

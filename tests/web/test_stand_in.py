@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jupyter_client.session import Session
 
@@ -16,6 +16,7 @@ def literals(scala: str) -> list[str]:
     return re.findall(r'"([A-Za-z0-9+/= ]*)"', scala)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_cell_is_found_again_whatever_it_holds(cell: str) -> None:
     scala = stand_in.blank(cell)
