@@ -39,7 +39,7 @@ _RUN = """{
       _root_.scala.Console.withOut(new _root_.java.io.PrintStream(out, true, "UTF-8"))(frame.show(10))
     out.toString("UTF-8")
   } catch { case error: Throwable =>
-    val said = Iterator.iterate(error)(_.getCause).takeWhile(_ != null).toSeq.last match {
+    val said = Iterator.iterate(error)(_.getCause).takeWhile(_ != null).take(99).toSeq.last match {
       case analysis: _root_.org.apache.spark.sql.AnalysisException => analysis.getSimpleMessage.trim
       case root => root.toString.split("\\n").filterNot(_.startsWith("\\tat ")).mkString("\\n")
     }
