@@ -31,8 +31,8 @@ from .ws_message import MalformedMessage, Message
 
 #: How many times max_buffered_output waits at most for a notebook that is connected and reads slowly.
 CONNECTED = 10
-#: Descriptors that a websocket takes: four ZeroMQ sockets and one that asks, with their connections.
-WEBSOCKET = 10
+#: Descriptors that a websocket takes: four ZeroMQ sockets, one that asks, one for heartbeats, with their connections.
+WEBSOCKET = 12
 #: A websocket's close code: "try again later" (RFC 6455, IANA's registry).
 TRY_AGAIN = 1013
 

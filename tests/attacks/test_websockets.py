@@ -21,6 +21,7 @@ from tornado.web import HTTPError
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.errors import NoRoom
+from kg2at_personality.web.pulse import Pulse
 from tests.e2e.gateway import Gateway
 from tests.fakes.toree import until
 from tests.web.conftest import environ, gateway, settings
@@ -215,5 +216,20 @@ async def test_a_kernel_can_be_ended_though_there_is_no_socket_to_tell_it(gatewa
     assert (await gateway.ask("DELETE", f"/api/kernels/{kernel_id}")).code == 204
     assert manager.list_kernel_ids() == [] and not kernel.has_kernel
     assert json.loads((await gateway.ask("GET", "/kg2at/status")).body)["zombies"] == []
+    for socket in sockets:
+        socket.close()
+
+
+async def test_a_heartbeat_that_no_socket_is_left_for_is_none(gateway: Any) -> None:
+    manager = gateway.app.kernel_manager
+    manager.context.set(zmq.MAX_SOCKETS, 16)
+    kernel = manager.get_kernel(await gateway.start())
+    await kernel.answered()
+    sockets, pulse, beats = fill(manager.context), Pulse(kernel), list[int]()
+    pulse.ask(lambda: beats.append(1))
+    sockets.pop().close()
+    await until(lambda: pulse.ask(lambda: beats.append(2)) or beats, "a beat")
+    assert set(beats) == {1, 2}
+    pulse.close()
     for socket in sockets:
         socket.close()
