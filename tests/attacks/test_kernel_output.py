@@ -171,7 +171,8 @@ async def test_without_a_bound_there_is_no_writer(gateways: Gateways) -> None:
     gateway = await gateways.open(KG2ATPersonality={"max_kernel_log_size": 0})
     kernel_id = await gateway.start()
     log = gateways.connection_file(kernel_id).with_suffix(".log")
-    assert int(await gateway.run(kernel_id, FLOOD.format(log=str(log)))) == 20_000_000
+    # With what ipykernel itself says at its start.
+    assert int(await gateway.run(kernel_id, FLOOD.format(log=str(log)))) >= 20_000_000
     assert writers(kernel_id) == []
 
 
