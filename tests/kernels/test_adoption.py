@@ -622,8 +622,8 @@ async def test_one_that_can_not_go_on_without_its_record_is_ended_and_the_others
     """Its configuration is broken by now, so that nobody knows what cores it has."""
     kernel_id, pid = await toree_that_lost_its_record(gateways, "apache_toree_scala")
     await gateways.mute(OTHER)
-    gateways.spark.defaults(HANGS, "spark.master.ui.port lots", master="spark://127.0.0.1:7077")
     second = await gateways.serve()
+    gateways.spark.defaults(HANGS, "spark.master.ui.port lots", master="spark://127.0.0.1:7077")
     assert (await second.ask("GET", "/api/kernels")).code == 200
     assert await listed(second) == [OTHER]
     assert not runs(pid) and gateways.connection_file(kernel_id).name not in gateways.files()
