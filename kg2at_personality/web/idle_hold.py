@@ -40,6 +40,8 @@ class Message:
     is_idle: bool = False
     is_error: bool = False
     is_result: bool = False
+    #: Whether another notebook sent the request, which gets the reply.
+    is_anothers: bool = False
     #: The status of an execute_reply.
     reply: str = ""
     #: When it came, as the loop tells the time.
@@ -123,18 +125,20 @@ class IdleHold:
     def _wait(self, idle: Message) -> None:
         """Look when nothing of the cell has come for a while, or no later than it may be."""
         due = idle.at + LIMIT
-        if self._ran is not None and self._is_whole(str(idle.cell)):
+        if self._ran is not None and self._is_whole(idle):
             due = min(max(self._last, self._ran) + QUIET, due)
         if self._timer is None or self._timer.when() != due:
             self._stop_waiting()
             self._timer = asyncio.get_running_loop().call_at(due, self._look)
 
-    def _is_whole(self, cell: str) -> bool:
+    def _is_whole(self, idle: Message) -> bool:
         """Whether all has come that is known to come, and nothing tells that more may be late."""
-        reply = self._replies.get(cell)
+        reply = self._replies.get(str(idle.cell))
+        if idle.is_anothers:
+            return True
         if self._is_followed or reply is None:
             return False
-        return cell in self._errors if reply == "error" else self._has_shown_a_result
+        return idle.cell in self._errors if reply == "error" else self._has_shown_a_result
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
