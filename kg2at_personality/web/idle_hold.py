@@ -19,7 +19,8 @@ from typing import Any
 #: Seconds for which nothing of a cell may have come, and the kernel has not stood still, before its idle status goes.
 QUIET = 0.004
 #: Seconds that an idle status waits at most: for the cell's reply, the error that it tells of, and the heartbeat. All
-#: of them when the next cell runs already, which Toree is busy with: whoever sent that waits for no idle status.
+#: of them when the next cell runs already, which Toree is busy with (whoever sent that waits for no idle status), and
+#: until a first result has come (a JVM loads classes then, which the idle status needs not).
 LIMIT = 0.1
 #: Of how many cells it is remembered what has come: those that a notebook runs one after the other overlap.
 REMEMBERED = 20
@@ -38,6 +39,9 @@ class Message:
     cell: str | None = None
     is_idle: bool = False
     is_error: bool = False
+    is_result: bool = False
+    #: Whether another notebook sent the request, which gets the reply.
+    is_anothers: bool = False
     #: The status of an execute_reply.
     reply: str = ""
     #: When it came, as the loop tells the time.
@@ -59,7 +63,7 @@ class IdleHold:
     ) -> None:
         self._forward, self._settle, self._ask = forward, settle, ask
         self._idle: Message | None = None
-        self._is_followed = False
+        self._is_followed = self._has_shown_a_result = False
         #: When the last of the cell came, and when the kernel was seen to run since its idle status.
         self._last = 0.0
         self._ran: float | None = None
@@ -83,6 +87,7 @@ class IdleHold:
             return
         if message.reply:
             _add(self._replies, message.cell, message.reply)
+        self._has_shown_a_result |= message.is_result
         if message.is_error:
             _add(self._errors, message.cell, True)
 
@@ -120,16 +125,20 @@ class IdleHold:
     def _wait(self, idle: Message) -> None:
         """Look when nothing of the cell has come for a while, or no later than it may be."""
         due = idle.at + LIMIT
-        if self._ran is not None and self._is_whole(str(idle.cell)) and not self._is_followed:
+        if self._ran is not None and self._is_whole(idle):
             due = min(max(self._last, self._ran) + QUIET, due)
         if self._timer is None or self._timer.when() != due:
             self._stop_waiting()
             self._timer = asyncio.get_running_loop().call_at(due, self._look)
 
-    def _is_whole(self, cell: str) -> bool:
-        """Whether all has come that is known to come."""
-        reply = self._replies.get(cell)
-        return reply is not None and (reply != "error" or cell in self._errors)
+    def _is_whole(self, idle: Message) -> bool:
+        """Whether all has come that is known to come, and nothing tells that more may be late."""
+        reply = self._replies.get(str(idle.cell))
+        if idle.is_anothers:
+            return True
+        if self._is_followed or reply is None:
+            return False
+        return idle.cell in self._errors if reply == "error" else self._has_shown_a_result
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:

@@ -70,6 +70,8 @@ class ToreeMessages:
             str(parent.get("msg_id")) if is_cell else None,
             is_idle=msg_type == "status" and content.get("execution_state") == "idle",
             is_error=msg_type == "error",
+            is_result=msg_type == "execute_result",
+            is_anothers=parent.get("session") != self._session.session,
             reply=str(content.get("status")) if msg_type == "execute_reply" else "",
         )
 
