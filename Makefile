@@ -52,8 +52,9 @@ demo: $(READY)  ## run examples/pi.ipynb through a gateway on a Spark cluster of
 test: $(READY)  ## all tests
 	@exec $(BIN)/python -m pytest $(ARGS)
 
+# Three at a time on two processors: they wait for processes as long as they compute.
 test-unit: $(READY)  ## the tests that need no JVM
-	@exec $(BIN)/python -m pytest -m 'not e2e' $(ARGS)
+	@exec $(BIN)/python -m pytest -m 'not e2e' -n 3 --dist worksteal $(ARGS)
 
 test-e2e: $(READY)  ## the tests with a real Spark and Toree
 	@exec $(BIN)/python -m pytest -m e2e $(ARGS)
