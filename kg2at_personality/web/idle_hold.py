@@ -19,10 +19,9 @@ from typing import Any
 #: Seconds for which nothing of a cell may have come, and the kernel has not stood still, before its idle status goes.
 QUIET = 0.004
 #: Seconds that an idle status waits at most: for the cell's reply, the error that it tells of, and the heartbeat. All
-#: of them when the next cell runs already, which Toree is busy with: whoever sent that waits for no idle status.
+#: of them when the next cell runs already, which Toree is busy with (whoever sent that waits for no idle status), and
+#: until a first result has come (a JVM loads classes then, which the idle status needs not).
 LIMIT = 0.1
-#: The same for a websocket's first cell, unless its result has come: a JVM loads what sends the first one.
-COLD = 1.0
 #: Of how many cells it is remembered what has come: those that a notebook runs one after the other overlap.
 REMEMBERED = 20
 
@@ -125,7 +124,7 @@ class IdleHold:
 
     def _wait(self, idle: Message) -> None:
         """Look when nothing of the cell has come for a while, or no later than it may be."""
-        due = idle.at + (LIMIT if self._has_shown_a_result else COLD)
+        due = idle.at + LIMIT
         if self._ran is not None and self._is_whole(idle):
             due = min(max(self._last, self._ran) + QUIET, due)
         if self._timer is None or self._timer.when() != due:
@@ -160,7 +159,6 @@ class IdleHold:
 
     def _release(self) -> None:
         """Send the idle status, and what waits behind it up to the next one that has to wait."""
-        self._has_shown_a_result = True
         idle, *behind = self._taken_out()
         self._forward(idle.channel, idle.parts)
         for message in behind:

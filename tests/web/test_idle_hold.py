@@ -129,9 +129,8 @@ async def test_a_kernel_that_stands_still_is_waited_for(sent: Sent) -> None:
     assert not sent.hold.holds and sent.hold._timer is None, "it was for that one"
 
 
-async def test_before_the_first_result_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_before_the_first_result_there_is_time() -> None:
     """The JVM loads what sends it."""
-    monkeypatch.setattr(idle_hold, "COLD", NEVER)
     cold = Sent()
     cold.take(reply(), idle())
     assert cold.hold._timer is not None and cold.hold._timer.when() > asyncio.get_running_loop().time() + NEVER / 2
