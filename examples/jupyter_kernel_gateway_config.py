@@ -20,7 +20,11 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.keep_kernels_on_exit = True
 
 # c.KG2ATPersonality.allow_unauthenticated = None  # None: only where no other machine reaches it
+# c.KG2ATPersonality.local_hostnames = ["localhost", "gateway.example"]  # without a token: names it is reached by
+# c.KG2ATPersonality.allow_remote_access = False  # without a token: by any name, and so for any web page
+# c.KG2ATPersonality.listen_backlog = 1024  # connections that may wait to be accepted
 # c.KG2ATPersonality.max_body_size = 1024 * 1024  # bytes
+# c.KG2ATPersonality.max_message_size = 10 * 1024 * 1024  # bytes; the largest cell
 
 # Where things are. Empty: SPARK_HOME, JAVA_HOME, TOREE_HOME, SPARK_CONF_DIR, else the embedded packages.
 # c.KG2ATPersonality.spark_home = ""
@@ -57,6 +61,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.master_unreachable = "wait"  # or "admit": start all the same
 # c.KG2ATPersonality.master_url = ""  # http://master:8080; empty: found from spark.master
 # c.KG2ATPersonality.master_timeout = 5.0  # seconds for one answer
+# c.KG2ATPersonality.master_max_answer = 64 * 1024 * 1024  # bytes of one answer
 # c.KG2ATPersonality.master_validate_cert = True
 # c.KG2ATPersonality.master_ca_certs = ""  # PEM file; empty: the system's
 

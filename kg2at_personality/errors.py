@@ -31,6 +31,13 @@ class UnknownKernelSpec(RequestError):
     reason = "No such kernelspec"
 
 
+class UnknownKernel(RequestError):
+    """No kernel that runs has this id."""
+
+    status = 404
+    reason = "No such kernel"
+
+
 class OutOfBounds(RequestError):
     """A requested size is above what the administrator allows."""
 
@@ -86,6 +93,12 @@ class StateDirInUse(ConfigError):
     reason = "State directory in use"
 
 
+class SeedFailed(ConfigError):
+    """A cell of the seed notebook (`seed_uri`) fails, so that no kernel is what it should be."""
+
+    reason = "Seed notebook failed"
+
+
 class NoFreePort(ConfigError):
     """Every port of `kernel_ports` is in use."""
 
@@ -93,6 +106,13 @@ class NoFreePort(ConfigError):
 
 
 # What happened to a kernel.
+
+
+class NoRoom(KG2ATError):
+    """The gateway has no more file descriptors, or ZeroMQ no more sockets."""
+
+    status = 503
+    reason = "Gateway is full"
 
 
 class KernelDied(KG2ATError):
@@ -114,13 +134,6 @@ class StartEnded(KG2ATError):
 
     status = 409
     reason = "Kernel was shut down"
-
-
-class ConnectionReplaced(KG2ATError):
-    """A newer websocket of the same session took this one's place."""
-
-    status = 409
-    reason = "Replaced by a newer connection"
 
 
 # What the cluster answered.

@@ -25,13 +25,17 @@ from .errors import ConfigError, StateDirInUse
 from .kernels.ledger import Ledger
 from .kernels.manager import GatewayKernelManager
 from .kernels.ports import PortRange
+from .kernels.prespawn import prespawn
+from .kernels.room import enlarge
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
-from .web import status
+from .spark.master import master_urls
+from .web import backlog, status
 from .web.channels import ChannelsConnection
+from .web.logs import UNCUT, CleanLog
 from .web.routes import guarded
-from .wiring import ENV_PREFIX, is_loopback, launcher_of, with_environment
+from .wiring import ENV_PREFIX, is_loopback, launcher_of, normal_base_url, truth, with_environment
 
 __all__ = ["ENV_PREFIX", "KG2ATPersonality"]
 
@@ -46,9 +50,13 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     def __init__(self, **kwargs: Any) -> None:
         app = kwargs["parent"]
+        self._log_cleaner = CleanLog(lambda: app.auth_token)
+        self._log_cleaner.install()
         try:
             super().__init__(**kwargs, config=with_environment(app.config, type(self).__name__))
+            app.base_url = normal_base_url(app.base_url)
             self._check_managers()
+            self._check_defaults()
             self.launcher = launcher_of(self)
             if self.inject_kernelspecs:
                 self._check_spark()
@@ -59,14 +67,15 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         self._prespawn: asyncio.Task[None] | None = None
         self._is_ending = False
         self._runtime_file: runtime_file.RuntimeFile | None = None
+        app.io_loop.add_callback(self._listen_for_more)
         self._ensure_token()
         self._install_managers()
         _let_kernels_be_interrupted(app)
 
     @default("list_kernels")
     def list_kernels_default(self) -> bool:
-        """Unlike the stock gateway, JupyterLab's list of running kernels works unless KG_LIST_KERNELS=False."""
-        return os.getenv(self.list_kernels_env, "True") == "True"
+        """Unlike the stock gateway, JupyterLab's list of running kernels works unless KG_LIST_KERNELS says no."""
+        return truth(self.list_kernels_env, default=True)
 
     # Start-up checks.
 
@@ -85,10 +94,17 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
                     f"Remove that setting, or derive the class from {ours.__module__}.{ours.__qualname__}."
                 )
 
+    def _check_defaults(self) -> None:
+        """Raises ConfigError for a variable that no default can be made of, before Kernel Gateway asks for it."""
+        for name in self.class_trait_names(config=True):
+            getattr(self, name)
+
     def _check_spark(self) -> None:
         """Read Spark's configuration once. Raises ConfigError for what would fail every kernel."""
         confs = [self.launcher.conf(profile) for profile in ("", *self.profiles)]
         conf = confs[0]
+        for each in confs:
+            master_urls(each, self.master_url)
         for sentence in dict.fromkeys(sentence for each in confs for sentence in each.ignored):
             self.log.warning("%s", sentence)
         found = self.launcher.finder.find(conf.environ)
@@ -114,7 +130,13 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             max_cores_per_user=self.max_cores_per_user,
             master_unreachable=self.master_unreachable,
         )
-        options = MasterOptions(self.master_url, self.master_timeout, self.master_validate_cert, self.master_ca_certs)
+        options = MasterOptions(
+            self.master_url,
+            self.master_timeout,
+            self.master_validate_cert,
+            self.master_ca_certs,
+            self.master_max_answer,
+        )
         return Clusters(policy, options, self.log)
 
     def _install_managers(self) -> None:
@@ -136,6 +158,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             shutdown_timeout=self.shutdown_timeout,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )
+        enlarge(app.kernel_manager.context)
         app.session_manager = GatewaySessionManager(log=app.log, kernel_manager=app.kernel_manager)
         app.kernel_websocket_connection_class = self._derived("kernel_websocket_connection_class", ChannelsConnection)
 
@@ -157,8 +180,20 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     def create_request_handlers(self) -> list[tuple[Any, ...]]:
         """Called once by Kernel Gateway: its own routes, each behind kg2at's handler."""
-        own = [(url_path_join("/", self.parent.base_url, path), handler) for path, handler in status.routes]
-        return own + guarded(super().create_request_handlers())
+        # Kernel Gateway has just set up tornado's log.
+        self._log_cleaner.install()
+        base_url = self.parent.base_url
+        own = [(url_path_join(base_url, path), handler) for path, handler in status.routes]
+        return guarded(own + super().create_request_handlers(), base_url)
+
+    def _listen_for_more(self) -> None:
+        """Called once the loop runs, and the gateway listens."""
+        server = getattr(self.parent, "http_server", None)
+        try:
+            if server is not None:
+                backlog.widen(server, self.listen_backlog)
+        except OSError as error:
+            self.log.warning("The system refuses listen_backlog %d: %s", self.listen_backlog, error)
 
     # Begin and end.
 
@@ -170,7 +205,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         await self.begin()
         if self._prespawn is None and not self._is_ending:
             self._say_where()
-            self._prespawn = asyncio.create_task(self._start_prespawned(self.parent.prespawn_count or 0))
+            self._prespawn = asyncio.create_task(prespawn(self.parent.kernel_manager, self.parent.prespawn_count or 0))
         if self._prespawn is not None:
             await self._prespawn
 
@@ -196,12 +231,6 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             app.exit(1)
         app.session_manager.restore()
 
-    async def _start_prespawned(self, count: int) -> None:
-        starts = (self.parent.kernel_manager.start_seeded_kernel() for _ in range(count))
-        for result in await asyncio.gather(*starts, return_exceptions=True):
-            if isinstance(result, BaseException):
-                self.log.error("A prespawned kernel did not start: %s", result)
-
     def _say_where(self) -> None:
         app = self.parent
         host = "127.0.0.1" if app.ip in ("", "0.0.0.0", "::", "*") else app.ip  # noqa: S104
@@ -210,14 +239,15 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         token = app.auth_token if self._made_token else "<your token>"
         login, option = (f"/?token={token}", f" --GatewayClient.auth_token={token}") if app.auth_token else ("", "")
         self._write_runtime_file(url)
-        self.log.info("kg2at serves Spark at %s%s", url, login)
-        self.log.info("Connect JupyterLab to it: jupyter lab --gateway-url=%s%s", url, option)
+        shown = {UNCUT: True}
+        self.log.info("kg2at serves Spark at %s%s", url, login, extra=shown)
+        self.log.info("Connect JupyterLab to it: jupyter lab --gateway-url=%s%s", url, option, extra=shown)
 
     def _write_runtime_file(self, url: str) -> None:
         """Tell `jupyter kg2at status` where this gateway is."""
         app = self.parent
         try:
-            self._runtime_file = runtime_file.write(app.runtime_dir, app.port, url, app.auth_token)
+            self._runtime_file = runtime_file.write(app.runtime_dir, app.port, url, app.auth_token, app.certfile or "")
         except OSError as error:
             self.log.warning("`jupyter kg2at status` won't find this gateway by itself: %s", error)
 

@@ -20,12 +20,16 @@ PATTERN = "kg2at-{}.json"
 
 @dataclass(frozen=True)
 class RuntimeFile:
-    """What the file says: how to reach the gateway, and the process that it is."""
+    """What the file says: how to reach the gateway, and the process that it is.
+
+    `certfile` has the certificate that it shows, by which its user's commands know it; "" without https.
+    """
 
     url: str
     token: str
     pid: int
     path: str = ""
+    certfile: str = ""
 
     def remove(self) -> None:
         """Called when the gateway ends; one that is gone is fine."""
@@ -33,14 +37,15 @@ class RuntimeFile:
             os.remove(self.path)
 
 
-def write(directory: str, port: int, url: str, token: str) -> RuntimeFile:
+def write(directory: str, port: int, url: str, token: str, certfile: str = "") -> RuntimeFile:
     """Called when the gateway listens. Raises OSError."""
     os.makedirs(directory, mode=0o700, exist_ok=True)
     path = os.path.join(directory, PATTERN.format(port))
-    content = asdict(RuntimeFile(url, token, os.getpid()))
+    here = RuntimeFile(url, token, os.getpid(), path, os.path.abspath(certfile) if certfile else "")
+    content = asdict(here)
     del content["path"]
     write_private(Path(path), json.dumps(content).encode())
-    return RuntimeFile(url, token, os.getpid(), path)
+    return here
 
 
 def running(directory: str) -> list[RuntimeFile]:
@@ -53,6 +58,7 @@ def _read(path: str) -> RuntimeFile | None:
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
-        return RuntimeFile(str(content["url"]), str(content["token"]), int(content["pid"]), path)
+        certfile = str(content.get("certfile", ""))
+        return RuntimeFile(str(content["url"]), str(content["token"]), int(content["pid"]), path, certfile)
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -95,6 +95,16 @@ class Settings(HasTraits):
         help="""Largest body of a request, in bytes. Requests that start kernels are small; 0 takes any size.""",
     ).tag(config=True)
 
+    max_message_size = Int(
+        10 * 1024 * 1024,
+        min=0,
+        max=96 * 1024 * 1024,
+        help="""Largest message of a notebook to its kernel, in bytes: a larger cell is refused with a sentence, and one
+        of more than four times that closes the websocket. More takes larger cells, and as much memory for each that is
+        sent at the same time. 0: as large as the web server takes, 96 MiB. A Jupyter Server between notebook and
+        gateway has a bound of its own: websocket_max_message_size among its tornado_settings, 10 MiB.""",
+    ).tag(config=True)
+
     # When a kernel may start.
 
     core_check = Enum(
@@ -147,6 +157,13 @@ class Settings(HasTraits):
         min=0.1,
         help="""Seconds that the master has for an answer. Longer bears a busy master, shorter tells of a hung one.""",
     ).tag(config=True)
+    master_max_answer = Int(
+        64 * 1024 * 1024,
+        min=1024,
+        help="""Bytes that a master's answer may have at most; a larger one counts as none. 1,000 workers and 1,000
+        applications, those that ended among them (spark.deploy.retainedApplications), are 0.7 MB. More bears a larger
+        cluster, for some ten times as much memory while the answer is read.""",
+    ).tag(config=True)
     master_validate_cert = Bool(
         True, help="""Whether the certificate of an https master is checked. False trusts whoever answers."""
     ).tag(config=True)
@@ -185,8 +202,10 @@ class Settings(HasTraits):
     max_kernel_log_size = Int(
         1024 * 1024,
         min=0,
-        help="""Bytes of output kept for each Toree in its own log file; the older half goes when it is full. More
-        helps to find what went wrong hours ago; 0 keeps all of it, which can fill the disk.""",
+        help="""Bytes of output kept for each kernel in its own log file, beside its connection file; the older half
+        goes when it is full, and a small process for each kernel (3 MB) sees to that. More helps to find what went
+        wrong hours ago; 0 keeps all of it, without that process, which can fill the disk. A kernel keeps the bound it
+        was started with.""",
     ).tag(config=True)
 
     max_buffered_output = Int(
@@ -224,6 +243,24 @@ class Settings(HasTraits):
         help="""Whether the gateway may run without a token (KernelGatewayApp.auth_token). None: only where no other
         machine reaches it; beyond, a token is made and printed. True: always, so that anyone who reaches the port runs
         code as you. False: never.""",
+    ).tag(config=True)
+    allow_remote_access = Bool(
+        False,
+        help="""Whether a gateway without a token serves requests to any host name. True lets every web page that a user
+        of it visits run code here, by DNS rebinding. False: only those to local_hostnames, to loopback addresses and
+        to the address at which they arrive. With a token it means nothing.""",
+    ).tag(config=True)
+    local_hostnames = List(
+        Unicode(),
+        ["localhost"],
+        help="""Host names under which a gateway without a token is reached, a list of strings, as in
+        ["localhost", "gateway.example"]. Empty: none, so that only addresses are served.""",
+    ).tag(config=True)
+    listen_backlog = Int(
+        1024,
+        min=1,
+        help="""How many connections may wait to be accepted at the same time, a count. More outlive a burst of clients;
+        the system may allow fewer (Linux: net.core.somaxconn).""",
     ).tag(config=True)
 
     @validate("profiles")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from urllib.parse import quote
 
 from jupyter_core.paths import jupyter_path
 from traitlets import List
@@ -11,12 +12,17 @@ from traitlets.config import Config
 from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 
 from .admission.request import RequestBounds
+from .errors import ConfigError
 from .kernels.toree import ToreeLauncher, ToreeOptions
 from .settings import Settings
 from .spark.conf import SparkConfReader
 from .spark.home import InstallationFinder
 
 ENV_PREFIX = "KG2AT_"
+#: What people write for yes and no (YAML's words, and 1 and 0).
+TRUTHS = {word: True for word in ("true", "yes", "on", "1", "t", "y")} | {
+    word: False for word in ("false", "no", "off", "0", "f", "n")
+}
 
 
 def with_environment(config: Config, section: str) -> Config:
@@ -67,6 +73,29 @@ def launcher_of(settings: Settings) -> ToreeLauncher:
             settings.max_driver_memory,
         ),
     )
+
+
+def normal_base_url(base_url: str) -> str:
+    """`base_url` as it is used everywhere: with a slash at both ends, as Jupyter Server has it (ServerApp.base_url).
+
+    What can't stand in a URL's path is encoded, as the requests' paths are.
+    """
+    path = quote(base_url.strip("/"), safe="/%:@!$&'()*+,;=~")
+    return f"/{path}/" if path else "/"
+
+
+def truth(variable: str, default: bool) -> bool:
+    """What the environment variable says of a yes-or-no setting; `default` when it is not set, or empty.
+
+    Raises ConfigError for what is neither.
+    """
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        return default
+    if value.lower() not in TRUTHS:
+        words = ", ".join(word for word in TRUTHS if len(word) > 1)
+        raise ConfigError(f"The environment variable {variable} is {value!r}. Set it to one of: {words}, 1, 0.")
+    return TRUTHS[value.lower()]
 
 
 def is_loopback(ip: str) -> bool:

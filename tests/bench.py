@@ -476,21 +476,21 @@ def report(samples: Samples) -> dict[str, Any]:
     }
 
 
-def fill(readme: Path, samples: Samples) -> None:
-    """Put the table between the marks that README.md has for it."""
+def fill(page: Path, samples: Samples) -> None:
+    """Put the table between the marks that docs/costs.md has for it."""
     begin, end = "<!-- bench -->\n", "<!-- /bench -->"
-    head, found, rest = readme.read_text(encoding="utf-8").partition(begin)
+    head, found, rest = page.read_text(encoding="utf-8").partition(begin)
     if not found or end not in rest:
-        raise CannotMeasure(f"{readme} has no {begin.strip()} and {end} to fill.")
+        raise CannotMeasure(f"{page} has no {begin.strip()} and {end} to fill.")
     text = "\n".join(["```", *table(samples), "```", ""])
-    readme.write_text(head + begin + text + rest[rest.index(end) :], encoding="utf-8")
+    page.write_text(head + begin + text + rest[rest.index(end) :], encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there too")
-    parser.add_argument("--readme", type=Path, metavar="FILE", help="put the table into that README, where marked")
+    parser.add_argument("--docs", type=Path, metavar="FILE", help="put the table into that page, where marked")
     parser.add_argument("--only", choices=tuple(ROUNDS), help="measure only this part")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))  # as Ctrl-C: in good order
@@ -505,8 +505,8 @@ def main() -> None:
         print("\n".join(table(bench.samples)))
         if options.json:
             options.json.write_text(json.dumps(report(bench.samples), indent=1) + "\n")
-        if options.readme:
-            fill(options.readme, bench.samples)
+        if options.docs:
+            fill(options.docs, bench.samples)
     except Exception as error:
         sys.exit(f"Could not measure. {type(error).__name__}: {error}")
     finally:

@@ -21,6 +21,7 @@ from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.personality import KG2ATPersonality, is_loopback
 from kg2at_personality.settings import Settings
 from kg2at_personality.web.channels import ChannelsConnection
+from kg2at_personality.wiring import normal_base_url
 from tests.e2e.gateway import Gateway
 from tests.fakes.toree import FakeSpark, runs
 
@@ -41,6 +42,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "max_executor_memory": ("4g", "4g", "5g", "5g"),
     "max_driver_memory": ("1g", "1g", "2048", "2048"),
     "max_body_size": ("1000", 1000, "0", 0),
+    "max_message_size": ("1000", 1000, "0", 0),
     "core_check": ("reject", "reject", "off", "off"),
     "core_wait_timeout": ("3.5", 3.5, "0", 0.0),
     "core_poll_interval": ("2", 2.0, "0.5", 0.5),
@@ -50,6 +52,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "master_unreachable": ("admit", "admit", "wait", "wait"),
     "master_url": ("http://h:1", "http://h:1", "http://h:2", "http://h:2"),
     "master_timeout": ("1.5", 1.5, "2", 2.0),
+    "master_max_answer": ("5000", 5000, "6000", 6000),
     "master_validate_cert": ("False", False, "True", True),
     "master_ca_certs": ("/a.pem", "/a.pem", "/b.pem", "/b.pem"),
     "spark_context": ("eager", "eager", "none", "none"),
@@ -63,6 +66,9 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "state_dir": ("/a", "/a", "/b", "/b"),
     "keep_kernels_on_exit": ("True", True, "False", False),
     "allow_unauthenticated": ("True", True, "False", False),
+    "allow_remote_access": ("True", True, "False", False),
+    "local_hostnames": ("['a', 'b']", ["a", "b"], "c", ["c"]),
+    "listen_backlog": ("7", 7, "9", 9),
 }
 #: Those that must name what is there.
 PLACES = {"spark_home": "spark", "java_home": "java", "toree_assembly": "toree", "spark_conf_dir": "conf"}
@@ -186,8 +192,31 @@ class TestSettings:
         assert app().personality.list_kernels is True
         assert app("--JupyterWebsocketPersonality.list_kernels=False").personality.list_kernels is False
         assert app("--KG2ATPersonality.list_kernels=False").personality.list_kernels is False
-        monkeypatch.setenv("KG_LIST_KERNELS", "False")
-        assert app().personality.list_kernels is False
+
+    @pytest.mark.parametrize(
+        ("said", "meant"),
+        [(word, True) for word in ("true", "True", "TRUE", "1", "yes", "on", " true ", "")]
+        + [(word, False) for word in ("false", "False", "FALSE", "0", "no", "off", "n")],
+    )
+    def test_the_listing_heeds_what_people_write(self, monkeypatch: Any, said: str, meant: bool) -> None:
+        monkeypatch.setenv("KG_LIST_KERNELS", said)
+        assert KG2ATPersonality.__new__(KG2ATPersonality).list_kernels is meant
+
+    def test_a_word_that_is_neither_yes_nor_no_is_refused(self, app: Any, caplog: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("KG_LIST_KERNELS", "maybe")
+        sentence = refused(app, caplog)
+        assert "KG_LIST_KERNELS is 'maybe'. Set it to one of: true, yes, on" in sentence
+
+    @pytest.mark.parametrize(
+        ("given", "used"),
+        [
+            *[(text, "/foo/") for text in ("foo", "/foo", "foo/", "/foo/", "//foo//")],
+            *[("", "/"), ("/", "/"), ("a/b", "/a/b/"), ("a b", "/a%20b/"), ("caf\u00e9", "/caf%C3%A9/")],
+            *[("/user/a.b+c@d/", "/user/a.b+c@d/"), ("/caf%C3%A9", "/caf%C3%A9/")],
+        ],
+    )
+    def test_the_base_url_is_normalised_as_in_jupyter_server(self, given: str, used: str) -> None:
+        assert normal_base_url(given) == used == normal_base_url(used)
 
     def test_what_is_ignored_is_told(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
         spark.defaults("cores.max 8")
@@ -242,6 +271,37 @@ class TestRefusals:
             f"{spark.conf}/spark-defaults.conf, line 3: spark.cores.max must be a whole number of cores, not 'lots'"
         )
         assert refused(app, caplog) == f"kg2at can't start. {sentence}"
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            (
+                "spark.driver.extraJavaOptions -Da='b",
+                "line 2: spark.driver.extraJavaOptions must be options whose quotes",
+            ),
+            ("spark.driver.extraJavaOptions -Xmx2g", "must be free of -Xmx"),
+            ("spark.driver.memory 100m", "Toree does not even answer below 160m"),
+            ('spark.executor.memory "2g"', "(write 2g)"),
+            ("spark.master spark://h", "(write spark://h:7077)"),
+            ("spark.network.timeout 5s", "must be longer than spark.executor.heartbeatInterval"),
+        ],
+    )
+    def test_what_would_fail_every_kernel(self, app: Any, spark: FakeSpark, caplog: Any, line: str, said: str) -> None:
+        spark.defaults(line)
+        assert said in refused(app, caplog)
+
+    def test_a_port_of_the_master_s_page_that_is_none(
+        self, app: Any, spark: FakeSpark, caplog: Any, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setenv("SPARK_MASTER_WEBUI_PORT", "tcp://10.0.0.1:8080")
+        spark.defaults(master="spark://h:7077")
+        assert "SPARK_MASTER_WEBUI_PORT: 'tcp://10.0.0.1:8080' is not a port" in refused(app, caplog)
+        app("--KG2ATPersonality.master_url=http://h:8080")
+
+    def test_a_master_that_goes_unused_is_told(self, app: Any, caplog: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("MASTER", "spark://h:7077")
+        app()
+        assert "environment variable MASTER is not used: spark.master wins; kernels use local[2]" in caplog.text
 
     def test_a_missing_spark(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
         spark.submit.unlink()
@@ -377,6 +437,7 @@ class TestProcess:
         with self.gateway(spark, nohup=True) as gateway:
             assert gateway.process is not None
             os.kill(gateway.process.pid, signal.SIGINT)
+            os.kill(gateway.process.pid, signal.SIGHUP)
             listing = gateway.request("GET", "/api/kernelspecs").body
             assert listing["default"] == "apache_toree_scala" and "apache_toree_sql_large" in listing["kernelspecs"]
             assert gateway.request("POST", "/api/kernels", {}).status == 403

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import MasterUnreachable
-from ..spark.cluster import App
+from ..spark.cluster import App, AppIdentity
 from ..spark.conf import SparkConf
-from ..spark.master import MasterClient, master_urls
-from .lease import sightings
+from ..spark.master import MAX_ANSWER, MasterClient, master_urls
 from .queue import AdmissionPolicy, AdmissionQueue, AdmissionRequest
 
 #: Seconds in which a master notices that an application's driver is gone (seen: 0.01), and between the first two looks
@@ -23,12 +23,16 @@ GIVE_BACK_POLLS = 0.005, 0.1
 
 @dataclass(frozen=True)
 class MasterOptions:
-    """How masters are asked: `urls` as the trait `master_url`, `timeout` in seconds, TLS as for tornado."""
+    """How masters are asked: `urls` as the trait `master_url`, `timeout` in seconds, TLS as for tornado.
+
+    `max_answer` is in bytes, 0 for no bound.
+    """
 
     urls: str = ""
     timeout: float = 5.0
     validate_cert: bool = True
     ca_certs: str = ""
+    max_answer: int = MAX_ANSWER
 
 
 class Clusters:
@@ -43,10 +47,10 @@ class Clusters:
         if self._counts(request):
             await self._queue(self.urls(conf)).acquire(request)
 
-    def adopt(self, request: AdmissionRequest, urls: Sequence[str], *, restarted: bool) -> None:
+    def adopt(self, request: AdmissionRequest, urls: Sequence[str], *, restarted: bool, age: float = math.inf) -> None:
         """Give a kernel that runs already its lease at the cluster with these `urls`; see AdmissionQueue.adopt."""
         if self._counts(request):
-            self._queue(tuple(urls)).adopt(request, restarted=restarted)
+            self._queue(tuple(urls)).adopt(request, restarted=restarted, age=age)
 
     def urls(self, conf: SparkConf) -> tuple[str, ...]:
         """The masters that `acquire` asks for this configuration, for `adopt`. They may have passwords in them.
@@ -62,7 +66,11 @@ class Clusters:
         options = self.options
         if urls not in self._queues:
             client = MasterClient(
-                urls, timeout=options.timeout, validate_cert=options.validate_cert, ca_certs=options.ca_certs or None
+                urls,
+                timeout=options.timeout,
+                validate_cert=options.validate_cert,
+                ca_certs=options.ca_certs or None,
+                max_answer=options.max_answer,
             )
             self._queues[urls] = AdmissionQueue(client.state, self.policy, log=self.log), client
         return self._queues[urls][0]
@@ -81,6 +89,11 @@ class Clusters:
         for queue, _ in self._queues.values():
             queue.renew(kernel_id)
 
+    def rename(self, kernel_id: str, application: AppIdentity) -> None:
+        """Tell how the master will show the kernel's next process; see AdmissionQueue.rename."""
+        for queue, _ in self._queues.values():
+            queue.rename(kernel_id, application)
+
     async def gave_back(self, kernel_id: str) -> None:
         """Wait until the master shows no application of the kernel, whose process has ended.
 
@@ -89,7 +102,7 @@ class Clusters:
         limit, (pause, longest) = time.monotonic() + GIVE_BACK_LIMIT, GIVE_BACK_POLLS
         for queue, client in list(self._queues.values()):
             try:
-                while queue.holds(kernel_id) and time.monotonic() < limit and await _applications(client, kernel_id):
+                while time.monotonic() < limit and await _applications(queue, client, kernel_id):
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, longest)
             except MasterUnreachable as error:
@@ -101,15 +114,15 @@ class Clusters:
         True when the master shows none of them afterwards, or the kernel holds nothing: it may then be released,
         which is not done here. False when some are left, or the master did not answer; the log says why.
         """
-        clients = [client for queue, client in self._queues.values() if queue.holds(kernel_id)]
-        return all([await self._end_applications(client, kernel_id) for client in clients])
+        held = [(queue, client) for queue, client in self._queues.values() if queue.holds(kernel_id)]
+        return all([await self._end_applications(queue, client, kernel_id) for queue, client in held])
 
-    async def _end_applications(self, client: MasterClient, kernel_id: str) -> bool:
+    async def _end_applications(self, queue: AdmissionQueue, client: MasterClient, kernel_id: str) -> bool:
         try:
-            for app in await _applications(client, kernel_id):
+            for app in await _applications(queue, client, kernel_id):
                 self.log.warning("Ending application %s of kernel %s at the master", app.id, kernel_id)
                 await client.kill_application(app.id)
-            left = await _applications(client, kernel_id)
+            left = await _applications(queue, client, kernel_id)
         except MasterUnreachable as error:
             self.log.warning("Not known whether the applications of kernel %s have ended. %s", kernel_id, error)
             return False
@@ -129,6 +142,6 @@ class Clusters:
             client.close()
 
 
-async def _applications(client: MasterClient, kernel_id: str) -> list[App]:
-    """The kernel's applications that have not ended. Raises MasterUnreachable."""
-    return sightings(await client.state(), [kernel_id])[kernel_id].active
+async def _applications(queue: AdmissionQueue, client: MasterClient, kernel_id: str) -> list[App]:
+    """The kernel's applications that have not ended; [] when it holds nothing. Raises MasterUnreachable."""
+    return queue.applications(kernel_id, await client.state()) if queue.holds(kernel_id) else []

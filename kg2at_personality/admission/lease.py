@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..spark.cluster import App, ClusterState, ExecutorRequest, missing, needed
+from ..spark.cluster import App, AppIdentity, ClusterState, ExecutorRequest, missing, needed
 
 PROMISED, RUNNING, RESTING = "promised", "running", "resting"
 AFTERLIFE = 3.0  # s after a restart in which an application may still be the old kernel's: a new one takes longer
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: s by which an application may seem to have begun before its kernel was launched: as much as Kerberos allows clocks
+#: to differ. The master's clock and ours may differ by any time, but one that is set meanwhile makes a difference.
+TOLERANCE = 300.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Claim:
+    """Which applications are a kernel's: `identity` tells (None: the kernel's id at the end of the name), and the time.
+
+    `since` is when it was launched, by the queue's clock; an application that had begun TOLERANCE before is another's.
+    """
+
+    kernel_id: str
+    identity: AppIdentity | None = None
+    since: float = -math.inf
+
+    def holds(self, app: App, asked_at: float) -> bool:
+        """Whether an application of the right name, in an answer of that time, is the kernel's."""
+        if self.identity is not None and self.identity.user not in (None, app.user):
+            return False
+        return app.age_s is None or asked_at - app.age_s >= self.since - TOLERANCE
 
 
 @dataclass(slots=True)
@@ -33,7 +53,7 @@ class Lease:
     `rest` is what the master still has to grant: all of it before the first application, nothing while it rests.
     """
 
-    kernel_id: str
+    claim: Claim
     user: str
     promise: ExecutorRequest
     cores: int
@@ -49,6 +69,10 @@ class Lease:
 
     def __post_init__(self) -> None:
         self._measure()
+
+    @property
+    def kernel_id(self) -> str:
+        return self.claim.kernel_id
 
     @property
     def used_cores(self) -> int:
@@ -105,22 +129,36 @@ class Lease:
             self._doubtful, self._doubt_until = set(), None
 
 
-def sightings(state: ClusterState, kernel_ids: Iterable[str]) -> Mapping[str, Sighting]:
-    """For each of these kernel ids the applications whose names contain it.
-
-    An id that is no UUID has to stand as a word of its own, so that the cost is that of reading all names once.
-    """
-    found = {kernel_id: Sighting() for kernel_id in kernel_ids}
+def sightings(state: ClusterState, claims: Iterable[Claim], asked_at: float) -> Mapping[Claim, Sighting]:
+    """The applications of each claim in an answer of that time. The cost is that of reading all names once."""
+    found = {claim: Sighting() for claim in claims}
+    named, unnamed = _by_name(found)
     for app in state.apps:
-        for kernel_id in _ids(app.name):
-            if kernel_id in found:
-                found[kernel_id].active.append(app)
+        for claim in named.get(app.name, ()) if not unnamed else _claims(app, named, unnamed):
+            if claim.holds(app, asked_at):
+                found[claim].active.append(app)
     for app in state.completed:
-        for kernel_id in _ids(app.name):
-            if kernel_id in found:
-                found[kernel_id].completed.add(app.id)
+        for claim in named.get(app.name, ()) if not unnamed else _claims(app, named, unnamed):
+            if claim.holds(app, asked_at):
+                found[claim].completed.add(app.id)
     return found
 
 
-def _ids(name: str) -> Iterable[str]:
-    return {*_UUID.findall(name), *name.split()}
+_Claims = dict[str, list[Claim]]
+
+
+def _by_name(claims: Iterable[Claim]) -> tuple[_Claims, _Claims]:
+    """The claims by the names of their applications; those without one by their kernels' ids."""
+    named: _Claims = {}
+    unnamed: _Claims = {}
+    for claim in claims:
+        if claim.identity is not None:
+            named.setdefault(claim.identity.name, []).append(claim)
+        else:
+            unnamed.setdefault(claim.kernel_id, []).append(claim)
+    return named, unnamed
+
+
+def _claims(app: App, named: _Claims, unnamed: _Claims) -> list[Claim]:
+    """Those that the application's name may satisfy."""
+    return named.get(app.name, []) + unnamed.get(app.name.rpartition(" ")[2], [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..spark.cluster import ExecutorRequest, Requirement, needed
+from ..spark.cluster import AppIdentity, ExecutorRequest, Requirement, needed
 
 MARGIN = 3.0  # s; an answer leaves this much before the client gives up, but no more than a quarter of its patience
 
@@ -49,7 +49,8 @@ class AdmissionRequest:
     """One kernel's. `user` is "" when unknown: all those are taken for one user.
 
     `executors` None: it takes no cores of a standalone master. `patience` is in seconds from now until the client
-    itself gives up.
+    itself gives up. `application` tells which applications at the master are the kernel's; None: those whose names
+    end with its id, for a kernel that was launched when nobody wrote down more.
     """
 
     kernel_id: str
@@ -57,6 +58,7 @@ class AdmissionRequest:
     user: str
     executors: ExecutorRequest | None
     patience: float | None = None
+    application: AppIdentity | None = None
 
 
 def cores_of(executors: ExecutorRequest) -> int:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..errors import KernelIdTaken, KG2ATError, MasterUnreachable, StillUnreachable
-from ..spark.cluster import ALIVE, ClusterState, ExecutorRequest, Room, capacity, check, needed
+from ..spark.cluster import ALIVE, App, AppIdentity, ClusterState, ExecutorRequest, Room, capacity, check, needed
 from ..spark.placement import rooms
 from .headroom import Headroom
-from .lease import AFTERLIFE, Lease, Sighting, sightings
+from .lease import AFTERLIFE, Claim, Lease, Sighting, sightings
 from .policy import AdmissionPolicy, AdmissionRequest, cores_of
 from .poller import Poller
 from .refusals import RETRY_AFTER, Picture, above_share, busy, closing, queue_full
@@ -80,8 +82,8 @@ class AdmissionQueue:
             self._withdraw(waiter)
             raise
 
-    def adopt(self, request: AdmissionRequest, *, restarted: bool) -> None:
-        """Give a kernel that an earlier gateway started, and that still runs, its lease: at once, unchecked.
+    def adopt(self, request: AdmissionRequest, *, restarted: bool, age: float = math.inf) -> None:
+        """Give a kernel that an earlier gateway started `age` seconds ago, and that still runs, its lease: unchecked.
 
         `restarted`: its process is not its first, so that what has completed at the master may be an earlier one's.
         Does nothing without executors, if checks are off, for a kernel that has a lease, and after `close`.
@@ -89,7 +91,7 @@ class AdmissionQueue:
         executors = request.executors
         if executors is None or self.policy.core_check == "off" or self._closed or self.holds(request.kernel_id):
             return
-        lease = self._lease(request, self.policy.promise(executors), cores_of(executors))
+        lease = self._lease(request, self.policy.promise(executors), cores_of(executors), age)
         if restarted:
             lease.renew(self._clock() - AFTERLIFE)  # of the old process nothing is active any more
         self._log.info("Kernel %s of %r runs already and keeps its cores", request.kernel_id, request.user)
@@ -119,6 +121,20 @@ class AdmissionQueue:
             if self._poller.asking:
                 self._renewed.add(kernel_id)
             self._poller.look(at_once=True)
+
+    def rename(self, kernel_id: str, application: AppIdentity) -> None:
+        """Know the applications of the kernel's next process by what its launch calls them. Without a lease: nothing.
+
+        Call it before that process is launched, and after `renew`.
+        """
+        lease = self._leases.get(kernel_id)
+        if lease is not None:
+            lease.claim = replace(lease.claim, identity=application)
+
+    def applications(self, kernel_id: str, answer: ClusterState) -> list[App]:
+        """The applications in the answer, which came just now, that a kernel with a lease has; [] without a lease."""
+        lease = self._leases.get(kernel_id)
+        return [] if lease is None else sightings(answer, [lease.claim], self._clock())[lease.claim].active
 
     def status(self) -> dict[str, Any]:
         """Cluster, queue and leases from memory; `age_s` is the age of what the master said, None before it said any.
@@ -206,8 +222,9 @@ class AdmissionQueue:
         waited = self._clock() - waiter.since
         self._log.log(level, "Admitted after %.3f s%s: %s", waited, why, waiter)
 
-    def _lease(self, request: AdmissionRequest, promise: ExecutorRequest, cores: int) -> Lease:
-        lease = self._leases[request.kernel_id] = Lease(request.kernel_id, request.user, promise, cores)
+    def _lease(self, request: AdmissionRequest, promise: ExecutorRequest, cores: int, age: float = 0.0) -> Lease:
+        claim = Claim(request.kernel_id, request.application, self._clock() - age)
+        lease = self._leases[request.kernel_id] = Lease(claim, request.user, promise, cores)
         return lease
 
     def _refuse(self, waiter: Waiter, error: KG2ATError) -> None:
@@ -287,7 +304,8 @@ class AdmissionQueue:
 
     async def _judge(self, answer: ClusterState, asked_at: float) -> None:
         """Let in who fits, in turns short enough for the event loop."""
-        seen = sightings(answer, {*self._leases, *self._waiting, *(lease.kernel_id for lease in self._late)})
+        who: tuple[Lease | Waiter, ...] = (*self._leases.values(), *self._late, *self._waiting.values())
+        seen = sightings(answer, (each.claim for each in who), asked_at)
         if answer.status == ALIVE:
             self._settle(seen, asked_at)
         self._picture = Picture(answer.url, answer.status, capacity(answer), asked_at)
@@ -296,15 +314,15 @@ class AdmissionQueue:
         while self._turn(free, verdicts, seen):  # noqa: ASYNC110, it waits for nothing but its next turn
             await asyncio.sleep(0)
 
-    def _settle(self, seen: Mapping[str, Sighting], asked_at: float) -> None:
+    def _settle(self, seen: Mapping[Claim, Sighting], asked_at: float) -> None:
         """Read from what the answer shows what each lease has."""
         for lease in (*self._leases.values(), *self._late):
             if lease.kernel_id in self._renewed:
-                lease.forget(seen[lease.kernel_id])
+                lease.forget(seen[lease.claim])
             else:
-                lease.settle(seen[lease.kernel_id], asked_at)
+                lease.settle(seen[lease.claim], asked_at)
 
-    def _turn(self, free: Mapping[Room, int], verdicts: Verdicts, seen: Mapping[str, Sighting]) -> bool:
+    def _turn(self, free: Mapping[Room, int], verdicts: Verdicts, seen: Mapping[Claim, Sighting]) -> bool:
         """One pass over the queue. True if it is not through yet.
 
         Strictly first come first served: behind the first that does not fit nobody is let in, even if it would fit.
@@ -318,7 +336,7 @@ class AdmissionQueue:
                 looked += 1
                 error = shares.refuse(waiter)
                 if error is None and not kept and room.take(waiter.promise):
-                    self._admit(waiter, seen.get(waiter.request.kernel_id))
+                    self._admit(waiter, seen.get(waiter.claim))
                 elif error := error or verdicts.refuse(waiter) or self._too_much(waiter, kept):
                     self._refuse(waiter, error)
                     continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..errors import OutOfBounds, RequestError
 from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf
+from ..spark.setting import SPARK_MIB
 from ..spark.units import parse_size
 
 SOURCE = "the request"
@@ -74,8 +75,8 @@ def _memory(name: str, text: str, trait: str, bound: int | str) -> str:
         size = parse_size(text)
     except ValueError as error:
         raise RequestError(f"{name}: {error}") from error
-    if size < MIB:
-        raise RequestError(f"{name} must be at least 1 MiB, not {text.strip()!r}. Write it as 512m or 2g.")
+    if size < SPARK_MIB * MIB:
+        raise RequestError(f"{name} must be at least {SPARK_MIB}m, which Spark needs, not {text.strip()!r}.")
     if bound and size > parse_size(str(bound)):
         raise OutOfBounds(
             f"{name}={text.strip()} is above the {bound} that this gateway allows ({trait}). Ask for less."

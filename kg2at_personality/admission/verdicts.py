@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import KG2ATError
 from ..spark.cluster import ClusterState, ExecutorRequest, needed
 from ..spark.placement import Placement, idle_state
-from .lease import Lease
+from .lease import Claim, Lease
 from .policy import AdmissionRequest
 from .refusals import needs, never_fits, share_used
 
@@ -28,6 +28,10 @@ class Waiter:
     admitted: asyncio.Future[None]
     timer: asyncio.TimerHandle | None = None
     examined: bool = False
+    claim: Claim = field(init=False)  # to what an earlier kernel with the same id had
+
+    def __post_init__(self) -> None:
+        self.claim = Claim(self.request.kernel_id, self.request.application)
 
     def __str__(self) -> str:
         request = self.request

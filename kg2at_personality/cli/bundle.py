@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import glob
-import hashlib
-import importlib.metadata
 import json
 import os
 import re
 import shutil
 import sys
-import zipfile
-from collections.abc import Callable, Iterator
-from importlib.metadata import Distribution
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 from traitlets import Bool, List, Unicode
-
-import kg2at_personality
 
 from .command import OK, WRONG, Command, UsageError
 from .output import print_json
+from .own_wheel import PIP, own_wheel
 from .starter import PIP_OPTIONS, Progress, StepFailed, Stopped, replace, run, stop_on_signals
+from .wheels import expanded, metadata, needed
 
 MARK = "bundle.json"  # says that a directory is a bundle, and for which Python
 SDISTS = ("toree", "pyspark")  # published as sources only; pure Python, so that a wheel built here does everywhere
-PIP = (sys.executable, "-m", "pip")
 README = """\
-kg2at {version} for Python {python} and all it needs, for a machine without a network. Copy all of this there, then:
+kg2at {version} for {target}, and all it needs there without a network.
+Copy all of this there, then:
 
     python{python} starter.py -i /absolute/path/to/install/into
 
-It needs no more than that Python. --help tells the options. Run again, it goes on where it stopped.
+It needs no more than that Python, and says so if something does not fit. --help tells the options. Run again, it goes
+on where it stopped.
 """
 
 
@@ -50,9 +46,11 @@ class BundleApp(Command):
 
     platform = List(
         Unicode(),
-        help="That machine as pip names it (manylinux2014_x86_64); one for each tag. None: this machine.",
+        help="That machine as pip names it, as manylinux_2_17_x86_64 with glibc 2.17 or later. None: one like this.",
     ).tag(config=True)
-    python_version = Unicode("", help="Its Python, as in 3.11. Empty: the one that runs this.").tag(config=True)
+    python_version = Unicode(
+        "", help="Its Python, as in 3.11, whichever 3.11.x. Empty: as the one that runs this."
+    ).tag(config=True)
     embedded = Bool(True, help="Whether Spark and Java go into it (360 MB). That machine may have its own.").tag(
         config=True
     )
@@ -111,9 +109,8 @@ class BundleApp(Command):
             shutil.rmtree(beside, ignore_errors=True)
         if self.as_json:
             return print_json({"bundle": target, **about})
-        print(
-            f"{target} is complete: {len(about['wheels'])} wheels, {about['bytes'] / 1e6:.0f} MB. Copy all of it, then:"
-        )
+        print(f"{target} is complete: {len(about['wheels'])} wheels, {about['bytes'] / 1e6:.0f} MB.")
+        print(f"It is for {about['target']}. Copy all of it there, then:")
         print(f"  python{about['python_version']} starter.py -i /absolute/path/to/install/into")
 
 
@@ -137,7 +134,7 @@ class Gathering:
         starter = os.path.join(os.path.dirname(os.path.abspath(__file__)), "starter.py")
         shutil.copyfile(starter, os.path.join(self.directory, "starter.py"))
         replace(os.path.join(self.directory, MARK), json.dumps(about, indent=2) + "\n")
-        text = README.format(version=about["kg2at"], python=self.python)
+        text = README.format(version=about["kg2at"], python=self.python, target=about["target"])
         replace(os.path.join(self.directory, "README"), text)
         with contextlib.suppress(FileNotFoundError):
             os.remove(self.log)
@@ -170,42 +167,44 @@ class Gathering:
 
     def _download(self) -> str:
         """kg2at's and Toree's own requirements, and pip for a Python that has none."""
-        wanted = [self.wheel, "pip", *map(_bare, self._embedded())]
-        for _ in range(10):  # each finds what the one before needs
-            self._pip(
-                "download",
-                "--only-binary=:all:",
-                "--find-links",
-                self.wheels,
-                "-d",
-                self.wheels,
-                *self._target(),
-                *wanted,
-            )
-            if not (wanted := self._left_out()):
-                break
+        self._fetch([self.wheel, "pip", *map(_bare, self._embedded())])
+        for environment in self._environments():
+            for _ in range(10):  # each finds what the one before needs
+                if not (wanted := self._left_out(environment)):
+                    break
+                self._fetch(wanted)
         return f"{len(os.listdir(self.wheels))} wheels"
 
-    def _target(self) -> list[str]:
-        """That machine, for pip."""
-        platforms = [option for platform in self.app.platform for option in ("--platform", platform)]
-        return [*platforms, *(("--python-version", self.python) if self.app.python_version else ())]
+    def _fetch(self, wanted: list[str]) -> None:
+        """Raises StepFailed, as when there is no wheel for that machine.
 
-    def _left_out(self) -> list[str]:
-        """What the wheels need on that machine, and pip did not see since it is another machine than this."""
-        there = {canonicalize_name(name.split("-")[0]) for name in os.listdir(self.wheels)}
-        environment = self._environment()
+        With --python-version pip looks at the minor version alone (target_python.py), so that what it takes fits each
+        of its patch levels; without, it would take what fits the patch level of the Python that runs this.
+        """
+        platforms = [tag for platform in self.app.platform for tag in expanded(platform)]
+        target = ["--python-version", self.python, *(word for tag in platforms for word in ("--platform", tag))]
+        self._pip("download", "--only-binary=:all:", "--find-links", self.wheels, "-d", self.wheels, *target, *wanted)
+
+    def _left_out(self, environment: dict[str, str]) -> list[str]:
+        """What the wheels need on that machine, and pip did not see since it heeds the markers of this one alone."""
+        there: dict[str, list[Version]] = {}
+        for file in glob.glob("*.whl", root_dir=self.wheels):
+            name, version, _, _ = parse_wheel_filename(file)
+            there.setdefault(name, []).append(version)
         needs = (
             Requirement(line) for name in glob.glob(f"{glob.escape(self.wheels)}/*.whl") for line in _requires(name)
         )
-        missing = {
-            _bare(each) for each in needs if canonicalize_name(each.name) not in there and _applies(each, environment)
-        }
-        return sorted(missing)
+        needs = (each for each in needs if each.marker is None or each.marker.evaluate(environment))
+        return sorted({_bare(each) for each in needs if not _any_of(there.get(canonicalize_name(each.name), ()), each)})
+
+    def _environments(self) -> Iterator[dict[str, str]]:
+        """The markers of that machine that differ from this one's, for the first and the last patch level."""
+        for patch in ("0", "99"):
+            yield self._environment() | {"python_full_version": f"{self.python}.{patch}"}
 
     def _environment(self) -> dict[str, str]:
         """The markers of that machine that differ from this one's."""
-        environment = {"python_version": self.python, "python_full_version": f"{self.python}.0", "extra": ""}
+        environment = {"python_version": self.python, "extra": ""}
         systems = {"manylinux": ("linux", "Linux"), "musllinux": ("linux", "Linux"), "linux": ("linux", "Linux")}
         systems |= {"macosx": ("darwin", "Darwin"), "win": ("win32", "Windows")}
         for platform in self.app.platform[:1]:
@@ -225,13 +224,14 @@ class Gathering:
             "kg2at": os.path.basename(self.wheel).split("-")[1],
             "python_version": self.python,
             "platform": list(self.app.platform),
+            "target": f"Python {self.python} on {needed(names) or 'any machine'}",
             "wheels": names,
             "bytes": sum(os.path.getsize(os.path.join(self.wheels, name)) for name in names),
         }
 
 
-def _applies(requirement: Requirement, environment: dict[str, str]) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate(environment)
+def _any_of(versions: Iterable[Version], requirement: Requirement) -> bool:
+    return any(requirement.specifier.contains(version, prereleases=True) for version in versions)
 
 
 def _bare(requirement: Requirement) -> str:
@@ -241,65 +241,8 @@ def _bare(requirement: Requirement) -> str:
 
 
 def _requires(wheel: str) -> list[str]:
-    """What a wheel needs, by its metadata."""
-    with zipfile.ZipFile(wheel) as archive:
-        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        text = archive.read(name).decode().partition("\n\n")[0]
-    return re.findall(r"(?m)^Requires-Dist: (.+?)\r?$", text)
-
-
-# kg2at's own wheel.
-
-
-def own_wheel(directory: str) -> str:
-    """Make kg2at's wheel in `directory`: built from the source checkout, or else what is installed packed again.
-
-    Raises StepFailed.
-    """
-    checkout = Path(kg2at_personality.__file__).parents[1]
-    if not all((checkout / name).is_file() for name in ("setup.cfg", "pyproject.toml")):
-        return repack(importlib.metadata.distribution("kg2at"), directory)
-    source = os.path.join(directory, "source")
+    """What a wheel needs, by its metadata. Raises StepFailed for a damaged one."""
     try:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(checkout / "kg2at_personality", os.path.join(source, "kg2at_personality"), ignore=ignored)
-        for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
-            if (checkout / name).is_file():
-                shutil.copy(checkout / name, source)
-        run([*PIP, "wheel", *PIP_OPTIONS, "--no-deps", "-w", directory, source], os.path.join(source, "log"))
-    finally:
-        shutil.rmtree(source, ignore_errors=True)
-    return glob.glob(os.path.join(glob.escape(directory), "kg2at-*.whl"))[0]
-
-
-def repack(distribution: Distribution, directory: str) -> str:
-    """A wheel of an installed distribution, by its RECORD: with its files, and without what pip made of them.
-
-    Raises StepFailed for one that was not installed from a wheel.
-    """
-    files = {str(file): Path(str(file.locate())) for file in distribution.files or () if _belongs(str(file))}
-    info = next((name.split("/")[0] for name in files if name.endswith(".dist-info/WHEEL")), "")
-    if not info or len(files) < 4:
-        raise StepFailed(f"{distribution.metadata['Name']} can't be packed: it is not installed from a wheel.")
-    tags = re.findall(r"(?m)^Tag: (\S+)", files[f"{info}/WHEEL"].read_text())
-    parts = list(zip(*(tag.split("-") for tag in tags), strict=True))
-    tag = "-".join(".".join(dict.fromkeys(part)) for part in parts)
-    path = os.path.join(directory, f"{info.removesuffix('.dist-info')}-{tag}.whl")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{info}/RECORD", "\n".join([*_packed(archive, files), f"{info}/RECORD,,", ""]))
-    return path
-
-
-def _belongs(name: str) -> bool:
-    """Whether a file of RECORD was in the wheel: scripts, caches and pip's notes were not."""
-    notes = ("/RECORD", "/INSTALLER", "/REQUESTED", "/direct_url.json")
-    return not (name.startswith(("../", "/")) or "__pycache__" in name or name.endswith(notes))
-
-
-def _packed(archive: zipfile.ZipFile, files: dict[str, Path]) -> Iterator[str]:
-    """Put the files into the archive; their lines of RECORD."""
-    for name, path in sorted(files.items()):
-        content = path.read_bytes()
-        archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-        yield f"{name},sha256={digest},{len(content)}"
+        return metadata(wheel).get_all("Requires-Dist") or []
+    except ValueError as error:
+        raise StepFailed(str(error)) from error

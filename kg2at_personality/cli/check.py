@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from traitlets import Bool, Float, Unicode
 
 from ..errors import ConfigError
-from .checks import cluster, configuration, installation, listening, machine, notebook, python
+from .checks import cluster, configuration, encryption, installation, listening, machine, notebook, python
 from .checks.finding import ERROR, Finding, error
 from .checks.subject import Subject, subject_of
 from .command import OK, WRONG, Command
@@ -34,6 +34,7 @@ CHECKS: Mapping[str, Check] = {
     "SPARK_LOCAL_IP": machine.local_ip,
     "ports": listening.ports,
     "address": listening.address,
+    "https": encryption.https,
     "state directory": machine.state_directory,
     "random numbers": machine.random_numbers,
     "TERM": machine.terminal,

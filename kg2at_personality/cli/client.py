@@ -14,10 +14,11 @@ import urllib.request
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
-from traitlets import Bool, Unicode
+from traitlets import Bool, Unicode, default
 
 from ..errors import KG2ATError
 from ..runtime_file import RuntimeFile, running
+from .certificates import Certificates, explained
 from .command import Command, UsageError
 
 ANSWER_LIMIT = 10.0  # seconds; the gateway answers from memory
@@ -35,6 +36,7 @@ class Client:
     """Asks one gateway. Raises KG2ATError with a sentence for whatever goes wrong."""
 
     def __init__(self, url: str, token: str, context: ssl.SSLContext | None = None) -> None:
+        """`context`: for https; None: as Python does by itself."""
         self.url, self.token = url, token
         direct = [urllib.request.ProxyHandler({})] if _is_local(url) else []
         secure = [urllib.request.HTTPSHandler(context=context)] if context else []
@@ -64,10 +66,18 @@ class Client:
             with error:
                 return self._failed(error)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise KG2ATError(f"The gateway at {self.url} does not answer: {_why(error)}") from error
+            raise KG2ATError(f"The gateway at {self.url} does not answer: {self._why(error, limit)}") from error
+
+    def _why(self, error: Exception, limit: float) -> str:
+        """What went wrong, in words: an error of the system has some, others their text or their name."""
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        if isinstance(cause, TimeoutError):
+            return f"no answer within {limit:g} s"
+        said = isinstance(cause, Exception) and explained(cause, self.url.startswith("https:"))
+        return str(said or getattr(cause, "strerror", None) or cause or type(cause).__name__)
 
     def _failed(self, error: urllib.error.HTTPError) -> tuple[int, Any]:
-        if error.code in (401, 403):
+        if error.code == 401:
             raise KG2ATError(f"The gateway at {self.url} refuses the token; give it by --token or KG_AUTH_TOKEN.")
         try:
             body = _json(error.read())
@@ -86,14 +96,6 @@ def _json(content: bytes) -> Any:
         return None
 
 
-def _why(error: Exception) -> str:
-    """What went wrong, in words: an error of the system has some, others their text or their name."""
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, TimeoutError):
-        return f"no answer within {ANSWER_LIMIT:g} s"
-    return str(getattr(cause, "strerror", None) or cause or type(cause).__name__)
-
-
 def _is_local(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     with contextlib.suppress(ValueError):
@@ -110,17 +112,29 @@ class GatewayCommand(Command):
     token = Unicode("", help="Its token. Empty: KG_AUTH_TOKEN, else what the gateway running here has.").tag(
         config=True
     )
-    ca_certs = Unicode("", help="File of the PEM certificates that sign an https gateway's. Empty: the system's.").tag(
-        config=True
-    )
+    client_cert = Unicode(
+        help="File of the PEM certificate to show to an https gateway that wants one; the key may be in it. "
+        "Empty: KG2AT_CLIENT_CERT or JUPYTER_GATEWAY_CLIENT_CERT, else none."
+    ).tag(config=True)
+    client_key = Unicode(
+        help="File of its key. Empty: KG2AT_CLIENT_KEY or JUPYTER_GATEWAY_CLIENT_KEY, else in client_cert."
+    ).tag(config=True)
+    ca_certs = Unicode(
+        help="File of the PEM certificates that sign an https gateway's. Empty: KG2AT_CA_CERTS or "
+        "JUPYTER_GATEWAY_CA_CERTS, else the system's. The gateway running here is known without."
+    ).tag(config=True)
     validate_cert = Bool(
-        True, help="Whether the certificate of an https gateway is checked. False trusts whoever answers."
+        True,
+        help="Whether the certificate of an https gateway is checked (KG2AT_VALIDATE_CERT or "
+        "JUPYTER_GATEWAY_VALIDATE_CERT; True). False trusts whoever answers, with the token.",
     ).tag(config=True)
 
     aliases: ClassVar[Any] = {  # type: ignore[misc]
         **Command.aliases,
         "url": "GatewayCommand.url",
         "token": "GatewayCommand.token",
+        "client-cert": "GatewayCommand.client_cert",
+        "client-key": "GatewayCommand.client_key",
         "ca-certs": "GatewayCommand.ca_certs",
     }
     flags: ClassVar[Any] = {  # type: ignore[misc]
@@ -131,16 +145,35 @@ class GatewayCommand(Command):
         ),
     }
 
+    @default("client_cert")
+    def _client_cert_default(self) -> str:
+        return _variable("CLIENT_CERT")
+
+    @default("client_key")
+    def _client_key_default(self) -> str:
+        return _variable("CLIENT_KEY")
+
+    @default("ca_certs")
+    def _ca_certs_default(self) -> str:
+        return _variable("CA_CERTS")
+
+    @default("validate_cert")
+    def _validate_cert_default(self) -> bool:
+        """What no word for no says is yes: the safe one of the two."""
+        return _variable("VALIDATE_CERT").strip().lower() not in ("no", "false", "0")
+
     def client(self) -> Client:
         """The gateway to ask. Raises UsageError for an address that is none, KG2ATError when there is no gateway."""
         given, token = self.url or os.environ.get("KG2AT_URL", ""), self.token or os.environ.get("KG_AUTH_TOKEN", "")
         here = running(self.runtime_dir)
         if given:
             url, in_url = _address(given)
-            known = next((gateway.token for gateway in here if gateway.url.rstrip("/") == url), "")
-            return Client(url, self.token or in_url or token or known, self._context())
-        found = self._only(here)
-        return Client(found.url.rstrip("/"), self.token or found.token or token, self._context())
+            known = next((gateway for gateway in here if gateway.url.rstrip("/") == url), None)
+            token = self.token or in_url or token or (known.token if known else "")
+        else:
+            known = self._only(here)
+            url, token = known.url.rstrip("/"), self.token or known.token or token
+        return Client(url, token, self._context(url, known))
 
     def _only(self, here: list[RuntimeFile]) -> RuntimeFile:
         if not here:
@@ -150,21 +183,26 @@ class GatewayCommand(Command):
             raise KG2ATError(f"{len(here)} gateways of yours run here: {urls}. Choose one by --url.")
         return here[0]
 
-    def _context(self) -> ssl.SSLContext | None:
-        """How https is checked; None: as Python does by itself."""
-        if not self.validate_cert:
-            return ssl._create_unverified_context()  # noqa: S323
-        try:
-            return ssl.create_default_context(cafile=self.ca_certs) if self.ca_certs else None
-        except (OSError, ValueError) as error:
-            raise KG2ATError(f"--ca-certs {self.ca_certs}: {_why(error)}") from error
+    def _context(self, url: str, known: RuntimeFile | None) -> ssl.SSLContext | None:
+        """How https is checked; None without. Raises UsageError for a key alone, KG2ATError for a bad file."""
+        if self.client_key and not self.client_cert:
+            raise UsageError("--client-key: give the certificate that it belongs to by --client-cert")
+        if not url.startswith("https:"):
+            return None
+        certificates = Certificates(self.client_cert, self.client_key, self.ca_certs, self.validate_cert)
+        return certificates.context(known.certfile if known else "")
+
+
+def _variable(name: str) -> str:
+    """kg2at's variable, else the one of Jupyter Server's GatewayClient (jupyter_server/gateway/gateway_client.py)."""
+    return os.environ.get(f"KG2AT_{name}") or os.environ.get(f"JUPYTER_GATEWAY_{name}", "")
 
 
 def _address(text: str) -> tuple[str, str]:
     """The address without a slash at its end, and the token in it: what a gateway prints has one."""
     try:
         parts = urlsplit(text.strip())
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.username
     except ValueError:
         good = False
     if not good or re.search(r"\s", text.strip()):

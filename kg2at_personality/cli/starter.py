@@ -318,6 +318,25 @@ def fits(folder: str) -> None:
             raise StepFailed(f"The bundle is for Python {made_for}, and this is {mine}. Start it by python{made_for}.")
 
 
+def check_wheels(folders: Sequence[str], wheel: str) -> None:
+    """Raises StepFailed with the wheels that don't fit this Python on this machine.
+
+    What tells them is in kg2at's own `wheel` and in that of packaging, which kg2at needs: nothing is installed for it.
+    """
+    found = [path for folder in folders for path in glob.glob(os.path.join(glob.escape(folder), "packaging-*.whl"))]
+    fingerprint(wheel)
+    sys.path[:0] = [wheel, *found]
+    try:
+        from kg2at_personality.cli.wheels import misfits
+    except (ImportError, SyntaxError) as error:
+        said = f"{folders[0]} lacks a wheel of kg2at or packaging that works ({error})"
+        raise StepFailed(f"{said}. Take the whole of the bundle.") from error
+    finally:
+        del sys.path[: len(found) + 1]
+    if text := misfits(folders):
+        raise StepFailed(text)
+
+
 def main() -> None:
     """`python3 starter.py`."""
     here = os.path.dirname(os.path.abspath(__file__))
@@ -353,6 +372,7 @@ def begin(site: Site, options: argparse.Namespace) -> NoReturn:
     wheel = wheel_in(folders)
     if wheel is None:
         raise StepFailed(f"{folder} has no wheel of kg2at (kg2at-*.whl). Take the whole of the bundle.")
+    check_wheels(folders, wheel)
     site.open()
     site.make_environment(folders)
     site.install_kg2at(wheel, folders)

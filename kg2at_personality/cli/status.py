@@ -78,7 +78,10 @@ class StatusApp(GatewayCommand):
 
     name = "jupyter-kg2at-status"
     description = "What a running gateway does: cluster, kernels, who waits for cores. `status stop` ends kernels."
-    examples = "jupyter kg2at status --watch\njupyter kg2at status --url http://gateway:8888"
+    examples = (
+        "jupyter kg2at status --watch\njupyter kg2at status --url http://gateway:8888\n"
+        "jupyter kg2at status --url https://gateway:8888 --client-cert me.pem --client-key me.key --ca-certs ca.pem"
+    )
     subcommands: ClassVar[Any] = {"stop": (StopApp, "End kernels: ID ..., or --all.")}  # type: ignore[misc]
 
     watch = Bool(False, help="Show it again and again, until Ctrl-C.").tag(config=True)

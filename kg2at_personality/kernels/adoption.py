@@ -19,6 +19,7 @@ from .kernel import GatewayKernel
 from .ledger import MARK, Ledger
 from .process import AdoptedProcess, Found, environment_of, find, is_same
 from .record import RESTARTING, RUNNING, Record, read_connection_file
+from .strays import end_strays
 from .zombies import Zombie
 
 #: Seconds until processes are looked for again.
@@ -38,7 +39,7 @@ class Adoption:
         files = {record.kernel_id: record.connection_file for record in records}
         files |= {kernel_id: self._connection_file(kernel_id) for kernel_id in broken}
         await self._find(files)
-        if any(record.pid is None and record.kernel_id not in self._found for record in records):
+        if any(record.pid is None and self._leader(record.kernel_id) is None for record in records):
             # For a moment of its start a process has no environment.
             await asyncio.sleep(SECOND_LOOK)
             await self._find(files)
@@ -93,6 +94,9 @@ class Adoption:
             name = str(read_connection_file(path)["kernel_name"])
             plan = (await manager.launch_arguments(name, env)).get("plan")
             admission = manager.admission(kernel_id, name, env, plan) if plan is not None else None
+            if admission is not None:
+                # It was launched by another plan, perhaps.
+                admission = replace(admission, request=replace(admission.request, application=None))
         except (OSError, ValueError, LookupError, KG2ATError) as error:
             self.log.warning("Kernel %s can't be taken over without its record: %s", kernel_id, error)
             return None
@@ -149,14 +153,11 @@ class Adoption:
     async def _end_stray(self, kernel_id: str) -> None:
         if self._leader(kernel_id) is not None:
             self.log.warning("Kernel %s has no record, and is ended", kernel_id)
-        elif kernel_id in self._found:
-            # Started by a notebook, perhaps, to outlive it.
-            return
         await self._clean(kernel_id, self._connection_file(kernel_id), self._groups(kernel_id))
 
     async def _clean(self, kernel_id: str, connection_file: str, groups: Iterable[int]) -> None:
         """End what is left of a kernel's processes, and remove its files and its record."""
-        is_gone = await self._end_groups(kernel_id, groups)
+        is_gone = await self._end_groups(kernel_id, groups) and await self._end_strays(kernel_id)
         self._remove_files(connection_file)
         if is_gone:
             self.manager.forget(kernel_id)
@@ -172,10 +173,23 @@ class Adoption:
         is_gone = True
         for group in groups:
             if not await end_group(group, self.log):
-                is_gone, retry = False, partial(kill_group, group, self.log)
+                is_gone, retry = False, partial(self._end_again, kernel_id, group)
                 reason = "it outlived its gateway, and may not be signalled"
                 self.manager.zombies.add(Zombie(kernel_id, "", group, utcnow(), reason, retry))
         return is_gone
+
+    async def _end_again(self, kernel_id: str, group: int | None) -> bool:
+        look = partial(self.manager.processes_of, kernel_id)
+        return await kill_group(group, self.log) and await end_strays(look, self.log)
+
+    async def _end_strays(self, kernel_id: str) -> bool:
+        """As `_end_groups`, for what left the kernel's process groups."""
+        retry = partial(self._end_again, kernel_id, None)
+        if await retry():
+            return True
+        reason = "what its notebook started outlived the gateway, and may not be signalled"
+        self.manager.zombies.add(Zombie(kernel_id, "", None, utcnow(), reason, retry))
+        return False
 
     def _remove_files(self, connection_file: str) -> None:
         path = Path(connection_file)

@@ -9,6 +9,8 @@ from typing import IO
 
 import javaproperties
 
+from .reasons import telling
+
 
 @dataclass(frozen=True)
 class KernelFiles:
@@ -28,6 +30,10 @@ class KernelFiles:
         return self._beside(".javaopts")
 
     @property
+    def submit_options(self) -> Path:
+        return self._beside(".submitopts")
+
+    @property
     def log(self) -> Path:
         return self._beside(".log")
 
@@ -38,51 +44,53 @@ class KernelFiles:
 
     def write_java_options(self, text: str) -> None:
         """Write a Java argument file; "" removes the one of an earlier start."""
-        if text:
-            write_private(self.java_options, text.encode())
-        else:
-            self.java_options.unlink(missing_ok=True)
+        _write_or_remove(self.java_options, text)
+
+    def write_submit_options(self, text: str) -> None:
+        """The same for those of SPARK_SUBMIT_OPTS."""
+        _write_or_remove(self.submit_options, text)
 
     def open_log(self) -> IO[bytes]:
-        """The kernel's output, emptied. In append mode, so that it can be cut while the kernel writes to it."""
+        """The kernel's output, emptied."""
         write_private(self.log, b"")
-        return open(self.log, "ab")
-
-    def trim_log(self, limit: int) -> None:
-        """Keep the newer half when the log outgrows `limit` bytes (0: no limit)."""
-        try:
-            if not limit or self.log.stat().st_size <= limit:
-                return
-        except FileNotFoundError:
-            return
-        kept = self._tail(limit // 2)
-        with open(self.log, "r+b") as file:
-            file.truncate(0)
-        with open(self.log, "ab") as file:
-            file.write(b"[kg2at cut the older lines]\n" + kept)
+        return open(self.log, "r+b")
 
     def last_lines(self, count: int = 20, limit: int = 16384) -> list[str]:
-        """The log's last lines, at most `count` lines and `limit` bytes; [] when there is none."""
+        """At most `count` of the log's lines, from the one on that says why the kernel died, else its last ones.
+
+        They are within the last `limit` bytes; [] when there is no log.
+        """
         try:
             text = self._tail(limit).decode("utf-8", "replace")
         except OSError:
             return []
-        return [line for line in text.splitlines() if line.strip()][-count:]
+        return telling([line for line in text.splitlines() if line.strip()], count)
 
     def _tail(self, size: int) -> bytes:
         """The last whole lines of the log in `size` bytes; of a longer line, its end."""
         with open(self.log, "rb") as file:
-            start = max(0, os.fstat(file.fileno()).st_size - size - 1)
-            file.seek(start)
-            content = file.read(size + 1)
+            while True:
+                end = os.fstat(file.fileno()).st_size
+                file.seek(max(0, end - size - 1))
+                content = file.read(size + 1)
+                # Else the log was cut just then, and its end is elsewhere.
+                if os.fstat(file.fileno()).st_size >= end:
+                    break
         # One byte more tells whether the first line is whole.
         return content if len(content) <= size else content.partition(b"\n")[2] or content[1:]
 
     def remove(self) -> None:
         """Remove what we wrote, half-written files too; the connection file is jupyter_client's."""
-        for path in (self.properties, self.java_options, self.log):
+        for path in (self.properties, self.java_options, self.submit_options, self.log):
             path.unlink(missing_ok=True)
             _beside(path).unlink(missing_ok=True)
+
+
+def _write_or_remove(path: Path, text: str) -> None:
+    if text:
+        write_private(path, text.encode())
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_private(path: Path, content: bytes) -> None:

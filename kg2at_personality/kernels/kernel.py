@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from jupyter_client import AsyncKernelManager
 from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
 from traitlets import default
 
-from ..errors import KernelDied, KG2ATError, LaunchFailed
+from ..errors import KernelDied, KG2ATError, LaunchFailed, NoRoom
 from .faults import point
 from .group import kill_group
 from .process import is_group_of
 from .record import RESTARTING, Admission
+from .strays import end_strays
+from .supplies import SYSTEM_ERRORS, could_not_launch
 from .watched import WatchedKernel
 
 #: Seconds between two looks at a kernel that was asked to end; jupyter_client's 0.1 is half of a Toree's end.
@@ -66,6 +69,11 @@ class GatewayKernel(WatchedKernel):
         """Whether its notebooks hold SQL."""
         return self.is_toree and self.provisioner.interpreter == "SQL"
 
+    def without_secrets(self, text: str) -> str:
+        """`text` without the secrets of the kernel's configuration."""
+        plan = self.provisioner.plan if self.is_toree else None
+        return plan.conf.redactor().text(text) if plan is not None else text
+
     async def bury(self, reason: str) -> None:
         """Mark the kernel dead for `reason`, give back what its process held, and tell those who wait."""
         self.execution_state, self.reason = "dead", reason
@@ -74,7 +82,7 @@ class GatewayKernel(WatchedKernel):
         try:
             if self.has_kernel:
                 await self.provisioner.wait()
-                await self._kill_group()
+                await self._end_rest()
             await self.cleanup_resources()
             self.parent.forget(self.kernel_id)
         finally:
@@ -117,7 +125,12 @@ class GatewayKernel(WatchedKernel):
             await self._async_kill_kernel()
         if self.has_kernel and await self.is_alive():
             return False
-        return await self._kill_group()
+        return await self._end_rest()
+
+    async def _end_rest(self) -> bool:
+        """End what the kernel's process left behind, wherever it went; right after its death."""
+        is_gone = await self._kill_group()
+        return await end_strays(partial(self.parent.processes_of, self.kernel_id), self.log) and is_gone
 
     async def _kill_group(self) -> bool:
         """End what the kernel's process left behind in its group; right after its death."""
@@ -145,7 +158,8 @@ class GatewayKernel(WatchedKernel):
     shutdown_kernel: Callable[..., Any] = _async_shutdown_kernel
 
     async def _async_request_shutdown(self, restart: bool = False) -> None:
-        await super()._async_request_shutdown(restart=restart)
+        with suppress(NoRoom):  # a signal ends it as well, and makes room
+            await super()._async_request_shutdown(restart=restart)
         point("restart: asked" if restart else "stop: asked")
 
     async def _async_finish_shutdown(
@@ -199,6 +213,8 @@ class GatewayKernel(WatchedKernel):
             await super()._async_restart_kernel(now=now, newports=False, **kw | plan)
         except Exception as error:
             await self.bury(f"The kernel could not be restarted: {error}")
+            if isinstance(error, SYSTEM_ERRORS):
+                raise could_not_launch(error, "restarted") from error
             raise
         self.watch_start()
 

@@ -145,7 +145,9 @@ class Ledger:
 
     def drop(self, kernel_id: str) -> None:
         """Forget a kernel that left nothing behind; one without a record is fine. Raises OSError."""
-        self._file(kernel_id).unlink(missing_ok=True)
+        # Where the directory is none, there is no record either.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self._file(kernel_id).unlink()
 
     def _file(self, kernel_id: str) -> Path:
         return self.path / f"{kernel_id}{RECORD}"

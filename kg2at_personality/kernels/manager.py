@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
+from jupyter_server._tz import utcnow
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from traitlets import Any as AnyTrait
 from traitlets import Float, Int, default
 
 from ..admission.refusals import closing
-from ..errors import KernelIdTaken, LaunchFailed, StartEnded, TooManyKernels
+from ..errors import KernelIdTaken, KG2ATError, StartEnded, TooManyKernels
 from .activity import Activity
 from .adoption import Adoption
 from .faults import point
 from .kernel import GatewayKernel
 from .ledger import Ledger
 from .output_buffer import OutputBuffer
+from .room import check_descriptors
+from .seed import Seed
 from .specs import DEFAULT_KERNEL_NAME
 from .stops import StoppingKernelManager
+from .supplies import SYSTEM_ERRORS, could_not_launch
+
+#: Descriptors that a launch takes: pipes, files, three ZeroMQ sockets with their connections.
+LAUNCH = 16
 
 
 class GatewayKernelManager(StoppingKernelManager):
@@ -32,7 +40,7 @@ class GatewayKernelManager(StoppingKernelManager):
 
     kernel_ports = AnyTrait(None, help="The PortRange for kernels' ZeroMQ ports; None: any free ones.")
     shutdown_timeout = Float(30.0, help="Seconds that all kernels have to end when the gateway does.")
-    max_kernel_log_size = Int(0, help="Bytes of output kept for each Toree; 0: all.")
+    max_kernel_log_size = Int(0, help="Bytes of output kept for each kernel; 0: all.")
     max_buffered_output = Int(0, help="Bytes of output kept for a notebook that is not connected; 0: all.")
 
     def __init__(self, **kwargs: Any) -> None:
@@ -40,6 +48,8 @@ class GatewayKernelManager(StoppingKernelManager):
         self._is_closing = False
         self._launching: dict[str, GatewayKernel] = {}
         self._tasks: set[asyncio.Future[None]] = set()
+        #: Kernels in which the seed notebook runs.
+        self._seeding: set[str] = set()
 
     @default("default_kernel_name")
     def _default_kernel_name_default(self) -> str:
@@ -59,8 +69,8 @@ class GatewayKernelManager(StoppingKernelManager):
     ) -> str:
         """Start a kernel and return its id.
 
-        Raises UnknownKernelSpec, TooManyKernels, RequestError and ConfigError; none of them costs a process. Whoever
-        cancels leaves no kernel behind.
+        Raises UnknownKernelSpec, TooManyKernels, RequestError and ConfigError; none of them costs a process, but
+        SeedFailed and KernelDied where a seed notebook has to run. Whoever cancels leaves no kernel behind.
         """
         if kwargs.get("kernel_id") in self:
             return str(await super().start_kernel(kernel_name=kernel_name, **kwargs))
@@ -80,13 +90,47 @@ class GatewayKernelManager(StoppingKernelManager):
                 raise
         if start.cancelled() or kernel_id in self._stops:
             raise StartEnded("The kernel was shut down while it was being started.")
+        await self._run_seed(kernel_id)
         return str(kernel_id)
+
+    @cached_property
+    def seed(self) -> Seed | None:
+        """The seed notebook; None when there is none."""
+        notebook = self.parent.seed_notebook
+        if notebook is None:
+            return None
+        cells = [cell["source"] for cell in notebook.cells if cell["cell_type"] == "code"]
+        return Seed(self.parent.seed_uri, self.seed_kernelspec, cells)
+
+    @property
+    def seed_source(self) -> None:
+        """Asked for by Kernel Gateway, which has no cells to run: kg2at does."""
+
+    async def _run_seed(self, kernel_id: str) -> None:
+        """Run the seed notebook in a new kernel that is for it, and end the kernel if that fails."""
+        kernel = self._kernels.get(kernel_id)
+        if self.seed is None or kernel is None or kernel.kernel_name != self.seed.kernel_name:
+            return
+        self._seeding.add(kernel_id)
+        try:
+            self._refuse_when_closing()
+            await self.seed.run(kernel)
+        except KG2ATError:
+            await self.shutdown_kernel(kernel_id, now=True)
+            raise
+        except BaseException:
+            self.keep(self.shutdown_kernel(kernel_id, now=True))
+            raise
+        finally:
+            self._seeding.discard(kernel_id)
 
     def _refuse(self, kernel_id: str) -> None:
         """Raise what refuses a kernel before anything is done for it: each start has an id, and a place, of its own."""
         self._refuse_when_closing()
         if kernel_id in self._starts:
             raise KernelIdTaken(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
+        if kernel_id in self.zombies:
+            raise KernelIdTaken(f"Processes of an earlier kernel {kernel_id} can't be ended. Choose another id.")
         limit = self._max_kernels
         living = sum(not kernel.is_dead for kernel in self._kernels.values())
         if limit is not None and living + len(self._starts.keys() - self._kernels.keys()) >= limit:
@@ -125,11 +169,12 @@ class GatewayKernelManager(StoppingKernelManager):
     async def _start(self, kernel_id: str, **kwargs: Any) -> str:
         try:
             self._refuse_when_closing()
+            check_descriptors(LAUNCH)
             # Without the process id of the gateway, at whose end an ipykernel would end itself.
             await super().start_kernel(kernel_id=kernel_id, independent=True, **kwargs)
-        except OSError as error:
+        except SYSTEM_ERRORS as error:
             await self._discard(kernel_id)
-            raise LaunchFailed(f"The kernel could not be launched: {error}. Please tell the administrator.") from error
+            raise could_not_launch(error) from error
         except BaseException:
             await self._discard(kernel_id)
             raise
@@ -145,6 +190,18 @@ class GatewayKernelManager(StoppingKernelManager):
         kernel.kernel_id, kernel.requested, kernel.admission = kernel_id, requested, admission
         self._launching[kernel_id] = kernel
         return kernel, name, kernel_id
+
+    async def _add_kernel_when_ready(
+        self, kernel_id: str, km: GatewayKernel, kernel_awaitable: Awaitable[None]
+    ) -> None:
+        """Called by jupyter_client, which would log a traceback of what its start_kernel raises all the same."""
+        try:
+            await kernel_awaitable
+        except Exception as error:
+            self.log.debug("Kernel %s did not start: %s", kernel_id, error)
+            return
+        self._kernels[kernel_id] = km
+        self._pending_kernels.pop(kernel_id, None)
 
     async def _take_back(self, kernel_id: str, start: asyncio.Task[str]) -> None:
         """End a start whose client is gone, or the kernel that came of it."""
@@ -217,6 +274,7 @@ class GatewayKernelManager(StoppingKernelManager):
         """Start none any more, and leave those that run to the next gateway. What is under way comes to its end."""
         self._is_closing = True
         await asyncio.gather(*self._starts.values(), *self._tasks, *self._stops.values(), return_exceptions=True)
+        await asyncio.gather(*(self.shutdown_kernel(kernel_id, now=True) for kernel_id in self._seeding))
         for kernel in self._kernels.values():
             await kernel.let_go()
         await self._close()
@@ -262,6 +320,7 @@ class GatewayKernelManager(StoppingKernelManager):
         KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
         if kernel.admission is not None and self.clusters is not None:
             request, urls = kernel.admission.request, kernel.admission.urls
-            self.clusters.adopt(request, urls, restarted=kernel.launches > 1)
+            age = (utcnow() - kernel.since).total_seconds()
+            self.clusters.adopt(request, urls, restarted=kernel.launches > 1, age=age)
         await self._finish_kernel_start(kernel_id)
         self.initialize_culler()

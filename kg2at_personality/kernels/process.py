@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -149,7 +150,7 @@ def find(mark: str, value: str, connection_files: Mapping[str, str]) -> list[Fou
     files = {kernel_id: path for kernel_id, path in connection_files.items() if path}
     if psutil is None:
         return _find_by_ps(files)
-    found = (_look_at(pid, mark, value, files) for pid in psutil.pids() if pid != os.getpid())
+    found = (look_at(pid, mark, value, files) for pid in psutil.pids() if pid != os.getpid())
     return [one for one in found if one is not None]
 
 
@@ -158,6 +159,22 @@ def environment_of(pid: int) -> dict[str, str] | None:
     try:
         process = None if psutil is None else _process(pid)
         return None if process is None else process.environ()
+    except (psutil.Error, OSError):
+        return None
+
+
+def own_user_of(pid: int) -> str | None:
+    """The name of the user who runs this gateway, when the process and all its descendants are his; else None.
+
+    None without psutil. A user without a name is Java's "?" (java_props_md.c). Blocking.
+    """
+    try:
+        process = None if psutil is None else _process(pid)
+        if process is None or any(each.uids().real != os.getuid() for each in (process, *process.children(True))):
+            return None
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return "?"
     except (psutil.Error, OSError):
         return None
 
@@ -205,7 +222,8 @@ def _began(process: psutil.Process | None) -> float | None:
         raise OSError(f"psutil can't tell when a process began: {error}") from error
 
 
-def _look_at(pid: int, mark: str, value: str, connection_files: Mapping[str, str]) -> Found | None:
+def look_at(pid: int, mark: str, value: str, connection_files: Mapping[str, str]) -> Found | None:
+    """One process, as `find` does."""
     try:
         # process_iter would give again what it once saw under the same pid.
         process = psutil.Process(pid)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 import sys
 from typing import Any
 
-from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
+from ..spark.redaction import Redactor
 from . import interrupts, toree
 from .files import KernelFiles
 from .toree import Plan
@@ -45,9 +44,10 @@ class ToreeProvisioner(LocalProvisioner):
         self.plan, self.interpreter = plan, plan.interpreter
         self._take_ports()
         kwargs = await super().pre_launch(**kwargs)
-        await asyncio.to_thread(self._write_files, plan)
         kwargs["cmd"] = toree.command(plan, self.parent.connection_file, str(self.files.properties))
-        kwargs["env"] = toree.environment(plan, kwargs["env"], self.kernel_id)
+        # Before the files: a start that is cancelled while spark-env.sh runs must not write them later.
+        env = await asyncio.to_thread(toree.environment, plan, kwargs["env"], self.kernel_id)
+        kwargs["env"] = env | await asyncio.to_thread(self._write_files, plan, toree.submit_options(plan, env))
         return kwargs
 
     def _take_ports(self) -> None:
@@ -65,22 +65,15 @@ class ToreeProvisioner(LocalProvisioner):
         for name, port in zip(PORT_NAMES, ports, strict=True):
             setattr(self.parent, name, port)
 
-    def _write_files(self, plan: Plan) -> None:
+    def _write_files(self, plan: Plan, submit_options: str) -> dict[str, str]:
+        """Write the files, and tell the variables that name them. Blocking."""
         files = self.files
         values = toree.properties(plan, self.kernel_id, str(files.java_options))
         # On z/OS, Spark reads its files in the encoding the administrator writes them in.
         files.write_properties(values, plan.conf.encoding if sys.platform == "zos" else "ascii")
         files.write_java_options(toree.java_options(plan))
-
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Called by KernelManager with what `pre_launch` returned: starts the process, its output in its own log."""
-        with self.files.open_log() as log:
-            return await super().launch_kernel(cmd, stdout=log, stderr=subprocess.STDOUT, **kwargs)
-
-    async def poll(self) -> int | None:
-        """None while the process runs, else its exit status. Called often, so it also keeps the log within bounds."""
-        self.files.trim_log(self.parent.parent.max_kernel_log_size)
-        return await super().poll()
+        files.write_submit_options(submit_options)
+        return {toree.SUBMIT_OPTIONS: f"@{files.submit_options}"} if submit_options else {}
 
     async def send_signal(self, signum: int) -> None:
         """Signal the kernel: an interrupt by Toree's own signal to the JVM alone, all else to the process group.
@@ -92,18 +85,15 @@ class ToreeProvisioner(LocalProvisioner):
         elif self.process is not None and self.parent.has_answered:
             self.process.send_signal(getattr(signal, f"SIG{interrupts.SIGNAL}"))
 
-    def last_lines(self) -> str:
-        """The last lines of the kernel's output, without the secrets of its configuration; "" for none."""
-        # Without its plan nobody knows what is secret.
-        return self.plan.conf.redactor().text("\n".join(self.files.last_lines())) if self.plan else ""
+    def redactor(self) -> Redactor | None:
+        """What knows the secrets of its configuration; without its plan nobody does."""
+        return self.plan.conf.redactor() if self.plan else None
 
     async def cleanup(self, restart: bool = False) -> None:
-        """Called by KernelManager when the process is gone. Without `restart`, files and ports go too."""
+        """Called by KernelManager when the process is gone. Without `restart`, ports go too."""
         await super().cleanup(restart=restart)
-        if restart:
-            return
-        self.files.remove()
-        self.give_back_ports()
+        if not restart:
+            self.give_back_ports()
 
     def give_back_ports(self) -> None:
         """Return what `kernel_ports` lent; the next launch takes others that are free then."""

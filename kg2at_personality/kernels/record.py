@@ -13,13 +13,13 @@ from jsonschema.exceptions import best_match
 from jupyter_client.connect import port_names
 
 from ..admission.queue import AdmissionRequest
-from ..spark.cluster import ExecutorRequest
+from ..spark.cluster import AppIdentity, ExecutorRequest
 
 #: Steps of a kernel's life. STARTING: nobody knows its id yet; RESTARTING: its client waits for the next process.
 STARTING, RUNNING, RESTARTING, STOPPING = "starting", "running", "restarting", "stopping"
 STEPS = (STARTING, RUNNING, RESTARTING, STOPPING)
-#: Goes up when an older kg2at could not read it.
-VERSION = 1
+#: Goes up when an older kg2at could not read it: with 2 came an admission's application.
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,26 @@ class Admission:
 
     def as_json(self) -> dict[str, Any]:
         """As `of` reads it. How long its client was patient matters no more."""
-        executors = self.request.executors
+        executors, application = self.request.executors, self.request.application
         return {
             "user": self.request.user,
             "executors": asdict(executors) if executors else None,
             "urls": list(self.urls),
+            "application": asdict(application) if application else None,
         }
 
     @classmethod
     def of(cls, content: dict[str, Any], kernel_id: str, kernel_name: str) -> Admission:
-        """From what `as_json` gave."""
-        executors = content["executors"]
-        asked = ExecutorRequest(**executors) if executors is not None else None
-        return cls(AdmissionRequest(kernel_id, kernel_name, content["user"], asked), tuple(content["urls"]))
+        """From what `as_json` gave, or that of an older kg2at."""
+        executors, application = content["executors"], content.get("application")
+        request = AdmissionRequest(
+            kernel_id,
+            kernel_name,
+            content["user"],
+            ExecutorRequest(**executors) if executors is not None else None,
+            application=AppIdentity(**application) if application is not None else None,
+        )
+        return cls(request, tuple(content["urls"]))
 
 
 @dataclass(frozen=True)
@@ -137,16 +144,22 @@ _EXECUTORS = _object(
     executor_memory_mib=_COUNT,
     initial_executors=_or_null(_COUNT),
 )
+_ADMISSION = _object(
+    user=_TEXT,
+    executors=_or_null(_EXECUTORS),
+    urls={"type": "array", "items": _TEXT},
+    optional={"application": _or_null(_object(name=_TEXT, user=_or_null(_TEXT)))},
+)
 _SESSION = _object(more=True, session_id=_TEXT, path=_or_null(_TEXT), kernel_id=_TEXT)
 _RECORD = Draft202012Validator(
     _object(
-        version={"const": VERSION},
+        version={"enum": list(range(1, VERSION + 1))},
         kernel_id=_TEXT,
         kernel_name=_TEXT,
         step={"enum": list(STEPS)},
         connection_file={"type": "string", "minLength": 1, "pattern": r"^[^\0]*$"},
         since=_TEXT,
-        admission=_or_null(_object(user=_TEXT, executors=_or_null(_EXECUTORS), urls={"type": "array", "items": _TEXT})),
+        admission=_or_null(_ADMISSION),
         optional={
             "env": _or_null({"type": "object", "additionalProperties": _TEXT}),
             "cwd": _or_null(_TEXT),

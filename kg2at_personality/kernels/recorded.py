@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
+import subprocess
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import LocalPortCache
@@ -13,6 +17,9 @@ from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvision
 from jupyter_server._tz import utcnow
 from kernel_gateway.services.kernels.manager import KernelGatewayIOLoopKernelManager
 
+from ..spark.redaction import Redactor
+from .files import KernelFiles
+from .output import KernelOutput
 from .process import AdoptedProcess, started_at
 from .provisioner import ToreeProvisioner
 from .record import RUNNING, STARTING, Admission, Record, read_connection_file
@@ -37,6 +44,7 @@ class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
         self._started: float | None = None
         self._adopted_group: int | None = None
         self._info: dict[str, Any] | None = None
+        self._output: KernelOutput | None = None
 
     @property
     def pid(self) -> int | None:
@@ -52,6 +60,45 @@ class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]
     def is_toree(self) -> bool:
         """Whether kg2at launches it by spark-submit."""
         return isinstance(self.provisioner, ToreeProvisioner)
+
+    # What is beside its connection file.
+
+    @property
+    def files(self) -> KernelFiles:
+        """Its files, beside its connection file."""
+        return KernelFiles(self.connection_file)
+
+    def write_connection_file(self, **kwargs: Any) -> None:
+        """Called before each launch: write it anew, as the notebook may have overwritten or removed it."""
+        if self._connection_file_written:
+            Path(self.connection_file).unlink(missing_ok=True)
+        super().write_connection_file(**kwargs)
+
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
+        if not isinstance(self.provisioner, LocalProvisioner):
+            await super()._async_launch_kernel(kernel_cmd, **kw)
+            return
+        self._output = KernelOutput(self.files, self.parent.max_kernel_log_size)
+        with self._output.opened(kw["env"]) as sink:
+            await super()._async_launch_kernel(kernel_cmd, stdout=sink, stderr=subprocess.STDOUT, **kw)
+
+    async def last_lines(self) -> str:
+        """What its process printed last that tells why it died, without its configuration's secrets; "" for none."""
+        redactor = self.provisioner.redactor() if self.is_toree else Redactor()
+        if redactor is None:
+            return ""
+        if self._output is not None:
+            await self._output.drained()
+        return redactor.text("\n".join(await asyncio.to_thread(self.files.last_lines)))
+
+    async def _async_cleanup_resources(self, restart: bool = False) -> None:
+        await super()._async_cleanup_resources(restart=restart)
+        if not restart:
+            self.files.remove()
+
+    cleanup_resources: Callable[..., Any] = _async_cleanup_resources
+
+    # Its record.
 
     def note(self, step: str | None = None) -> None:
         """Write the record, at `step` from now on (None: as before). Raises OSError, and changes nothing then."""

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from enum import Enum
 from typing import Any
 from weakref import WeakValueDictionary
 
 from kernel_gateway.services.sessions.sessionmanager import SessionManager
+
+from ..errors import UnknownKernel
+
+
+class Begun(Enum):
+    """What was begun for a request of a session."""
+
+    NOTHING = "it was there"
+    ATTACHED = "a session of a kernel that runs"
+    WITH_KERNEL = "a session and its kernel"
 
 
 class GatewaySessionManager(SessionManager):  # type: ignore[misc]
@@ -17,14 +28,31 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._ended: set[str] = set()
 
-    async def get_or_create(self, path: str, kernel_name: str | None) -> tuple[dict[str, Any], bool]:
-        """The session of `path`, and whether it is new, with a new kernel. Raises what `start_kernel` raises."""
+    async def get_or_create(
+        self, path: str, kernel_name: str | None, kernel_id: str | None = None
+    ) -> tuple[dict[str, Any], Begun]:
+        """The session of `path`, and what was begun for it. One that is there keeps its kernel, as in Jupyter Server.
+
+        `kernel_id` is that of a kernel that runs, None for a new one. Raises UnknownKernel, and what `start_kernel`
+        raises.
+        """
         lock = self._locks.setdefault(path, asyncio.Lock())
         async with lock:
             self._forget_ended()
+            if kernel_id is not None and kernel_id not in self.kernel_manager:
+                raise UnknownKernel(f"No such kernel: {kernel_id}. Leave out kernel.id to start one.")
             if self.session_exists(path=path):
-                return self.get_session(path=path), False
-            return await self.create_session(path=path, kernel_name=kernel_name), True
+                return self.get_session(path=path), Begun.NOTHING
+            if kernel_id is not None:
+                return self.save_session(self.new_session_id(), path=path, kernel_id=kernel_id), Begun.ATTACHED
+            return await self.create_session(path=path, kernel_name=kernel_name), Begun.WITH_KERNEL
+
+    def detach(self, session_id: str) -> None:
+        """Forget a session, and leave its kernel as it is. One that is gone is fine."""
+        row = self.get_session_by_key("session_id", session_id)
+        if row is not None:
+            self._sessions.remove(row)
+            self._note(row["kernel_id"])
 
     # The rows of a kernel stand in its record too.
 

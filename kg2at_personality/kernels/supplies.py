@@ -11,14 +11,27 @@ from jupyter_client.kernelspec import NoSuchKernel
 from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
 from traitlets import Any as AnyTrait
 from traitlets import Instance, default
+from zmq import ZMQError
 
 from ..admission.queue import AdmissionRequest
 from ..admission.request import patience_of
-from ..errors import UnknownKernelSpec
+from ..errors import LaunchFailed, NoRoom, UnknownKernelSpec
+from ..spark.cluster import AppIdentity
 from .environment import kernel_environment
 from .faults import point
+from .ledger import MARK
+from .process import Found
 from .record import Admission, Record
-from .toree import Plan, ToreeLauncher
+from .strays import find_of
+from .toree import Plan, ToreeLauncher, application_name
+
+#: What is raised when there is no descriptor, memory, process or disk left; ZeroMQ says so in its own way.
+SYSTEM_ERRORS = (OSError, ZMQError, NoRoom)
+
+
+def could_not_launch(error: Exception, tried: str = "launched") -> LaunchFailed:
+    """What SYSTEM_ERRORS are to whoever has a kernel `tried`: launched or restarted."""
+    return LaunchFailed(f"The kernel could not be {tried}: {str(error).rstrip('.')}. Please tell the administrator.")
 
 
 class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
@@ -38,6 +51,10 @@ class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         env = kernel_environment(os.environ, requested, app.env_process_whitelist, app.auth_token)
         return env | {"KERNEL_ID": kernel_id} | (self.ledger.mark if self.ledger is not None else {})
 
+    def processes_of(self, kernel_id: str) -> list[Found]:
+        """What runs of a kernel, as far as its environment tells; a child that called setsid, too. Blocking."""
+        return find_of(kernel_id, MARK, str(self.ledger.path)) if self.ledger is not None else []
+
     def launch_of(self, record: Record) -> dict[str, Any]:
         """The arguments of the next start of a kernel that was taken over."""
         env = self.environment(record.kernel_id, record.env)
@@ -50,6 +67,12 @@ class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
 
         Raises UnknownKernelSpec, RequestError and ConfigError.
         """
+        try:
+            return await self._launch_arguments(kernel_name, env)
+        except OSError as error:
+            raise could_not_launch(error) from error
+
+    async def _launch_arguments(self, kernel_name: str, env: Mapping[str, str]) -> dict[str, Any]:
         try:
             spec = self.kernel_spec_manager.get_kernel_spec(kernel_name)
         except NoSuchKernel as error:
@@ -80,13 +103,19 @@ class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
         if plan.executors is None or self.clusters is None:
             return None
         user = env.get("KERNEL_USERNAME", "")
-        request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env))
+        shown = AppIdentity(application_name(plan, kernel_id), None)
+        request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env), shown)
         return Admission(request, self.clusters.urls(plan.conf))
 
     def renew(self, kernel_id: str) -> None:
         """Keep the cores for the kernel's next process. Called when the last one is to end, and when it has ended."""
         if self.clusters is not None:
             self.clusters.renew(kernel_id)
+
+    def rename(self, kernel_id: str, application: AppIdentity) -> None:
+        """Tell how the master will show the kernel's next process, which is about to be launched."""
+        if self.clusters is not None:
+            self.clusters.rename(kernel_id, application)
 
     def release(self, kernel_id: str) -> None:
         """Give back the cores of a kernel that has ended."""

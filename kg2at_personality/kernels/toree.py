@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,14 +12,27 @@ from ..admission.request import RequestBounds, executors_of, requested_propertie
 from ..errors import SparkConfError
 from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf, SparkConfReader
+from ..spark.conflicts import check_together
+from ..spark.environment import load_spark_env
 from ..spark.home import Installation, InstallationFinder
+from ..spark.java_options import DRIVER, DRIVER_DEFAULT, EXECUTOR, EXECUTOR_DEFAULT, UTF_8, split
 from . import interrupts
 
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
 ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
-DRIVER_OPTIONS = "spark.driver.extraJavaOptions"
-#: Put before the others since Spark 3.0; kg2at puts them there itself.
-DEFAULT_OPTIONS = "spark.driver.defaultJavaOptions"
+#: Python 3.7 and later take UTF-8 then, whatever the locale, as the JVMs do. On z/OS they read files by their tags.
+PYTHON_UTF_8 = {} if sys.platform == "zos" else {"PYTHONUTF8": "1"}
+#: Options for other programs than a notebook's spark-submit, or already part of its properties.
+OTHERS_OPTIONS = frozenset(
+    """SPARK_OPTS PYSPARK_SUBMIT_ARGS TOREE_OPTS TOREE_SPARK_OPTS __TOREE_OPTS__ __TOREE_SPARK_OPTS__
+    SPARK_DAEMON_JAVA_OPTS SPARK_MASTER_OPTS SPARK_WORKER_OPTS SPARK_HISTORY_OPTS SPARK_SHUFFLE_OPTS""".split()
+)
+#: Java options of spark-submit, of old a way to give properties (-Dspark.x=y).
+SUBMIT_OPTIONS = "SPARK_SUBMIT_OPTS"
+#: What else a JVM, or Spark's launcher of one, reads options from.
+JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "IBM_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
+#: What Spark strips from both ends of a value: all up to the blank, but line ends.
+BLANKS = "".join(map(chr, range(33))).replace("\r", "").replace("\n", "")
 #: Spark hands them to a JVM as they are, or takes a bare number for bytes (Utils.memoryStringToMb).
 JVM_SIZES = ("spark.executor.memory", "spark.driver.memory")
 
@@ -47,6 +60,8 @@ class Plan:
     interpreter: str
     options: ToreeOptions
     conf_dir: str = ""
+    #: Seconds that spark-env.sh may run.
+    script_timeout: float = 10.0
 
     @property
     def executors(self) -> ExecutorRequest | None:
@@ -73,12 +88,14 @@ class ToreeLauncher:
         if profile:
             conf = conf.overlay(f"profile {profile}", self.profiles[profile])
         conf = conf.overlay(REQUEST, requested_properties(env or {}, self.bounds))
+        check_together(conf)
         return _with_cores(conf)
 
     def plan(self, interpreter: str, profile: str = "", env: Mapping[str, str] | None = None) -> Plan:
         """Everything one launch needs. Blocking. Raises ConfigError and RequestError."""
         conf = self.conf(profile, env)
-        return Plan(conf, self.finder.find(conf.environ), interpreter, self.options, self.reader.conf_dir or "")
+        found, reader = self.finder.find(conf.environ), self.reader
+        return Plan(conf, found, interpreter, self.options, reader.conf_dir or "", reader.env_script_timeout)
 
 
 def _with_cores(conf: SparkConf) -> SparkConf:
@@ -117,50 +134,92 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
     known |= {key: f"{conf.memory_mib(key, 0)}m" for key in JVM_SIZES if key in known}
     known["spark.master"] = conf.master
     known["spark.submit.deployMode"] = "client"
-    known["spark.app.name"] = f"{conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}"
-    known.pop(DEFAULT_OPTIONS, None)
-    if options := driver_options(plan):
-        known[DRIVER_OPTIONS] = f"@{java_options_file}" if java_options(plan) else options
+    known["spark.app.name"] = application_name(plan, kernel_id)
+    known[DRIVER] = f"@{java_options_file}" if java_options(plan) else driver_options(plan)
+    known[EXECUTOR] = executor_options(plan)
+    for name, value in PYTHON_UTF_8.items():
+        known.setdefault(f"spark.executorEnv.{name}", value)
+    for folded in (DRIVER_DEFAULT, EXECUTOR_DEFAULT):
+        known.pop(folded, None)
     return known
 
 
+def application_name(plan: Plan, kernel_id: str) -> str:
+    """`spark.app.name`, without the blanks around it, which Spark strips from what it reads (Utils.trimExceptCRLF)."""
+    return f"{plan.conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}".strip(BLANKS)
+
+
+def sets_user(plan: Plan) -> bool:
+    """Whether a Java option gives the driver another `user.name` than the system does."""
+    environ = (plan.conf.environ.get(name, "") for name in JAVA_VARIABLES)
+    return any("-Duser.name" in options for options in (driver_options(plan), *environ))
+
+
 def driver_options(plan: Plan) -> str:
-    """The Java options of the driver, as Spark quotes them."""
-    needed = ADD_OPENS if plan.installation.java.major >= 9 else ""
-    configured = (plan.conf.get(key, "") for key in (DEFAULT_OPTIONS, DRIVER_OPTIONS))
-    return " ".join(options for options in (needed, *configured) if options)
+    """The Java options of the driver, as Spark quotes them. The administrator's come last, and win."""
+    needed = (ADD_OPENS, UTF_8) if plan.installation.java.major >= 9 else (UTF_8,)
+    return _joined(*needed, plan.conf.get(DRIVER_DEFAULT, ""), plan.conf.get(DRIVER, ""))
+
+
+def executor_options(plan: Plan) -> str:
+    """The Java options of the executors: they write text as the driver does, unless the administrator's differ."""
+    return _joined(UTF_8, plan.conf.get(EXECUTOR_DEFAULT, ""), plan.conf.get(EXECUTOR, ""))
+
+
+def _joined(*options: str) -> str:
+    return " ".join(each for each in options if each)
 
 
 def java_options(plan: Plan) -> str:
     """The driver's options as a Java argument file, or "" when they may stand on the command line.
 
     Spark's launcher puts spark.driver.extraJavaOptions on the JVM's command line (SparkSubmitCommandBuilder), where
-    `ps` shows them; a secret among them goes into a file instead. Java 8 has no such files. Raises SparkConfError for
-    a quote that is left open.
+    `ps` shows them; a secret among them goes into a file instead. Java 8 has no such files.
     """
     options = driver_options(plan)
-    if plan.installation.java.major < 9 or not plan.conf.redactor().is_secret(DRIVER_OPTIONS, options):
+    if plan.installation.java.major < 9 or not plan.conf.redactor().is_secret(DRIVER, options):
         return ""
+    return argument_file(options)
+
+
+def submit_options(plan: Plan, env: Mapping[str, str]) -> str:
+    """$SPARK_SUBMIT_OPTS as a Java argument file, or "" when it may stay as it is, by the same rule.
+
+    Spark's launcher puts it on the JVM's command line too, before the driver's memory. Raises SparkConfError for an
+    open quote.
+    """
+    options = env.get(SUBMIT_OPTIONS, "")
+    secret = plan.conf.redactor().is_secret(SUBMIT_OPTIONS, options)
     try:
-        words = shlex.split(options)
+        argument_file(options)
     except ValueError as error:
-        raise SparkConfError(DRIVER_OPTIONS, f"{error} (its value is not shown, as it holds a secret)") from None
-    quoted = (option.replace("\\", "\\\\").replace('"', '\\"') for option in words)
+        shown = "" if secret else f", not {options!r}"
+        raise SparkConfError(f"environment variable {SUBMIT_OPTIONS}", f"it must be {error}{shown}") from None
+    return argument_file(options) if secret and plan.installation.java.major >= 9 else ""
+
+
+def argument_file(options: str) -> str:
+    """A Java argument file (the java command, "@argfiles") of options that are quoted as Spark quotes them."""
+    quoted = (option.replace("\\", "\\\\").replace('"', '\\"') for option in split(options))
     return "".join(f'"{option}"\n' for option in quoted)
 
 
 def environment(plan: Plan, env: Mapping[str, str], kernel_id: str) -> dict[str, str]:
-    """The environment of one launch: `env` with what spark-submit must find."""
-    needed = {
+    """The environment of one launch: `env` after spark-env.sh, with what spark-submit must find.
+
+    spark-submit would run the script itself (bin/load-spark-env.sh), and what it sets for other programs would reach
+    the notebook, secrets of $SPARK_OPTS included; so it runs here and SPARK_ENV_LOADED keeps spark-submit from it.
+    Blocks for the script. Raises SparkConfError when that fails.
+    """
+    found = {
         "SPARK_HOME": plan.installation.spark.home,
         "JAVA_HOME": plan.installation.java.home,
         "KERNEL_ID": kernel_id,
-        # Toree's run.sh sets it, so that Python workers hash strings alike.
-        "PYTHONHASHSEED": "0",
     }
-    if plan.conf_dir:
-        needed["SPARK_CONF_DIR"] = plan.conf_dir
     if plan.options.job_name:
-        needed["_BPX_JOBNAME"] = plan.options.job_name
-    # Already part of the properties; spark-submit itself ignores it.
-    return {name: value for name, value in env.items() if name != "SPARK_OPTS"} | needed
+        found["_BPX_JOBNAME"] = plan.options.job_name
+    before = {**PYTHON_UTF_8, **env, **found, "PYTHONHASHSEED": "0"}  # as spark-submit sets it: all Pythons hash alike
+    if conf_dir := plan.conf_dir or before.get("SPARK_CONF_DIR"):
+        before["SPARK_CONF_DIR"] = conf_dir
+    after = load_spark_env(before, conf_dir or os.path.join(found["SPARK_HOME"], "conf"), plan.script_timeout)
+    return {name: value for name, value in after.items() if name not in OTHERS_OPTIONS} | found

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from jupyter_client import AsyncKernelManager
 from jupyter_client.connect import port_names
 from traitlets import Unicode
 
-from ..errors import KernelDied
+from ..errors import KernelDied, NoRoom
+from ..spark.cluster import AppIdentity
 from . import interrupts
 from .asked import START_POLL, AskedKernel, silent
 from .faults import point
 from .ports import is_free
-from .process import UNKNOWN_STATUS, AdoptedProcess
-from .record import RESTARTING, STARTING, Record
+from .process import UNKNOWN_STATUS, AdoptedProcess, own_user_of
+from .record import RESTARTING, STARTING, Admission, Record
+from .toree import Plan, application_name, sets_user
 
 #: How often a kernel that answers is asked again until it is heard as well, and how often that is looked at each time.
 HEARD_TRIES, HEARD_LOOKS = 25, 10
@@ -67,6 +70,7 @@ class WatchedKernel(AskedKernel):
         """KernelManager's start without the 10 ms that its decorator sleeps for its own tests (in_pending_state)."""
         self._ready = _unwatched_future()
         try:
+            self._name_applications(kw.get("plan"))
             self.note(RESTARTING if self.launches else STARTING)
             point("start: recorded")
             await AsyncKernelManager._async_start_kernel.__wrapped__(self, **kw)  # type: ignore[attr-defined]
@@ -79,6 +83,29 @@ class WatchedKernel(AskedKernel):
 
     start_kernel: Callable[..., Any] = _async_start_kernel
 
+    def _name_applications(self, plan: Plan | None) -> None:
+        """Each launch may call its applications otherwise: spark-defaults.conf is read afresh."""
+        if plan is None or self.admission is None:
+            return
+        self._show_as(self.admission, AppIdentity(application_name(plan, self.kernel_id), None))
+
+    def _show_as(self, admission: Admission, shown: AppIdentity) -> None:
+        self.admission = replace(admission, request=replace(admission.request, application=shown))
+        self.parent.rename(self.kernel_id, shown)
+
+    async def _learn_user(self) -> None:
+        """Know the user of its applications, too; spark-submit may have become another one than the gateway's.
+
+        Called when it has answered, before it runs anybody's code. Until then, and where it can't be told, any user's
+        count.
+        """
+        plan: Plan | None = self.provisioner.plan if self.is_toree else None
+        shown = self.admission.request.application if self.admission is not None else None
+        if plan is None or self.admission is None or shown is None or self.pid is None or sets_user(plan):
+            return
+        user = await asyncio.to_thread(own_user_of, self.pid)
+        self._show_as(self.admission, replace(shown, user=user))
+
     def watch_start(self) -> None:
         """Begin to wait for the kernel's first answer. Called once after each start, when nothing resets its state."""
         if self._answer is not None:
@@ -89,7 +116,7 @@ class WatchedKernel(AskedKernel):
         # Whoever asked for the kernel gets an answer first; none is ready sooner.
         await asyncio.sleep(START_POLL)
         for _ in range(PORT_TRIES):
-            if await self._ask_for_info(answer):
+            if await self._answers(answer):
                 return
             if self._has_its_ports():
                 break
@@ -100,6 +127,14 @@ class WatchedKernel(AskedKernel):
                 return
         await self._died_at_start()
 
+    async def _answers(self, answer: asyncio.Future[None]) -> bool:
+        """Whether the process that runs now answers, as soon as there is a socket to ask it by."""
+        while True:
+            try:
+                return await self._ask_for_info(answer)
+            except NoRoom:
+                await asyncio.sleep(START_POLL)
+
     async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
         """Whether the process that runs now answers; False when it dies instead."""
         for _ in range(HEARD_TRIES):
@@ -108,6 +143,7 @@ class WatchedKernel(AskedKernel):
                 break
         if info is None or (self.is_toree and not await self._make_interruptible()):
             return False
+        await self._learn_user()
         self._read_info(info)
         answer.set_result(None)
         if self.execution_state == "starting":
@@ -174,7 +210,7 @@ class WatchedKernel(AskedKernel):
     async def _died_at_start(self) -> None:
         status: Any = await self.provisioner.poll()
         status = "unknown" if status == UNKNOWN_STATUS else status
-        lines = self.provisioner.last_lines() if self.is_toree else ""
+        lines = await self.last_lines()
         said = f" Its last lines:\n{lines}" if lines else " It printed nothing."
         await self.bury(f"The kernel died before it answered (exit status {status}).{said}")
 

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from ..errors import MalformedAnswer, RequestError
 
 ALIVE = "ALIVE"
+#: What a Java `long` holds, the largest of the numbers that a master sends.
+LARGEST = 2**63 - 1
 Requirement = Literal["max", "min"]
 Room = tuple[int, int]  # (cores free, MiB free) of a worker
 
@@ -47,6 +49,18 @@ class App:
     user: str
     state: str
     submitted: str
+    age_s: float | None = None  # s since it began, by the master's own clock; None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class AppIdentity:
+    """How a master shows a driver's applications: `name` is `spark.app.name`, `user` the driver's `user.name`.
+
+    `user` None: not known, so that anybody's count. A master takes both as the driver tells them.
+    """
+
+    name: str
+    user: str | None
 
 
 @dataclass(frozen=True)
@@ -60,14 +74,15 @@ class ClusterState:
     completed: tuple[App, ...] = ()
 
     @classmethod
-    def from_json(cls, payload: object, where: str = "the master's JSON") -> ClusterState:
+    def from_json(cls, payload: object, where: str = "the master's JSON", now: float | None = None) -> ClusterState:
         """Read a master's `/json/` (`JsonProtocol.writeMasterState`), parsed, of Spark 2.0 to 3.5.
 
         Unknown keys are ignored and missing ones count as nothing free, but `status` and `workers` must be there.
-        `where` is the address that answered. Raises MalformedAnswer, with `where` in it.
+        `where` is the address that answered, `now` what the master's clock said then (seconds since the epoch), by
+        which applications have an age. Raises MalformedAnswer, with `where` in it.
         """
         try:
-            return _state(payload)
+            return _state(payload, now)
         except _Wrong as wrong:
             raise MalformedAnswer(where, str(wrong)) from None
 
@@ -182,14 +197,14 @@ class _Wrong(Exception):
     """What is wrong in the JSON."""
 
 
-def _state(payload: object) -> ClusterState:
+def _state(payload: object, now: float | None) -> ClusterState:
     record = _record(payload, "the answer")
     for key in ("status", "workers"):
         if key not in record:
             raise _Wrong(f"no {key!r} in it: this is not the JSON of a Spark master")
     workers = tuple(_worker(_record(item, "workers")) for item in _list(record, "workers"))
-    apps = _apps(record, "activeapps", workers)
-    completed = _apps(record, "completedapps", workers)
+    apps = _apps(record, "activeapps", workers, now)
+    completed = _apps(record, "completedapps", workers, now)
     return ClusterState(_text(record, "url"), _text(record, "status"), workers, apps, completed)
 
 
@@ -207,15 +222,15 @@ def _worker(record: Mapping[str, Any]) -> Worker:
     )
 
 
-def _apps(record: Mapping[str, Any], key: str, workers: tuple[Worker, ...]) -> tuple[App, ...]:
+def _apps(record: Mapping[str, Any], key: str, workers: tuple[Worker, ...], now: float | None) -> tuple[App, ...]:
     items = [_record(item, key) for item in _list(record, key)]
     if "aliveworkers" in record:
-        return tuple(_app(item, _number(item, "cores", 0), None) for item in items)
+        return tuple(_app(item, _number(item, "cores", 0), None, now) for item in items)
     used = sum(worker.cores_used for worker in workers if worker.state == ALIVE)
-    return tuple(_old_app(item, used) for item in items)
+    return tuple(_old_app(item, used, now) for item in items)
 
 
-def _old_app(record: Mapping[str, Any], used: int) -> App:
+def _old_app(record: Mapping[str, Any], used: int, now: float | None) -> App:
     """An application from a master before Spark 2.3 (SPARK-19824), which has no `aliveworkers`.
 
     There `cores` is what it asked for, left out if it asked for all. What it has can only be estimated: nothing
@@ -223,10 +238,10 @@ def _old_app(record: Mapping[str, Any], used: int) -> App:
     """
     requested = _number(record, "cores", -1)
     granted = 0 if _text(record, "state") == "WAITING" else used if requested < 0 else min(requested, used)
-    return _app(record, granted, None if requested < 0 else requested)
+    return _app(record, granted, None if requested < 0 else requested, now)
 
 
-def _app(record: Mapping[str, Any], cores: int, requested: int | None) -> App:
+def _app(record: Mapping[str, Any], cores: int, requested: int | None, now: float | None) -> App:
     """`memoryperslave` was renamed in Spark 3.0, which sends both."""
     return App(
         id=_text(record, "id"),
@@ -237,7 +252,14 @@ def _app(record: Mapping[str, Any], cores: int, requested: int | None) -> App:
         user=_text(record, "user"),
         state=_text(record, "state"),
         submitted=_text(record, "submitdate"),
+        age_s=None if now is None else _age(record, now),
     )
+
+
+def _age(record: Mapping[str, Any], now: float) -> float | None:
+    """Seconds since `starttime`, which is in milliseconds since the epoch."""
+    began = _number(record, "starttime", -1)
+    return None if began < 0 else now - began / 1000
 
 
 def _record(value: object, what: str) -> Mapping[str, Any]:
@@ -262,10 +284,13 @@ def _text(record: Mapping[str, Any], key: str) -> str:
 
 def _number(record: Mapping[str, Any], key: str, default: int) -> int:
     value = record.get(key, default)
-    if type(value) is not int or (value < 0 and key in record):
-        raise _Wrong(f"{key!r}: expected a whole number from 0, got {_kind(value)}")
+    if type(value) is not int or (value < 0 and key in record) or value > LARGEST:
+        raise _Wrong(f"{key!r}: expected a whole number from 0 to {LARGEST}, got {_kind(value)}")
     return value
 
 
 def _kind(value: object) -> str:
+    if type(value) is int and abs(value) > LARGEST:
+        # Python refuses to write numbers of more than 4,300 digits.
+        return "a number of more than 64 bits"
     return repr(value) if isinstance(value, (int, float, bool)) or value is None else type(value).__name__

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from ..errors import SparkConfError
+from ..errors import InstallationError, SparkConfError
 from .defaults import NAME, Defaults, read_defaults
-from .environment import SCRIPT, VARIABLES, SparkOpts, load_spark_env, master_from, parse_spark_opts
+from .environment import SCRIPT, VARIABLES, SparkOpts, assigned_at, load_spark_env, parse_spark_opts
+from .home import InstallationFinder
+from .master_variables import master_from, unused
 from .redaction import DEFAULT_REGEX, REDACTION_KEY, Redactor
-from .setting import CHECKS, Setting, converted, memory, seconds, trimmed, truth, whole
+from .setting import CHECKS, Setting, as_read, converted, memory, seconds, trimmed, truth, whole
 
 __all__ = ["Redactor", "Setting", "SparkConf", "SparkConfReader"]
 
@@ -65,7 +67,8 @@ class SparkConf(Mapping[str, str]):
         are ignored, as spark-submit does. Raises SparkConfError naming `source` for a value Spark couldn't use.
         """
         layer, ignored = _layer(source, values)
-        return replace(self, settings=_merged(self.settings, layer), ignored=self.ignored + ignored)
+        settings = _resolved(_merged(self.settings, layer), self.environ)
+        return replace(self, settings=settings, ignored=self.ignored + ignored)
 
     def integer(self, key: str, default: int) -> int:
         """The whole number of `key`, else `default`. Raises SparkConfError if it is none."""
@@ -111,6 +114,34 @@ def _merged(settings: Mapping[str, Setting], *layers: Iterable[Setting]) -> dict
         for setting in layer:
             merged[setting.key] = replace(setting, overrode=merged.get(setting.key))
     return merged
+
+
+def _resolved(settings: Mapping[str, Setting], environ: Mapping[str, str]) -> dict[str, Setting]:
+    """`settings` with the references in what kg2at checks, where Spark would resolve them. Raises SparkConfError."""
+    values = {key: setting.value for key, setting in settings.items()}
+    return {key: as_read(setting, environ, values) for key, setting in settings.items()}
+
+
+def _choose_master(
+    settings: dict[str, Setting], before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Set `spark.master` from the environment if nothing else does. The sentences are about variables left unused."""
+
+    def origin(name: str) -> str:
+        return _origin(name, before, after)
+
+    version = _spark_version(after) if after.get("SPARK_MASTER_IP") else ""
+    if "spark.master" not in settings:
+        settings["spark.master"] = master_from(after, origin, version)
+    return tuple(unused(after, settings["spark.master"], origin, version))
+
+
+def _spark_version(environ: Mapping[str, str]) -> str:
+    """Spark's version, "" when it can't be told; whoever starts a kernel hears why."""
+    try:
+        return InstallationFinder().spark(environ).version
+    except InstallationError:
+        return ""
 
 
 def _layer(source: str, values: Mapping[str, str]) -> tuple[list[Setting], tuple[str, ...]]:
@@ -160,9 +191,8 @@ class SparkConfReader:
         from_environment, ignored_opts = _from_environment(before, after)
         from_trait, ignored_overrides = _layer(TRAIT, self.overrides)
         settings = _merged({}, from_file, from_environment, from_trait)
-        if "spark.master" not in settings:
-            settings["spark.master"] = master_from(after)
-        return SparkConf(settings, after, defaults.encoding, ignored_keys + ignored_opts + ignored_overrides)
+        ignored = ignored_keys + ignored_opts + ignored_overrides + _choose_master(settings, before, after)
+        return SparkConf(_resolved(settings, after), after, defaults.encoding, ignored)
 
     def _completed(self, environ: Mapping[str, str]) -> dict[str, str]:
         """`environ` with SPARK_HOME and SPARK_CONF_DIR as spark-env.sh may expect them (bin/load-spark-env.sh)."""
@@ -206,4 +236,6 @@ def _origin(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> s
     origin = f"environment variable {name}"
     if after.get(name) == before.get(name):
         return origin
-    return f"{origin}, set in {os.path.join(_conf_dir(before) or '', SCRIPT)}"
+    script = os.path.join(_conf_dir(before) or "", SCRIPT)
+    line = assigned_at(script, name)
+    return f"{origin}, set in {script}" + (f", line {line}" if line else "")

@@ -16,7 +16,6 @@ from typing import IO
 
 from ..errors import SparkConfError
 from .redaction import Redactor
-from .setting import Setting, port
 
 SCRIPT = "spark-env.sh"
 
@@ -54,6 +53,9 @@ OPTIONS = {
 # Options with an argument and no property; kg2at gives its own --class and --name.
 OTHER_OPTIONS = {"--class", "--kill", "--name", "--properties-file", "--proxy-user", "--status"}
 
+SIZE_LIMIT = 2**20  # bytes of spark-env.sh that are read for messages; the shell runs all of it
+_COMMENT = re.compile(rb"\s*(?:#|$)")
+
 # Variables of the shell's own, which say nothing about Spark and would differ at each read.
 _SHELLS_OWN = ("_", "OLDPWD", "PWD", "SHLVL")
 
@@ -81,11 +83,12 @@ def load_spark_env(environ: Mapping[str, str], conf_dir: str, timeout: float) ->
     """The environment after `conf_dir`/spark-env.sh, as bin/load-spark-env.sh makes it. Blocks at most `timeout` s.
 
     Without a script, or with SPARK_ENV_LOADED set, it is `environ` unchanged. Raises SparkConfError when the script
-    doesn't parse, exits, or takes too long; then all its processes are killed.
+    doesn't parse, exits, has the line ends of Windows, or takes too long; then all its processes are killed.
     """
     script = os.path.abspath(os.path.join(conf_dir, SCRIPT))
     if environ.get("SPARK_ENV_LOADED") or not os.path.isfile(script):
         return dict(environ)
+    _check_line_ends(script)
     with tempfile.TemporaryFile() as dump, tempfile.TemporaryFile() as errors:
         status = _run(script, {**environ, "SPARK_ENV_LOADED": "1"}, timeout, dump, errors)
         dump.seek(0)
@@ -95,6 +98,30 @@ def load_spark_env(environ: Mapping[str, str], conf_dir: str, timeout: float) ->
     loaded = dict(os.fsdecode(item).split("=", 1) for item in dumped.split(b"\0"))
     inherited = {name: environ[name] for name in _SHELLS_OWN if name in environ}
     return {name: value for name, value in loaded.items() if name not in _SHELLS_OWN} | inherited
+
+
+def assigned_at(script: str, name: str) -> int | None:
+    """The last line of `script` that assigns the variable, as far as reading it tells; None when none does."""
+    pattern = re.compile(rb"\s*(?:export\s+)?" + re.escape(name.encode()) + rb"=")
+    try:
+        with open(script, "rb") as file:
+            lines = file.read(SIZE_LIMIT).split(b"\n")
+    except OSError:
+        return None
+    return max((number for number, line in enumerate(lines, 1) if pattern.match(line)), default=None)
+
+
+def _check_line_ends(script: str) -> None:
+    """Refuse a script with CR LF, whose CR the shell makes part of each value. Raises SparkConfError."""
+    try:
+        with open(script, "rb") as file:
+            lines = file.read(SIZE_LIMIT).split(b"\n")
+    except OSError as error:
+        raise SparkConfError(script, f"it can't be read: {error.strerror}") from error
+    number = next((at for at, line in enumerate(lines, 1) if line.endswith(b"\r") and not _COMMENT.match(line)), None)
+    if number is not None:
+        problem = "it ends with CR LF, as on Windows, and the shell would take the CR for part of the value"
+        raise SparkConfError(f"{script}, line {number}", f"{problem}: run `sed -i 's/\\r$//' {shlex.quote(script)}`")
 
 
 def _run(script: str, environ: Mapping[str, str], timeout: float, dump: IO[bytes], errors: IO[bytes]) -> int:
@@ -196,30 +223,3 @@ def parse_spark_opts(text: str, where: str) -> SparkOpts:
     for word in words:
         sorted_out.take(word, words)
     return SparkOpts({**sorted_out.conf, **sorted_out.options}, tuple(sorted_out.ignored))
-
-
-def master_from(environ: Mapping[str, str]) -> Setting:
-    """`spark.master` when no source sets it: the standalone master that the environment describes, else `local[*]`.
-
-    SPARK_LOCAL_IP is the address of this machine and the master's only together with SPARK_MASTER_PORT. Raises
-    SparkConfError for a port without any host, or for one that isn't a number.
-    """
-    number = environ.get("SPARK_MASTER_PORT")
-    names = ["SPARK_MASTER_HOST", "SPARK_LOCAL_IP"] if number else ["SPARK_MASTER_HOST"]
-    host = next((name for name in names if environ.get(name)), None)
-    if host is None and number:
-        problem = "it names a port and no host: set SPARK_MASTER_HOST as well, or spark.master"
-        raise SparkConfError("environment variable SPARK_MASTER_PORT", problem)
-    if host is None:
-        return Setting("spark.master", "local[*]", "kg2at's default")
-    source = f"{host} and SPARK_MASTER_PORT" if number else host
-    return Setting("spark.master", f"spark://{environ[host]}:{_master_port(number or '7077')}", source)
-
-
-def _master_port(number: str) -> int:
-    try:
-        return port(number)
-    except ValueError:
-        # Kubernetes and Docker links set SPARK_MASTER_PORT=tcp://... for a service called spark-master.
-        problem = "it must be a port number (Kubernetes sets a URL for a service called spark-master; set spark.master)"
-        raise SparkConfError("environment variable SPARK_MASTER_PORT", problem) from None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import urlencode
 
@@ -13,9 +13,11 @@ from tornado.httpclient import HTTPError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from ..errors import MalformedAnswer, MasterUnreachable, SparkConfError
+from .answer import is_small, parse
 from .cluster import ALIVE, ClusterState
 
-MAX_BODY = 64 * 1024 * 1024  # bytes; 1,000 workers and 1,000 applications are 0.7 MB
+MAX_ANSWER = 64 * 1024 * 1024  # bytes; 1,000 workers and 1,000 applications are 0.7 MB
+MIN_BUFFER = 256 * 1024  # bytes
 _Answer = ClusterState | MasterUnreachable
 
 
@@ -36,14 +38,21 @@ class MasterClient:
 
     `timeout` is in seconds, for one request from name look-up to the last byte; a poll in which the remembered master
     hangs takes up to two. `validate_cert` and `ca_certs` (a file of PEM certificates, None: the system's) are for
-    https masters.
+    https masters. An answer of more than `max_answer` bytes is none.
     """
 
     def __init__(
-        self, urls: Sequence[str], *, timeout: float, validate_cert: bool = True, ca_certs: str | None = None
+        self,
+        urls: Sequence[str],
+        *,
+        timeout: float,
+        validate_cert: bool = True,
+        ca_certs: str | None = None,
+        max_answer: int = MAX_ANSWER,
     ) -> None:
         self.urls = tuple(urls)
         self.timeout = timeout
+        self.max_answer = max_answer
         self.validate_cert = validate_cert
         self.ca_certs = ca_certs
         self._alive: str | None = None
@@ -117,7 +126,9 @@ class MasterClient:
         """One master's state, or how asking it failed."""
         try:
             response = await self._fetch(f"{url}/json/")
-            return _read(response, shown(url))
+            if is_small(response.body):
+                return _read(response, shown(url))
+            return await asyncio.to_thread(_read, response, shown(url))
         except MasterUnreachable as error:
             return error
         except Exception as error:
@@ -147,7 +158,11 @@ class MasterClient:
         """Made at the first request: tornado ties a client to the running event loop."""
         if self._client is None:
             self._client = SimpleAsyncHTTPClient(
-                force_instance=True, max_clients=100, max_body_size=MAX_BODY, max_buffer_size=MAX_BODY
+                force_instance=True,
+                max_clients=100,
+                max_body_size=self.max_answer,
+                # Headers come through it as well.
+                max_buffer_size=max(self.max_answer, MIN_BUFFER),
             )
         return self._client
 
@@ -211,16 +226,25 @@ def _failure(answers: Mapping[str, _Answer]) -> MasterUnreachable:
 
 
 def _read(response: HTTPResponse, url: str) -> ClusterState:
+    """What a master says; in a thread where it says much. Raises MasterUnreachable."""
     if 300 <= response.code < 400:
         where = shown(response.headers.get("Location", "nowhere"))
         raise MasterUnreachable(url, f"it redirects to {where}: the master's own address is needed")
     if response.code != 200:
         raise MasterUnreachable(url, f"HTTP {response.code} {response.reason}")
     try:
-        payload = json.loads(response.body)
+        payload = parse(response.body)
     except (ValueError, RecursionError) as error:
         raise MalformedAnswer(url, f"not JSON but {_looks_like(response)}") from error
-    return ClusterState.from_json(payload, url)
+    return ClusterState.from_json(payload, url, _clock_of(response))
+
+
+def _clock_of(response: HTTPResponse) -> float | None:
+    """What the master's clock said, in seconds since the epoch; None for an answer without a date."""
+    try:
+        return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _looks_like(response: HTTPResponse) -> str:

@@ -6,37 +6,41 @@ import asyncio
 import hmac
 import json
 import math
-import re
 from collections.abc import Awaitable, Callable, Coroutine
 from http.client import responses
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
 from ..errors import KG2ATError
+from . import hosts
 
 T = TypeVar("T")
 #: What the access log says of a request that nobody waits for (nginx' status).
 HUNG_UP = 499, "Client closed request"
 SCHEME = "token "
-TOKEN_ARGUMENT = re.compile(r"([?&]token=)[^&]*")
 OWN_FAULT = "The gateway ran into an error of its own. Its log says more; please tell the administrator."
 
 
 class GatewayHandler(web.RequestHandler):
     """Mixed in before each of Kernel Gateway's handlers."""
 
-    async def prepare(self) -> None:
-        """Called by tornado before each request: 401 without the token, 413 for a body above `max_body_size`.
+    #: Those of files know GET and HEAD alone, and would refuse CORS preflight.
+    SUPPORTED_METHODS = web.RequestHandler.SUPPORTED_METHODS
 
-        Nobody is served before the kernels of an earlier gateway are known.
+    async def prepare(self) -> None:
+        """Called by tornado before each request, websockets and preflight too.
+
+        403 for a Host that an open gateway does not serve, 401 without the token, 400 for what nobody can read, 413
+        for a body above `max_body_size`. Nobody is served before the kernels of an earlier gateway are known.
         """
+        self._check_host()
         if self.request.method != "OPTIONS" and not self._has_token():
             raise web.HTTPError(401, "The token is missing or wrong: send it as 'Authorization: token …'.")
-        # tornado logs the URI of each request.
-        self.request.uri = TOKEN_ARGUMENT.sub(r"\1[token]", self.request.uri or "")
+        self._check_readable()
         limit = self.settings["kg_max_body_size"]
         if limit and len(self.request.body) > limit:
             raise web.HTTPError(413, f"The body is larger than {limit} bytes (max_body_size).")
@@ -44,6 +48,36 @@ class GatewayHandler(web.RequestHandler):
         prepared = super().prepare()
         if prepared is not None:
             await prepared
+
+    def _check_host(self) -> None:
+        """Raise 403 when a web page of another name may ask: see `hosts`. A token is what no such page has."""
+        settings, host = self.settings, self.request.host
+        if settings.get("kg_auth_token") or settings["kg_allow_remote_access"]:
+            return
+        names = [*settings["kg_local_hostnames"], settings["kg_personality"].parent.ip]
+        if not hosts.is_local(host, names, self._local_address()):
+            raise web.HTTPError(
+                403,
+                f"This gateway has no token, and so serves no requests to the host {host!r}. Set a token, or add that "
+                "name to its setting local_hostnames.",
+            )
+
+    def _local_address(self) -> str | None:
+        """This machine's address at which the request arrived; None when its connection is gone."""
+        connection: Any = self.request.connection
+        try:
+            return str(connection.stream.socket.getsockname()[0])
+        except (OSError, AttributeError):
+            return None
+
+    def _check_readable(self) -> None:
+        """Raise 400 for arguments that are no UTF-8, and an Origin that is no URL: the libraries can't answer them."""
+        for name in self.request.arguments:
+            self.get_arguments(name)
+        try:
+            urlsplit(self.request.headers.get("Origin", ""))
+        except ValueError as error:
+            raise web.HTTPError(400, f"The header Origin is no URL: {error}") from error
 
     def _has_token(self) -> bool:
         """Whether the request carries the gateway's token, compared in constant time; True when there is none."""

@@ -59,7 +59,10 @@ class Notebook:
 
     def send(self, channel: str, message: list[Any]) -> None:
         """Send it a message, mended."""
-        self.mend(channel, message)
+        try:
+            self.mend(channel, message)
+        except (ValueError, LookupError, TypeError) as error:
+            self._ignore(error)
 
     def write(self, channel: str, message: list[Any]) -> None:
         """Send it a message as it is."""

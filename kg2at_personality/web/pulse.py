@@ -7,6 +7,7 @@ from typing import Any
 
 import zmq
 
+from ..errors import NoRoom
 from ..kernels.kernel import GatewayKernel
 
 
@@ -24,7 +25,7 @@ class Pulse:
         self._calls.append(call)
         try:
             self._connected().send(b"ping")
-        except zmq.ZMQError as error:
+        except (zmq.ZMQError, NoRoom) as error:
             self._kernel.log.warning("Kernel %s can't be asked for its heartbeat: %s", self._kernel.kernel_id, error)
 
     def _connected(self) -> Any:

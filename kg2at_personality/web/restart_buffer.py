@@ -1,7 +1,7 @@
-"""What a notebook sends while its kernel restarts: kept back until the new process is heard.
+"""What a notebook sends while its sockets find the kernel: kept back until the kernel is heard.
 
-The sockets of an open websocket find the new process one by one, each in its own time, and what it publishes before
-the last of them has is lost: a notebook would wait for its cell's end for ever.
+The sockets of a websocket that has opened, or whose kernel restarts, find the process one by one, each in its own time,
+and what it publishes before the last of them has is lost: a notebook would wait for its cell's end for ever.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from typing import Any
 
 from ..errors import KernelDied
 from ..kernels.kernel import GatewayKernel
+from .hearing import be_heard
 
-#: Seconds that a notebook's messages are kept back, at most, when a restarted kernel has answered but isn't heard.
+#: Seconds that a notebook's messages are kept back, at most, when a kernel has answered but isn't heard.
 UNHEARD = 10.0
-#: Seconds between two questions to be heard; ZeroMQ tries to connect again each 0.1 s (ZMQ_RECONNECT_IVL).
-ASK_AGAIN = 0.2
 
 
 class RestartBuffer:
@@ -37,6 +36,10 @@ class RestartBuffer:
     def kept(self) -> int:
         """How many messages are kept back."""
         return len(self._kept or ())
+
+    def open(self) -> None:
+        """Called when the websocket has its sockets: keep back what its notebook sends until they have the kernel."""
+        self._keep()
 
     def keeps(self, message: Any) -> bool:
         """Whether `message` is kept back; the caller sends it when it is not."""
@@ -59,19 +62,23 @@ class RestartBuffer:
     def _on_state(self, change: Any) -> None:
         """Called when the kernel's state changes."""
         if change["new"] == "starting":
-            self._end_reunion()
-            self._kept = self._kept or []
-            self._reunion = asyncio.ensure_future(self._meet_again())
+            self._keep()
+
+    def _keep(self) -> None:
+        self._end_reunion()
+        self._kept = self._kept or []
+        self._reunion = asyncio.ensure_future(self._meet())
 
     def _end_reunion(self) -> None:
         if self._reunion is not None:
             self._reunion.cancel()
 
-    async def _meet_again(self) -> None:
+    async def _meet(self) -> None:
         try:
             await self._kernel.answered()
             self._follow_ports()
-            await asyncio.wait_for(self._be_heard(), UNHEARD)
+            self._heard = heard = asyncio.get_running_loop().create_future()
+            await asyncio.wait_for(be_heard(self._kernel, heard), UNHEARD)
         except KernelDied:
             self._kept = []  # the notebook is told, and it was for no other process
         except asyncio.TimeoutError:
@@ -83,11 +90,3 @@ class RestartBuffer:
         kept, self._kept, self._heard = self._kept or (), None, None
         for message in kept:
             self._send(message)
-
-    async def _be_heard(self) -> None:
-        """Ask the kernel for what makes it publish its status, until that arrives."""
-        self._heard = heard = asyncio.get_running_loop().create_future()
-        while not heard.done():
-            with self._kernel.question("kernel_info_request") as reply:
-                await asyncio.wait([reply, heard], return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait([heard], timeout=ASK_AGAIN)

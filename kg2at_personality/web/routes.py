@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
-from . import kernels, sessions, specs
+from . import kernels, sessions, specs, websocket
 from .handler import GatewayHandler
 
 #: Handlers of our own, by the name of the stock one they stand for.
@@ -14,19 +15,29 @@ OWN = {
     for handler in (
         kernels.MainKernelHandler,
         kernels.KernelActionHandler,
+        websocket.KernelWebsocketHandler,
         sessions.SessionHandler,
         sessions.SessionRootHandler,
+        specs.SpecJsonHandler,
+        specs.APIYamlHandler,
         specs.MainKernelSpecHandler,
         specs.KernelSpecHandler,
         specs.KernelSpecResourceHandler,
+        websocket.KernelWebsocketHandler,
     )
 }
 
 
-def guarded(routes: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """`routes` as tornado takes them (pattern, handler, more), with each stock handler replaced or wrapped."""
-    return [(pattern, _guarded(handler), *more) for pattern, handler, *more in routes]
+def guarded(routes: Iterable[tuple[Any, ...]], base_url: str) -> list[tuple[Any, ...]]:
+    """`routes` as tornado takes them (pattern, handler, more), with each stock handler replaced or wrapped.
+
+    The patterns begin with `base_url`, in which nothing is meant as one.
+    """
+    escaped = re.escape(base_url)
+    return [(escaped + pattern.removeprefix(base_url), _guarded(handler), *more) for pattern, handler, *more in routes]
 
 
 def _guarded(handler: type) -> type:
+    if issubclass(handler, GatewayHandler):
+        return handler
     return OWN.get(handler.__name__) or type(handler.__name__, (GatewayHandler, handler), {})

@@ -13,6 +13,7 @@ from jupyter_server.utils import url_path_join
 from kernel_gateway.services.sessions import handlers as stock
 from tornado import web
 
+from ..kernels.sessions import Begun
 from .handler import GatewayHandler, object_field, text_field
 
 
@@ -22,20 +23,25 @@ class SessionRootHandler(GatewayHandler, stock.SessionRootHandler):  # type: ign
     @web.authenticated
     @authorized
     async def post(self) -> None:
-        """201 with the session of `path`, started when there is none. Kernels' errors pass through as they are."""
-        path, kernel_name = self._wanted()
-        model, _ = await self.while_connected(self.session_manager.get_or_create(path, kernel_name), self._undo)
+        """201 with the session of `path`, begun when there is none: with the kernel of `kernel.id`, else a new one.
+
+        404 when no kernel has that id. Kernels' errors pass through as they are.
+        """
+        session = self.session_manager.get_or_create(*self._wanted())
+        model, _ = await self.while_connected(session, self._undo)
         self.set_header("Location", url_path_join(self.base_url, "api", "sessions", model["id"]))
         self.set_status(201)
         self.finish(json.dumps(model, default=json_default))
 
-    async def _undo(self, session: tuple[dict[str, Any], bool]) -> None:
-        model, is_new = session
-        if is_new:
+    async def _undo(self, session: tuple[dict[str, Any], Begun]) -> None:
+        model, begun = session
+        if begun is Begun.WITH_KERNEL:
             await self.session_manager.delete_session(model["id"])
+        elif begun is Begun.ATTACHED:
+            self.session_manager.detach(model["id"])
 
-    def _wanted(self) -> tuple[str, str | None]:
-        """The path and the kernel name (None: the default) that the body asks for."""
+    def _wanted(self) -> tuple[str, str | None, str | None]:
+        """The path, the kernel's name (None: the default) and id (None: a new one) that the body asks for."""
         body: dict[str, Any] | None = self.get_json_body()
         if body is None:
             raise web.HTTPError(400, "No JSON data provided")
@@ -45,7 +51,8 @@ class SessionRootHandler(GatewayHandler, stock.SessionRootHandler):  # type: ign
             body["path"] = text_field(notebook, "name") or text_field(notebook, "path")
             body.setdefault("type", "notebook")
         _required(body, "type")
-        return _required(body, "path"), text_field(object_field(body, "kernel") or {}, "name")
+        kernel = object_field(body, "kernel") or {}
+        return _required(body, "path"), text_field(kernel, "name"), text_field(kernel, "id") or None
 
 
 StockSessionHandler = dict(stock.default_handlers)[r"/api/sessions/(?P<session_id>\w+-\w+-\w+-\w+-\w+)"]

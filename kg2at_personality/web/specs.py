@@ -1,9 +1,11 @@
-"""`/api/kernelspecs` and the specs' files, without what is none of a client's business."""
+"""`/api/kernelspecs`, the specs' files without what is none of a client's business, and the API's description."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import posixpath
+from fnmatch import fnmatchcase
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,12 +13,31 @@ from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.services.kernelspecs.handlers import kernelspec_model
 from jupyter_server.utils import url_unescape
+from kernel_gateway.jupyter_websocket import handlers as swagger
 from kernel_gateway.services.kernelspecs import handlers as stock
 from tornado import web
 
 from .handler import GatewayHandler
 
+#: The files that the listing names (jupyter_server.services.kernelspecs.handlers.kernelspec_model).
+RESOURCES = ("kernel.js", "kernel.css", "logo-*")
+
 STOCK: Any = SimpleNamespace(**{handler.__name__: handler for _, handler in stock.default_handlers})
+
+
+class SpecJsonHandler(GatewayHandler, swagger.SpecJsonHandler):  # type: ignore[misc]
+    """The API's own description as JSON. tornado's `head` wants the path that the stock `get` knows by itself."""
+
+    async def head(self) -> None:
+        """As `get`; tornado leaves out the body."""
+        stock_get: Any = self.get
+        await stock_get()
+
+
+class APIYamlHandler(GatewayHandler, swagger.APIYamlHandler):  # type: ignore[misc]
+    """The same as YAML."""
+
+    head = SpecJsonHandler.head
 
 
 class MainKernelSpecHandler(GatewayHandler, STOCK.MainKernelSpecHandler):  # type: ignore[misc]
@@ -60,8 +81,14 @@ class KernelSpecResourceHandler(GatewayHandler, STOCK.KernelSpecResourceHandler)
     @web.authenticated
     @authorized
     async def get(self, kernel_name: str, path: str, include_body: bool = True) -> None:
-        """404 for kernel.json and for what is not there."""
-        if path.rstrip("/").rpartition("/")[2].lower() == "kernel.json":
-            raise web.HTTPError(404)
+        """404 for all other files, and for what is not there."""
         stock_get: Any = super().get
-        await stock_get(kernel_name, path, include_body=include_body)
+        await stock_get(kernel_name, resource_name(path), include_body=include_body)
+
+
+def resource_name(path: str) -> str:
+    """The file that `path` leads to below a spec's directory. Raises 404 unless the listing could name it."""
+    name = posixpath.normpath(path)
+    if "/" in name or "\0" in name or not any(fnmatchcase(name, pattern) for pattern in RESOURCES):
+        raise web.HTTPError(404, "A kernelspec has no such resource.")
+    return name

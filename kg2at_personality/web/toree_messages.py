@@ -9,8 +9,9 @@ from typing import Any
 from jupyter_client.session import DELIM, Session
 
 from ..kernels.kernel import GatewayKernel
-from . import output_schema, sql
+from . import output_schema, sql, stand_in
 from .idle_hold import IdleHold, Message
+from .leftover import Leftover
 from .pulse import Pulse
 
 # Where a message's parts stand, after its identities and its signature (jupyter_client.session.Session.serialize).
@@ -33,6 +34,7 @@ class ToreeMessages:
         self._kernel, self._session, self._forward = kernel, session, forward
         self._pulse = Pulse(kernel)
         self._hold = IdleHold(forward, settle, self._pulse.ask)
+        self._leftover = Leftover(session)
 
     @property
     def holds(self) -> bool:
@@ -48,10 +50,11 @@ class ToreeMessages:
         is_cell = b'"execute_request"' in parts[1 + PARENT]
         if is_cell and self._kernel.session.session.encode() in parts[1 + PARENT]:
             return  # the gateway's own
-        if self._kernel.is_sql:
-            message = sql.from_kernel(self._session, parts)
-        said = self._read(channel, message, parts, is_cell)
-        self._hold.take(said)
+        mended = stand_in.restored(self._session, parts) or self._leftover.without(parts)
+        if mended is not None:
+            parts = mended[1:]
+            message = sql.from_kernel(self._session, parts) if self._kernel.is_sql else mended
+            self._hold.take(self._read(channel, message, parts, is_cell))
 
     def _read(self, channel: str, message: list[Any], parts: list[Any], is_cell: bool) -> Message:
         """What `message` says; its content made valid."""

@@ -13,7 +13,7 @@ import pytest
 from kg2at_personality.admission import clusters as module
 from kg2at_personality.admission.clusters import Clusters, MasterOptions
 from kg2at_personality.admission.policy import AdmissionPolicy, AdmissionRequest
-from kg2at_personality.spark.cluster import ExecutorRequest
+from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
 from tests.fakes.master import FakeApp, FakeMaster, Fault, MasterServer
 
 KERNEL = "0a1b2c3d-0000-4000-8000-000000000001"
@@ -22,7 +22,10 @@ LONG = 20.0  # seconds; time-outs that must not pass
 
 
 def request(kernel_id: str = KERNEL, cores: int = 2) -> AdmissionRequest:
-    return AdmissionRequest(kernel_id, "apache_toree_scala", "ann", ExecutorRequest(cores, None, 1024))
+    shown = AppIdentity(f"Apache Toree - Scala {kernel_id}", "someone")
+    return AdmissionRequest(
+        kernel_id, "apache_toree_scala", "ann", ExecutorRequest(cores, None, 1024), application=shown
+    )
 
 
 def conf(ui: str, master: str = "spark://127.0.0.1:7077") -> Any:

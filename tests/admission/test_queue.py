@@ -25,7 +25,7 @@ from kg2at_personality.errors import (
     ShareUsed,
     StillUnreachable,
 )
-from kg2at_personality.spark.cluster import ClusterState, ExecutorRequest
+from kg2at_personality.spark.cluster import AppIdentity, ClusterState, ExecutorRequest
 from kg2at_personality.spark.master import MasterClient
 from tests.cost import Calls
 from tests.fakes.clock import VirtualLoop, ticks
@@ -92,7 +92,8 @@ def request(
     user: str = "ann",
     patience: float | None = None,
 ) -> AdmissionRequest:
-    return AdmissionRequest(name, "apache_toree_scala", user, ExecutorRequest(cores, size, mib), patience)
+    shown = AppIdentity(f"Apache Toree - Scala {name}", "someone")
+    return AdmissionRequest(name, "apache_toree_scala", user, ExecutorRequest(cores, size, mib), patience, shown)
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:
@@ -291,7 +292,7 @@ async def test_promises_are_safe_in_any_order() -> None:
     task = scene.ask("small", 4, size=1)
     await asyncio.sleep(2.0)
     assert not task.done()  # it would spread 2 + 2, and the big one would hang
-    scene.master.submit("Toree big", 4, 4)
+    scene.master.submit("Apache Toree - Scala big", 4, 4)
     scene.master.step()
     await asyncio.sleep(2.0)
     assert task.done()

@@ -62,6 +62,15 @@ def test_what_is_no_size(name: str, text: str) -> None:
     assert name in str(caught.value) and not isinstance(caught.value, OutOfBounds)
 
 
+@pytest.mark.parametrize("name", MEMORY)
+def test_less_than_spark_needs_is_the_requests_fault(name: str) -> None:
+    for text in ("449m", "100m", "0"):
+        with pytest.raises(RequestError, match=f"{name} must be at least 450m") as caught:
+            requested_properties({name: text}, RequestBounds())
+        assert caught.value.status == 400
+    assert requested_properties({name: "450m"}, RequestBounds()) == {MEMORY[name]: "450m"}
+
+
 @pytest.mark.parametrize("name", CORES)
 @pytest.mark.parametrize("bounds", [BOUNDS, RequestBounds()], ids=["bounded", "free"])
 @pytest.mark.parametrize(

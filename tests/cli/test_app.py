@@ -23,13 +23,21 @@ USAGE = [
     (("check", "--bogus"), "--bogus"),
     (("check", "more"), "'more' is one argument too many"),
     (("config", "a", "b"), "'b' is one argument too many"),
-    (("check", "--CheckApp.start_timeout=soon"), "start_timeout"),
+    (("check", "--CheckApp.start_timeout=soon"), "CheckApp.start_timeout expected a float"),
+    (("status", "--interval=x"), "StatusApp.interval expected a float, not the str 'x'"),
+    (("status", "--url"), "expected one argument; --help tells the usage"),
+    (("status", "stop", "-x"), "expected one argument; --help tells the usage"),
+    (("ports", "--json=3"), "'3'"),
 ]
 WRONG = [
     (("check", "--config=/no/such/file.py"), "there is no file /no/such/file.py"),
     (("config", "--KG2ATPersonality.niceness=99"), "niceness"),
-    (("config", "--KernelGatewayApp.port=x"), "Kernel Gateway's settings"),
+    (("check", "--config=/dev"), "/dev is passed over"),
+    (("config", "--KernelGatewayApp.port=x"), "Kernel Gateway's settings: KernelGatewayApp.port expected an int"),
+    (("ports", "--KernelGatewayApp.port=65536"), "KernelGatewayApp.port should not be greater than 65535"),
+    (("ports", "--KernelGatewayApp.port=-1"), "KernelGatewayApp.port should not be less than 0"),
 ]
+VARIABLES = [("KG_PORT", "x"), ("KG_PORT_RETRIES", ""), ("KG_SSL_VERSION", "TLS"), ("KG2AT_NICENESS", "x")]
 
 
 @pytest.fixture
@@ -42,6 +50,7 @@ def test_usage_is_status_2(place: Place, argv: tuple[str, ...], said: str) -> No
     ran = place.run(*argv)
     assert ran.status == 2
     assert said in ran.out + ran.err
+    assert len(ran.err.splitlines()) <= 1
 
 
 @pytest.mark.parametrize(("argv", "said"), WRONG, ids=str)
@@ -49,6 +58,13 @@ def test_a_wrong_setting_is_status_1(place: Place, argv: tuple[str, ...], said: 
     ran = place.run(*argv)
     assert ran.status == 1
     assert said in ran.out + ran.err
+
+
+@pytest.mark.parametrize(("name", "value"), VARIABLES)
+def test_a_wrong_variable_is_status_1(place: Place, name: str, value: str) -> None:
+    ran = place.run("config", **{name: value})
+    assert ran.status == 1
+    assert name.partition("_")[2].lower() in ran.err
 
 
 @pytest.mark.parametrize("content", ["c.KG2ATPersonality.niceness = \n", "raise RuntimeError('no')\n"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.cli.bundle import BundleApp, Gathering, own_wheel, repack
+from kg2at_personality.cli.bundle import BundleApp, Gathering
+from kg2at_personality.cli.own_wheel import own_wheel, repack
 from kg2at_personality.cli.starter import StepFailed, fingerprint, wheel_in
+from tests.cli.wheel import make_wheel
 
 UNREACHABLE = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
 DROPPED = ("KG_", "KG2AT_", "SPARK_", "JAVA_", "TOREE_", "JUPYTER_", "PYTHON")
@@ -79,21 +82,49 @@ def test_what_has_no_record_cannot_be_repacked(tmp_path: Path) -> None:
 def test_markers_of_the_other_machine_are_heeded(tmp_path: Path) -> None:
     app = BundleApp(platform=["macosx_11_0_arm64"], python_version="3.10")
     gathering = Gathering(app, str(tmp_path))
-    (tmp_path / "wheels").mkdir()
     needs = [
         "here",
         'there; sys_platform == "darwin"',
         'never; sys_platform == "win32"',
         'old>=1; python_version<"3.11"',
+        'early; python_full_version < "3.10.3"',
+        'late; python_full_version >= "3.10.3"',
+        'later; python_full_version >= "3.11"',
     ]
-    needs += ['chip; platform_machine == "arm64"', 'extra; extra == "test"', "Both_One", "have"]
-    for name, lines in (("a", needs), ("have", []), ("both.one", [])):
-        with zipfile.ZipFile(tmp_path / "wheels" / f"{name.replace('.', '_')}-1-py3-none-any.whl", "w") as archive:
-            head = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"
-            archive.writestr(
-                f"{name}-1.dist-info/METADATA", head + "".join(f"Requires-Dist: {each}\n" for each in lines)
-            )
-    assert gathering._left_out() == ["chip", "here", "old>=1", "there"]
+    needs += ['chip; platform_machine == "arm64"', 'extra; extra == "test"', "Both_One", "have", "older<1"]
+    for name in ("a", "have", "both_one", "older"):
+        make_wheel(tmp_path / "wheels", f"{name}-1-py3-none-any.whl", needs=needs if name == "a" else ())
+    first, last = gathering._environments()
+    always = ["chip", "here", "old>=1", "older<1", "there"]
+    assert gathering._left_out(first) == sorted([*always, "early"])
+    assert gathering._left_out(last) == sorted([*always, "late"])
+
+
+PYTHON = platform.python_version()
+
+
+@pytest.mark.parametrize("machine", [[], ["manylinux_2_28_x86_64"]])
+def test_wheels_for_every_patch_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: list[str]) -> None:
+    """Not for the one that runs this alone: what asks for it, or is for another only."""
+    index, wheels = tmp_path / "index", tmp_path / "bundle" / "wheels"
+    make_wheel(index, "probe-1-py3-none-any.whl", ">=3.8")
+    make_wheel(index, "probe-2-py3-none-any.whl", f">={PYTHON}")
+    make_wheel(index, "early-1-py3-none-any.whl")
+    make_wheel(index, "late-1-py3-none-any.whl", needs=["later"])
+    make_wheel(index, "later-1-py3-none-any.whl")
+    make_wheel(index, "built-1-py3-none-manylinux_2_17_x86_64.whl")
+    make_wheel(index, "pip-99-py3-none-any.whl")
+    minor = PYTHON.rpartition(".")[0]
+    needs = ["probe", f'early; python_full_version < "{minor}.1"', f'late; python_full_version >= "{minor}.98"']
+    needs += ["built"] if machine else []
+    for name, value in UNREACHABLE.items() | {("PIP_FIND_LINKS", str(index))}:
+        monkeypatch.setenv(name, value)
+    gathering = Gathering(BundleApp(embedded=False, platform=machine), str(tmp_path / "bundle"))
+    gathering.wheel = str(make_wheel(wheels, "kg2at-0-py3-none-any.whl", needs=needs))
+    gathering._step("what they need", gathering._download)
+    names = {file.split("-")[0]: file.split("-")[1] for file in os.listdir(wheels)}
+    assert names.keys() == {"kg2at", "pip", "probe", "early", "late", "later", *(["built"] if machine else [])}
+    assert names["probe"] == ("2" if PYTHON.endswith(".0") else "1")
 
 
 def test_last_wheel_by_version(tmp_path: Path) -> None:

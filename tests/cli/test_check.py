@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.authority import Authority
 from tests.cli.program import Place, free_port
 from tests.fakes.master import FakeMaster
 from tests.spark.test_home import PYSPARK_CLASS, make_jar, make_java, make_spark
@@ -113,6 +115,15 @@ def ebcdic_gone_wrong(place: Place) -> list[str]:
     return []
 
 
+def latin_1_comment(place: Place) -> list[str]:
+    (place.conf / "spark-defaults.conf").write_bytes(b"# caf\xe9\nspark.ui.port ${env:NONE}\n")
+    return []
+
+
+def utf_16(place: Place) -> None:
+    (place.conf / "spark-defaults.conf").write_bytes("spark.x.y 1\n".encode("utf-16"))
+
+
 def open_state_directory(place: Place) -> None:
     runtime = place.directory / "runtime"
     runtime.mkdir()
@@ -162,6 +173,31 @@ FAULTS = [
     Fault("twice", lines("spark.x.y 1\nspark.x.y 2\n"), rf"warning +\S+ +{DEFAULTS.format(2)}spark.x.y is set", 0),
     Fault("misspelt", lines("spark.exector.memory 1g\n"), r"warning .*did you mean spark.executor.memory\?", 0),
     Fault("encoding", ebcdic_gone_wrong, rf"error +spark-defaults.conf +{DEFAULTS.format(1)}it isn't utf-8"),
+    Fault("comment", latin_1_comment, rf"error +spark-defaults.conf +{DEFAULTS.format(2)}spark.ui.port must be"),
+    Fault(
+        "UTF-16", utf_16, r"error +spark-defaults.conf +\S+/spark-defaults.conf: it is UTF-16, and Spark reads UTF-8"
+    ),
+    Fault("CR LF", lambda p: void(p.script("A=1\r\n")), r"error +spark-env.sh +\S+, line 1: it ends with CR LF"),
+    Fault(
+        "bad master", lines("spark.master http://h:8080\n"), rf"error +\S+ +{DEFAULTS.format(1)}spark.master .*\(write"
+    ),
+    Fault("MASTER", variables(MASTER="spark://h"), r"error +configuration +environment variable MASTER: spark.master"),
+    Fault("unused", variables(SPARK_MASTER="spark://h:1"), r"warning  configuration +.* SPARK_MASTER is not used", 0),
+    Fault(
+        "Xmx", lines("spark.driver.extraJavaOptions -Xmx2g\n"), rf"error +\S+ +{DEFAULTS.format(1)}spark.driver.extr"
+    ),
+    Fault(
+        "quote", lines("spark.driver.extraJavaOptions -Da='b\n"), rf"error +\S+ +{DEFAULTS.format(1)}spark.driver.ex"
+    ),
+    Fault("100m", lines("spark.driver.memory 100m\n"), rf"error +\S+ +{DEFAULTS.format(1)}spark.driver.* 450m.* 160m"),
+    Fault(
+        "together", lines("spark.network.timeout 5s\n"), rf"error +configuration +{DEFAULTS.format(1)}spark.network.ti"
+    ),
+    Fault(
+        "profile together",
+        variables(KG2AT_PROFILES='{{"big": {{"spark.network.timeout": "5s"}}}}'),
+        r"error +profile big +profile big: spark.network.timeout \(5 s\) must be longer",
+    ),
     Fault("SPARK_OPTS", variables(SPARK_OPTS="--conf 'x"), r"error +configuration +environment variable SPARK_OPTS: "),
     Fault("option", variables(SPARK_OPTS="--bogus"), r"warning  configuration +\S+ variable SPARK_OPTS: --bogus is", 0),
     Fault("key", variables(SPARK_OPTS="-c spark.ui.prot=1"), r"warning  configuration .*did you mean spark.ui.port", 0),
@@ -185,6 +221,10 @@ FAULTS = [
     Fault("no such address", options("--KernelGatewayApp.ip=192.0.2.1"), r"error +address +192.0.2.1 is no address"),
     Fault("open", options("--KernelGatewayApp.ip=0.0.0.0", NO_TOKEN), r"error +address +0.0.0.0 without a token"),
     Fault("no https", options("--KernelGatewayApp.ip=0.0.0.0"), r"warning  address +0.0.0.0 without https", 0),
+    Fault("no certfile", variables(KG_CERTFILE="/no.pem"), r"error +https +certfile /no.pem: No such file"),
+    Fault("no PEM", variables(KG_CERTFILE=__file__), r"error +https .*test_check.py: not a PEM certificate"),
+    Fault("keyfile alone", variables(KG_KEYFILE=__file__), r"error +https +keyfile without a certfile"),
+    Fault("TLS alone", variables(KG_SSL_VERSION="17"), r"error +https +ssl_version without a certfile"),
     Fault("state", variables(JUPYTER_RUNTIME_DIR="/proc/kg2at"), r"error +state directory +/proc/kg2at can't be"),
     Fault("open state", open_state_directory, r"warning  state directory .* by others \(mode 777\) +chmod go-w", 0),
     Fault("random", options("--CheckApp.random_device=/no/dev"), r"error +random numbers +/no/dev: No such"),
@@ -201,6 +241,34 @@ def test_all_is_well(place: Place) -> None:
         assert re.search(rf"^ok +{name} ", ran.out, re.MULTILINE), name
     for name in ("SPARK_LOCAL_IP", "ports", "state directory", "random numbers", "TERM", "encodings", "address"):
         assert re.search(rf"^ok +{name} ", ran.out, re.MULTILINE), name
+
+
+def https(place: Place) -> dict[str, str]:
+    """The variables of a gateway that speaks https to those who have a certificate."""
+    authority = Authority(place.directory / "authority")
+    pair = authority.sign("gateway")
+    own = {"CERTFILE": pair.cert, "KEYFILE": pair.key, "CLIENT_CA": authority.root.cert, "SSL_VERSION": 5}
+    return {f"KG_{name}": str(value) for name, value in own.items()}
+
+
+def test_a_gateway_with_https(place: Place) -> None:
+    """Set by variables, as much as by options."""
+    own = https(place) | {"KG_IP": "0.0.0.0"}
+    cert, key = own["KG_CERTFILE"], own["KG_KEYFILE"]
+    ran = place.run("check", **own)
+    assert ran.status == 0, ran
+    assert re.search(r"(?m)^ok +address +0.0.0.0, with https", ran.out), ran.out
+    assert re.search(rf"(?m)^ok +https +{cert} and {key}, for clients with a certificate", ran.out), ran.out
+    locked = place.directory / "locked.key"
+    words = ["openssl", "pkey", "-in", key, "-aes128", "-passout", "pass:secret", "-out", locked]
+    subprocess.run(words, check=True, capture_output=True)
+    for wrong, said in (
+        ({"KG_KEYFILE": cert}, "not a PEM certificate and its key"),
+        ({"KG_CLIENT_CA": key}, "it holds no PEM certificates"),
+        ({"KG_KEYFILE": str(locked)}, "the key has a passphrase"),
+    ):
+        ran = place.run("check", **own | wrong)
+        assert ran.status == 1 and said in ran.out, ran
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -341,6 +409,7 @@ def test_start_tells_what_a_kernel_said_that_died(place: Place) -> None:
     submit = place.spark / "bin" / "spark-submit"
     submit.write_text("#!/bin/sh\necho 'java.lang.IllegalStateException: no luck'\nexit 3\n")
     submit.chmod(0o755)
+    place.environ |= https(place)  # nobody but the check itself asks this gateway
     began = time.monotonic()
     ran = place.run("check", "--start", "--CheckApp.start_timeout=40")
     assert ran.status == 1

@@ -59,7 +59,10 @@ def test_each_value_with_its_file_and_line_and_what_it_overrode(place: Place) ->
             {"key": "spark.ui.port", "value": "4100", "source": str(path), "line": 2},
         ],
     }
-    assert found["spark.executor.memory"]["where"] == f"environment variable SPARK_EXECUTOR_MEMORY, set in {script}"
+    assert (
+        found["spark.executor.memory"]["where"]
+        == f"environment variable SPARK_EXECUTOR_MEMORY, set in {script}, line 1"
+    )
     line = next(line for line in place.run("config").out.splitlines() if line.startswith("spark.executor.memory"))
     assert line.endswith(f"2g ({path}, line 4)")
 

@@ -23,8 +23,9 @@ import pytest
 from packaging.requirements import Requirement
 
 import kg2at_personality
-from kg2at_personality.cli.bundle import repack
-from kg2at_personality.cli.setup import conf_text
+from kg2at_personality.cli.conf_file import conf_text
+from kg2at_personality.cli.own_wheel import repack
+from tests.cli.wheel import make_wheel
 from tests.spark.test_home import make_jar, make_java, make_spark
 
 pytestmark = pytest.mark.timeout(180)
@@ -207,15 +208,47 @@ def test_step_that_fails_names_itself_and_the_next_run_goes_on(
 
 
 def test_damaged_wheel_leaves_no_half_of_it(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> None:
+    """A byte of it is wrong, which is seen when it is unpacked."""
     victim = next((bundle / "wheels").glob("traitlets-*"))
     whole = victim.read_bytes()
+    with zipfile.ZipFile(victim) as archive:
+        biggest = max(archive.infolist(), key=lambda info: info.compress_size)
+    wrong = bytearray(whole)
+    wrong[biggest.header_offset + 200] ^= 0xFF
     victim.unlink()
-    victim.write_bytes(whole[: len(whole) // 2])
+    victim.write_bytes(wrong)
     status, _, err = run(bundle, tmp_path / "target", environ)
     assert status == 1 and "kg2at: " in err
     victim.write_bytes(whole)
     assert run(bundle, tmp_path / "target", environ)[0] == 0
     assert installed(tmp_path / "target", environ)
+
+
+def test_wheels_that_do_not_fit_are_named_before_anything_is_made(
+    bundle: Path, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    target, wheels = tmp_path / "target", bundle / "wheels"
+    later = f">={sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2] + 1}"
+    make_wheel(wheels, "later-1-py3-none-any.whl", later)
+    make_wheel(wheels, "elsewhere-1-py3-none-win_amd64.whl")
+    victim = next(wheels.glob("traitlets-*"))
+    whole = victim.read_bytes()
+    victim.unlink()
+    victim.write_bytes(whole[: len(whole) // 2])
+    # No package of this machine's own helps the starter.
+    argv = [sys.executable, "-S", str(bundle / "starter.py"), "-i", str(target)]
+    alone = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    for status, err in (
+        (alone.returncode, alone.stderr),
+        (setup(environ, "-i", str(target), "-t", str(bundle))[::2]),
+    ):
+        assert status == 1 and f"later-1-py3-none-any.whl needs Python {later}" in err
+        assert "elsewhere-1-py3-none-win_amd64.whl is for win_amd64" in err and f"{victim.name} is damaged" in err
+        assert "setup bundle DIR --python-version" in err and err.count("\n") == 6 and not target.exists()
+    for packaging in wheels.glob("packaging-*"):
+        packaging.unlink()
+    alone = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert alone.returncode == 1 and "No module named 'packaging'" in alone.stderr and not target.exists()
 
 
 def test_another_kg2at_of_the_same_version_replaces_it(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> None:
@@ -333,6 +366,8 @@ def test_bundle_for_another_python(bundle: Path, tmp_path: Path, environ: dict[s
     (bundle / "bundle.json").unlink()
     (bundle / "bundle.json").write_text('{"python_version": "3.99"}')
     status, _, err = run(bundle, tmp_path / "target", environ)
+    assert status == 1 and "python3.99" in err and not (tmp_path / "target").exists()
+    status, _, err = setup(environ, "-i", str(tmp_path / "target"), "-t", str(bundle))
     assert status == 1 and "python3.99" in err and not (tmp_path / "target").exists()
 
 

@@ -41,7 +41,7 @@ class Fake(ThreadingHTTPServer):
     """Answers /kg2at/status with `status`; takes a DELETE for the kernels in it."""
 
     status: Any = FULL
-    code, raw = 200, b""
+    code, raw, base = 200, b"", ""
 
     def __init__(self) -> None:
         self.deleted: list[str] = []
@@ -55,7 +55,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.headers.get("Authorization") != f"token {TOKEN}":
             return self.answer(401, b"{}")
-        if self.path != "/kg2at/status":
+        if self.path != f"{self.server.base}/kg2at/status":
             return self.answer(404, b"{}")
         self.answer(self.server.code, self.server.raw or json.dumps(self.server.status).encode())
 
@@ -121,6 +121,20 @@ def test_address_as_a_gateway_prints_it(fake: Fake, tmp_path: Path) -> None:
     assert status(environ(tmp_path), "--url", f"{fake.url}/?token={TOKEN}")[0] == 0
 
 
+@pytest.mark.parametrize("written", ["/a/b", "/a/b/", "/a/b//", "/a/b/?token=of-the-address"])
+def test_a_gateway_below_a_path(fake: Fake, tmp_path: Path, written: str) -> None:
+    fake.base = "/a/b"
+    env = environ(tmp_path)
+    assert status(env, "--url", fake.url + written, "--token", TOKEN)[0] == 0
+    assert status(env | {"KG2AT_URL": fake.url + written, "KG_AUTH_TOKEN": TOKEN})[0] == ("?" in written)
+    assert status(env, "stop", "0edaa714", "--url", fake.url + written, "--token", TOKEN)[0] == 0
+    runtime_file.write(str(tmp_path), 8888, fake.url + written.partition("?")[0], TOKEN)
+    assert status(env)[0] == 0
+    assert status(env, "--url", f"{fake.url}/a/b")[0] == 0, "its token is known by its address"
+    code, _, err = status(env, "--url", f"{fake.url}/a", "--token", TOKEN)
+    assert code == 1 and f"{fake.url}/a is no gateway with kg2at" in err
+
+
 @pytest.mark.parametrize(
     "empty", [{"cluster": None, "queue": [], "kernels": []}, {"kernels": [], "queue": 5, "warm": {}}]
 )
@@ -137,6 +151,7 @@ def test_nothing_to_show(fake: Fake, tmp_path: Path, empty: Any) -> None:
         ({"raw": b"[1]"}, "no gateway with kg2at"),
         ({"code": 404}, "no gateway with kg2at"),
         ({"code": 302}, "answered 302"),
+        ({"code": 403, "raw": b'{"message": "Not by this name."}'}, "answered 403: Not by this name."),
         ({"code": 503, "raw": b'{"reason": "r", "message": "It is ill."}'}, "answered 503: It is ill."),
     ],
 )
@@ -151,6 +166,8 @@ def test_who_is_asked(fake: Fake, tmp_path: Path) -> None:
     for arguments, code, said in (
         ((), 1, "No gateway of yours runs here"),
         (("--url", "nonsense"), 2, "'nonsense'"),
+        (("--url", "http://ada@127.0.0.1:1"), 2, "'http://ada@127.0.0.1:1'"),
+        (("--url", "http://127.0.0.1:1foo"), 2, "'http://127.0.0.1:1foo'"),
         (("--url", "http://127.0.0.1:1"), 1, "http://127.0.0.1:1 does not answer: Connection refused"),
         (("--url", fake.url, "--token", "wrong"), 1, "refuses the token"),
         (("--interval", "0"), 2, "--interval"),

@@ -26,6 +26,12 @@ def granted(cluster: StandaloneCluster) -> dict[str, int]:
     return {app["name"]: app["cores"] for app in cluster.state()["activeapps"]}
 
 
+def app_id(gateway: Gateway, kernel_id: str) -> str | None:
+    """The application that the gateway takes for the kernel's."""
+    rows = gateway.request("GET", "/kg2at/status").body["kernels"]
+    return next(row["app_id"] for row in rows if row["kernel_id"] == kernel_id)
+
+
 def test_a_notebook_takes_its_cores_and_gives_them_back(gateway: Gateway, cluster: StandaloneCluster) -> None:
     kernel_id = gateway.start_kernel(env={"KERNEL_SPARK_CORES_MAX": "2", "KERNEL_SPARK_EXECUTOR_CORES": "2"})
     channels = gateway.connect(kernel_id)
@@ -33,6 +39,11 @@ def test_a_notebook_takes_its_cores_and_gives_them_back(gateway: Gateway, cluste
     assert "5050.0" in channels.run("sc.parallelize(1 to 100).sum()").text
     assert granted(cluster) == {f"Apache Toree - Scala {kernel_id}": 2}
     assert "5050.0" in channels.run("println(sc.parallelize(1 to 100).sum())").text
+    [app] = cluster.state()["activeapps"]
+    limit = time.monotonic() + 30
+    while app_id(gateway, kernel_id) != app["id"]:
+        assert time.monotonic() < limit, f"not known by its name, its user and its age: {app}"
+        time.sleep(0.1)
     assert gateway.delete(kernel_id) == 204
     limit = time.monotonic() + 10
     while granted(cluster) and time.monotonic() < limit:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -72,6 +73,7 @@ class FakeApp:
     state: str = "WAITING"
     executors: list[FakeExecutor] = field(default_factory=list)
     cores_at_end: int = 0
+    began: float = 0.0
 
     @property
     def cores(self) -> int:
@@ -96,6 +98,7 @@ class FakeMaster:
         kill_enabled: bool = True,
     ) -> None:
         self.clock = clock
+        self.epoch = time.time() - clock()  # when the clock stood at 0, in seconds since the epoch
         self.kill_enabled = kill_enabled  # spark.ui.killEnabled
         self.status = status
         self.spread_out = spread_out
@@ -190,6 +193,7 @@ class FakeMaster:
             due = [app for app in self.submitted if app.due <= self.clock()]
             for app in sorted(due, key=lambda app: app.due):
                 self.submitted.remove(app)
+                app.began = self.clock()
                 app.id = f"app-20260101000000-{next(self._numbers):04d}"
                 self.apps.append(app)
                 self.schedule()
@@ -275,8 +279,8 @@ class FakeMaster:
         }
         if shape == "3.5":
             state |= {"resources": [{} for _ in alive], "resourcesused": [{} for _ in alive]}
-        state["activeapps"] = [_app_json(app, app.cores, shape) for app in self.apps]
-        state["completedapps"] = [_app_json(app, app.cores_at_end, shape) for app in self.completed]
+        state["activeapps"] = [_app_json(app, app.cores, shape, self.epoch) for app in self.apps]
+        state["completedapps"] = [_app_json(app, app.cores_at_end, shape, self.epoch) for app in self.completed]
         state["activedrivers"] = []
         if shape != "2.0":
             state["completeddrivers"] = []
@@ -302,8 +306,9 @@ def _worker_json(worker: FakeWorker, shape: Shape) -> dict[str, Any]:
     }
 
 
-def _app_json(app: FakeApp, granted: int, shape: Shape) -> dict[str, Any]:
-    record: dict[str, Any] = {"id": app.id, "starttime": 1795376693244, "name": app.name, "cores": granted}
+def _app_json(app: FakeApp, granted: int, shape: Shape, epoch: float) -> dict[str, Any]:
+    began = int((epoch + app.began) * 1000)
+    record: dict[str, Any] = {"id": app.id, "starttime": began, "name": app.name, "cores": granted}
     if shape == "2.0":
         record.pop("cores")
         record |= {} if app.cores_max is None else {"cores": app.cores_max}

@@ -1,7 +1,8 @@
 """A spark-submit without a JVM, run by tests/fakes/toree.py's SPARK_HOME.
 
 It records how it was called in $SPARK_FAKE_RECORDS, then does what the property `spark.fake.does` says:
-serve (the default): be a python kernel that takes SIGUSR2 for an interrupt, as Toree does with --alternate-sigint USR2;
+serve (the default): be a python kernel that takes SIGUSR2 for an interrupt, as Toree does with --alternate-sigint USR2,
+and that prints the text of an SQL cell;
 die: print `spark.fake.says` and end with status 3; hang: never answer. What `spark.fake.learns` says happens when it is
 to learn its handler for interrupts: ok (the default), error, die, hang. With `spark.fake.gate` it first waits until
 somebody writes to that FIFO; with `spark.fake.child` it has a child in its process group.
@@ -62,8 +63,13 @@ def serve(connection_file: str, interrupts: Path, learns: str) -> None:
     from ipykernel.ipkernel import IPythonKernel
     from ipykernel.kernelapp import launch_new_instance
 
+    from kg2at_personality.web import stand_in
+
     class Kernel(IPythonKernel):
         async def do_execute(self, code: str, *args: Any, **kwargs: Any) -> Any:
+            cell = stand_in.original(code)
+            if cell is not None:
+                code = f"print({cell!r})" if "kernel.sparkSession.sql" in code else ""
             if "sun.misc.SignalHandler" not in code:
                 return await super().do_execute(code, *args, **kwargs)
             note(interrupts.with_suffix(".learned"), learns)

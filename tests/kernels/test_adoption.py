@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from jupyter_client.connect import LocalPortCache, port_names
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from tornado.websocket import websocket_connect
 
-from kg2at_personality.kernels import adoption, group, watched, zombies
+from kg2at_personality.kernels import adoption, group, supplies, watched, zombies
 from kg2at_personality.kernels.ledger import ASIDE, LOCK, MARK
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.process import started_at
@@ -344,6 +345,34 @@ async def test_what_it_was_admitted_with_is_held_for_it(gateways: Gateways) -> N
     assert not second.app.kernel_manager.clusters.holds(kernel_id)
 
 
+async def test_its_applications_are_known_by_what_its_last_launch_called_them(gateways: Gateways) -> None:
+    policy = {"KG2ATPersonality": {"master_unreachable": "admit", "master_url": "http://127.0.0.1:9"}}
+
+    def names(client: Any, kernel_id: str) -> set[str]:
+        [queue] = [queue for queue, _ in client.app.kernel_manager.clusters._queues.values()]
+        shown, written = queue._leases[kernel_id].claim.identity, gateways.record(kernel_id).admission
+        assert written is not None and written.request.application is not None
+        assert {shown.user, written.request.application.user} == {getpass.getuser()}
+        return {shown.name, written.request.application.name}
+
+    gateways.spark.defaults("spark.app.name Old", master="spark://127.0.0.1:9")
+    first = await gateways.open(**policy)
+    kernel_id = await first.start(name="apache_toree_scala")
+    await kernel_of(first, kernel_id).answered()
+    gateways.spark.defaults("spark.app.name New", master="spark://127.0.0.1:9")
+    assert names(first, kernel_id) == {f"Old {kernel_id}"}
+    assert await code_of(first, "POST", kernel_id, "/restart") == 200
+    await kernel_of(first, kernel_id).answered()
+    assert names(first, kernel_id) == {f"New {kernel_id}"}
+    seen = await gateways.spark.launched(kernel_id, 2)
+    assert seen["properties"]["spark.app.name"] == f"New {kernel_id}"
+    await until(lambda: gateways.record(kernel_id).info, "its second answer in its record")
+    await gateways.kill(first)
+    second = await gateways.open(**policy)
+    assert names(second, kernel_id) == {f"New {kernel_id}"}
+    assert await code_of(second, "DELETE", kernel_id) == 204
+
+
 # What does not run any more is cleaned up.
 
 
@@ -395,6 +424,7 @@ async def test_where_no_environment_can_be_read_its_age_tells_who_it_is(
 ) -> None:
     monkeypatch.setattr(adoption, "environment_of", lambda pid: None)
     monkeypatch.setattr(adoption, "find", lambda *arguments: [])
+    monkeypatch.setattr(supplies, "find_of", lambda *arguments: [])
     process = await gateways.mute()
     began = started_at(process.pid)
     assert began is not None
@@ -408,8 +438,7 @@ def _by_group(processes: list[psutil.Process]) -> dict[int, psutil.Process]:
     return {os.getpgid(process.pid): process for process in processes}
 
 
-async def test_what_outlived_it_in_its_group_is_ended(gateways: Gateways) -> None:
-    """And what left its group, as by setsid, did so to live on."""
+async def test_what_outlived_it_in_its_group_or_elsewhere_is_ended(gateways: Gateways) -> None:
     spawn = "import subprocess as s; s.Popen(['sleep', '60']); s.Popen(['sleep', '60'], start_new_session=True)"
     process = await gateways.mute(ID, sys.executable, "-S", "-c", f"{spawn}; import time; time.sleep(60)")
     # The second leaves a moment after it is there.
@@ -420,7 +449,7 @@ async def test_what_outlived_it_in_its_group_is_ended(gateways: Gateways) -> Non
     process.kill()
     await until(lambda: not runs(process.pid), "its death")
     await gateways.open()
-    assert not runs(inside) and runs(outside)
+    assert not runs(inside) and not runs(outside)
     assert gateways.files() == []
 
 
@@ -540,12 +569,18 @@ async def test_what_is_no_kernel_of_this_directory_is_not_touched(gateways: Gate
         await gateways.run(*MUTE, file, env=gateways.marked() | {MARK: f"{gateways.path}-2"}),
         await gateways.run(*MUTE, file, env={"KERNEL_ID": ID}),
         await gateways.run(*MUTE, file, env={MARK: str(gateways.path)}),
-        await gateways.run("sleep", "60", env=gateways.marked()),
     ]
     left = gateways.files()
     await gateways.open()
     assert all(runs(stranger.pid) for stranger in strangers)
     assert gateways.files() == left
+
+
+async def test_what_a_kernel_without_a_record_left_is_ended(gateways: Gateways) -> None:
+    gateways.path.mkdir()
+    left = await gateways.run("sleep", "60", env=gateways.marked())
+    await gateways.open()
+    assert not runs(left.pid)
 
 
 @pytest.mark.parametrize("harm", ["corrupt", "0644"])
@@ -587,8 +622,8 @@ async def test_one_that_can_not_go_on_without_its_record_is_ended_and_the_others
     """Its configuration is broken by now, so that nobody knows what cores it has."""
     kernel_id, pid = await toree_that_lost_its_record(gateways, "apache_toree_scala")
     await gateways.mute(OTHER)
-    gateways.spark.defaults(HANGS, "spark.master.ui.port lots", master="spark://127.0.0.1:7077")
     second = await gateways.serve()
+    gateways.spark.defaults(HANGS, "spark.master.ui.port lots", master="spark://127.0.0.1:7077")
     assert (await second.ask("GET", "/api/kernels")).code == 200
     assert await listed(second) == [OTHER]
     assert not runs(pid) and gateways.connection_file(kernel_id).name not in gateways.files()

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,30 +9,6 @@ import javaproperties
 import pytest
 
 from kg2at_personality.kernels.files import KernelFiles
-
-#: Writes 400 lines for each line it reads, answers with one, and ends with a last line.
-WRITER = """
-import sys
-number = 0
-for _ in sys.stdin:
-    for _ in range(400):
-        number += 1
-        print(f"line {number:08}", file=sys.stderr, flush=True)
-    print(number, flush=True)
-print("the end", file=sys.stderr, flush=True)
-"""
-#: Writes until its stdin is closed.
-RESTLESS = """
-import sys, threading
-done = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), done.set())).start()
-number = 0
-while not done.is_set():
-    number += 1
-    print(f"line {number:08}", file=sys.stderr, flush=True)
-    if number == 500: print("begun", flush=True)
-print("the end", file=sys.stderr, flush=True)
-"""
 
 
 @pytest.fixture
@@ -49,13 +23,17 @@ def open_umask() -> Iterator[None]:
     os.umask(before)
 
 
+def _all(files: KernelFiles) -> list[Path]:
+    return [files.properties, files.java_options, files.submit_options, files.log]
+
+
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
 def test_they_stand_beside_the_connection_file(files: KernelFiles, tmp_path: Path) -> None:
-    names = [path.relative_to(tmp_path).name for path in (files.properties, files.java_options, files.log)]
-    assert names == ["kernel-1-2.properties", "kernel-1-2.javaopts", "kernel-1-2.log"]
+    names = [path.relative_to(tmp_path).name for path in _all(files)]
+    assert names == ["kernel-1-2.properties", "kernel-1-2.javaopts", "kernel-1-2.submitopts", "kernel-1-2.log"]
 
 
 @pytest.mark.usefixtures("open_umask")
@@ -136,49 +114,6 @@ class TestLog:
                 assert files.log.read_bytes() == b""
                 log.write(b"said\n")
 
-    @pytest.mark.parametrize(("size", "limit"), [(100, 0), (100, 100), (0, 10)])
-    def test_it_is_left_alone_within_its_limit(self, files: KernelFiles, size: int, limit: int) -> None:
-        files.log.write_bytes(b"x" * size)
-        files.trim_log(limit)
-        assert files.log.stat().st_size == size
-
-    def test_without_one_there_is_nothing_to_trim(self, files: KernelFiles) -> None:
-        files.trim_log(10)
-        assert not files.log.exists()
-
-    def test_it_stays_within_its_limit_and_keeps_the_newest_while_a_kernel_writes(self, files: KernelFiles) -> None:
-        limit = 4000
-        with files.open_log() as log:
-            writer = subprocess.Popen(
-                [sys.executable, "-c", WRITER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-            )
-        assert writer.stdin and writer.stdout
-        for _ in range(10):
-            print(file=writer.stdin, flush=True)
-            written = int(writer.stdout.readline())
-            files.trim_log(limit)
-            text = files.log.read_text()
-            assert len(text) <= limit and text.endswith(f"line {written:08}\n") and "\0" not in text
-            assert text.startswith("[kg2at cut the older lines]\n")
-            kept = text.splitlines()[2:]
-            assert kept == [f"line {number:08}" for number in range(written - len(kept) + 1, written + 1)]
-        writer.communicate()
-        assert files.last_lines(1) == ["the end"]
-        assert mode(files.log) == 0o600
-
-    def test_a_restless_kernel_leaves_no_hole_and_its_last_line(self, files: KernelFiles) -> None:
-        with files.open_log() as log:
-            writer = subprocess.Popen(
-                [sys.executable, "-c", RESTLESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
-            )
-        assert writer.stdin and writer.stdout
-        writer.stdout.readline()
-        for _ in range(200):
-            files.trim_log(1000)
-        writer.communicate()
-        text = files.log.read_bytes()
-        assert b"\0" not in text and text.endswith(b"\nthe end\n") and b"cut the older lines" in text
-
     def test_last_lines(self, files: KernelFiles) -> None:
         files.log.write_text("\n".join(["1", "", "2", "  ", "3", ""]))
         assert files.last_lines() == ["1", "2", "3"]
@@ -195,11 +130,6 @@ class TestLog:
         """Half a line could be half a secret, which nobody recognises."""
         files.log.write_text(f"password is sword{'f' * 90}ish\nwent wrong\n")
         assert files.last_lines(limit=20) == ["went wrong"]
-
-    def test_trimming_leaves_whole_lines(self, files: KernelFiles) -> None:
-        files.log.write_text(f"password is sword{'f' * 90}ish\nwent wrong\n")
-        files.trim_log(40)
-        assert files.log.read_text() == "[kg2at cut the older lines]\nwent wrong\n"
 
 
 def test_removal(files: KernelFiles, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,8 +21,10 @@ DIES = ("spark.fake.does die", "spark.my.password hush", "spark.fake.says no mem
 
 
 async def dead(kernel: GatewayKernel) -> str:
-    """Wait for the kernel's death, and its reason."""
+    """Wait until the kernel is dead and nothing is left of it; its reason."""
     await until(lambda: kernel.is_dead, "the kernel's death")
+    with suppress(KernelDied):
+        await kernel.answered()  # those who wait for it are told last
     return kernel.reason
 
 
@@ -225,7 +228,8 @@ class TestDeathLater:
         spark.defaults("spark.fake.does die", "spark.fake.says no such jar")
         os.kill(spark.launches(kernel_id)[0]["pid"], signal.SIGKILL)
         assert "no such jar" in await dead(kernel)
-        assert len(spark.launches(kernel_id)) == 2 and spark.left() == []
+        await until(lambda: spark.left() == [], "the end of its files")
+        assert len(spark.launches(kernel_id)) == 2
 
     async def test_when_the_configuration_is_broken_by_then_it_is_dead_and_says_so(
         self, gateway: Any, spark: FakeSpark
@@ -234,8 +238,8 @@ class TestDeathLater:
         await kernel.answered()
         spark.defaults("spark.cores.max lots")
         os.kill(spark.launches(kernel_id)[0]["pid"], signal.SIGKILL)
-        await until(lambda: kernel.is_dead, "the kernel's death", limit=5)
-        assert "spark-defaults.conf, line 2" in kernel.reason and spark.left() == []
+        await until(lambda: kernel.is_dead and spark.left() == [], "the kernel's death", limit=5)
+        assert "spark-defaults.conf, line 2" in kernel.reason
 
 
 class TestDeathAgainAndAgain:
@@ -260,7 +264,7 @@ class TestRestart:
     async def test_by_a_plan_made_anew(self, gateway: Any, spark: FakeSpark) -> None:
         kernel_id, kernel = await start(gateway, env={"KERNEL_SPARK_DRIVER_MEMORY": "700m"})
         await kernel.answered()
-        spark.defaults("spark.my.number 7", "spark.driver.memory 300m")
+        spark.defaults("spark.my.number 7", "spark.driver.memory 500m")
         assert (await gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {})).code == 200
         seen = await spark.launched(kernel_id, 2)
         assert seen["properties"]["spark.my.number"] == "7"
@@ -310,12 +314,14 @@ class TestRestart:
 
 
 class TestShutdown:
-    async def test_while_it_starts(self, gateway: Any, spark: FakeSpark) -> None:
+    async def test_while_it_starts(self, gateway: Any, spark: FakeSpark, monkeypatch: pytest.MonkeyPatch) -> None:
         gate = spark.gate()
         kernel_id, kernel = await start(gateway)
         seen = await spark.launched(kernel_id)
+        answered, asked = kernel.answered, list[None]()
+        monkeypatch.setattr(kernel, "answered", lambda: asked.append(None) or answered())
         waiting = asyncio.ensure_future(listen(gateway, kernel_id))
-        await until(lambda: gateway.app.kernel_websocket_connection_class._open_sessions, "the websocket's request")
+        await until(lambda: asked, "the websocket's request")
         assert (await gateway.ask("DELETE", f"/api/kernels/{kernel_id}")).code == 204
         with pytest.raises(HTTPClientError) as refused:
             await waiting

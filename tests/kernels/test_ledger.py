@@ -25,7 +25,7 @@ import pytest
 from kg2at_personality.errors import StateDirInUse
 from kg2at_personality.kernels import ledger as module
 from kg2at_personality.kernels.ledger import ASIDE, LOCK, MARK, Ledger
-from kg2at_personality.kernels.record import RUNNING, STOPPING, Record
+from kg2at_personality.kernels.record import RUNNING, STOPPING, VERSION, Record
 
 pytestmark = pytest.mark.timeout(30)
 LOG = logging.getLogger("tests.ledger")
@@ -337,7 +337,7 @@ def spoil(kind: str, path: Path) -> None:
             "no UTF-8": text.encode().replace(b"python3", b"pyth\xf6n3"),
             "an array": b"[]",
             "deep": b"[" * 100_000,
-            "another version": text.replace('"version": 1', '"version": 99').encode(),
+            "another version": text.replace(f'"version": {VERSION}', '"version": 99').encode(),
             "another kernel's": record(THREE).dumps().encode(),
         }
         path.write_bytes(contents.get(kind, text.encode()))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kg2at_personality.errors import RequestError, SparkConfError, TooManyKernels, UnknownKernelSpec
+from kg2at_personality.kernels import toree
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.provisioner import ToreeProvisioner
@@ -210,6 +211,7 @@ class TestCancel:
             (GatewayKernelManager, "pre_start_kernel"),
             (GatewayKernel, "start_kernel"),
             (ToreeProvisioner, "pre_launch"),
+            (toree, "environment"),
             (ToreeProvisioner, "_write_files"),
             (ToreeProvisioner, "launch_kernel"),
             (GatewayKernel, "_async_post_start_kernel"),
@@ -218,7 +220,7 @@ class TestCancel:
         ],
     )
     async def test_at(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, monkeypatch: Any, cls: type, method: str
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, monkeypatch: Any, cls: Any, method: str
     ) -> None:
         spark.defaults(HANGS)
         loop, real = asyncio.get_running_loop(), getattr(cls, method)

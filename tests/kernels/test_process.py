@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shutil
@@ -486,3 +487,30 @@ assert process.psutil is None
 assert process.started_at({os.getpid()}) is not None
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@only_psutil
+def test_the_user_of_a_process_is_told_when_all_of_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    try:
+        assert process.own_user_of(child.pid) == getpass.getuser()
+        assert process.own_user_of(process.LAST_PID) is None
+        monkeypatch.setattr(os, "getuid", lambda: 2**31 - 3)
+        assert process.own_user_of(child.pid) is None
+    finally:
+        child.communicate()
+
+
+@as_root
+@only_psutil
+def test_a_process_that_has_a_child_of_another_user_may_be_anybodys() -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-S", "-c", "import subprocess; subprocess.run(['cat'], user=65534)"], stdin=subprocess.PIPE
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while process.own_user_of(parent.pid) is not None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert process.own_user_of(parent.pid) is None and parent.poll() is None
+    finally:
+        parent.communicate()

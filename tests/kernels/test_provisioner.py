@@ -124,10 +124,11 @@ class TestOutput:
 async def test_last_lines_are_redacted(gateway: Any, spark: FakeSpark) -> None:
     spark.defaults("spark.fake.does hang", "spark.my.password hush", "spark.fake.says can't open hush\\nthe end")
     kernel_id, kernel = await start(gateway)
-    await until(lambda: "the end" in kernel.provisioner.last_lines(), "its output")
-    lines = kernel.provisioner.last_lines()
-    assert lines == "can't open *********(redacted)\nthe end"
-    assert "can't open hush" in (spark.runtime / f"kernel-{kernel_id}.log").read_text()
+    log = spark.runtime / f"kernel-{kernel_id}.log"
+    await until(lambda: "the end" in log.read_text(), "its output")
+    os.kill((await spark.launched(kernel_id))["pid"], signal.SIGKILL)
+    assert await kernel.last_lines() == "can't open *********(redacted)\nthe end"
+    assert "can't open hush" in log.read_text()
 
 
 class TestPorts:
@@ -246,6 +247,39 @@ class TestFailedLaunch:
             return made
 
         monkeypatch.setattr(cls, "plan", plan)
+
+
+def text_and_mode(path: Path) -> tuple[str, int]:
+    return path.read_text(), path.stat().st_mode & 0o777
+
+
+class TestSparkEnv:
+    """spark-env.sh runs once more for each kernel, with what the kernel's client sent."""
+
+    async def test_a_secret_of_spark_env_sh_is_in_no_argument_and_not_in_the_environment(
+        self, gateway: Any, spark: FakeSpark
+    ) -> None:
+        (spark.conf / "spark-env.sh").write_text(
+            "SPARK_OPTS='--conf spark.my.password=hush'\nSPARK_SUBMIT_OPTS=-Dmy.password=hush\n"
+        )
+        spark.defaults("spark.fake.does hang")
+        kernel_id, _ = await start(gateway, env={"KERNEL_MARK": "mine"})
+        seen = await spark.launched(kernel_id)
+        assert seen["properties"]["spark.my.password"] == "hush"
+        assert "hush" not in " ".join(seen["argv"]) and "hush" not in str(seen["env"])
+        options = spark.runtime / f"kernel-{kernel_id}.submitopts"
+        assert seen["env"]["SPARK_SUBMIT_OPTS"] == f"@{options}"
+        assert text_and_mode(options) == ('"-Dmy.password=hush"\n', 0o600)
+        (spark.conf / "spark-env.sh").unlink()
+        assert (await gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {})).code == 200
+        assert "SPARK_SUBMIT_OPTS" not in (await spark.launched(kernel_id, 2))["env"]
+        assert options.name not in spark.left()
+
+    async def test_a_script_that_fails_for_a_kernel_starts_none(self, gateway: Any, spark: FakeSpark) -> None:
+        (spark.conf / "spark-env.sh").write_text("[ -z $KERNEL_ID ] || exit 3\n")
+        answer = await gateway.ask("POST", "/api/kernels", {})
+        assert answer.code == 503 and "spark-env.sh: it ended the shell with status 3" in answer.body.decode()
+        assert spark.launches() == [] and spark.left() == []
 
 
 async def test_files_go_with_the_kernel(gateway: Any, spark: FakeSpark) -> None:

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from kg2at_personality.admission.queue import AdmissionRequest
 from kg2at_personality.kernels.record import RESTARTING, RUNNING, STARTING, STEPS, STOPPING, VERSION, Admission, Record
-from kg2at_personality.spark.cluster import ExecutorRequest
+from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
 
 ID = "0c5a3c5e-5c0e-4d5f-8a53-8b1f7d1c2e3f"
 MINIMAL = Record(ID, "python3", STARTING, f"/run/kernel-{ID}.json", "2026-01-02T03:04:05.678901+00:00")
 EXECUTORS = ExecutorRequest(cores_max=8, executor_cores=2, executor_memory_mib=1024, initial_executors=3)
-ADMISSION = Admission(AdmissionRequest(ID, "apache_toree_scala", "anna", EXECUTORS), ("http://a:8080", "http://b:8080"))
+APPLICATION = AppIdentity(f"Apache Toree - Scala {ID}", "kernels")
+REQUEST = AdmissionRequest(ID, "apache_toree_scala", "anna", EXECUTORS, application=APPLICATION)
+ADMISSION = Admission(REQUEST, ("http://a:8080", "http://b:8080"))
 FULL = replace(
     MINIMAL,
     kernel_name="apache_toree_scala",
@@ -87,6 +89,13 @@ def refusal(text: str) -> str:
 )
 def test_what_was_written_is_read_again(record: Record) -> None:
     assert Record.loads(record.dumps()) == record
+
+
+def test_a_record_of_before_applications_had_names_is_read() -> None:
+    admission = {name: value for name, value in CONTENT["admission"].items() if name != "application"}
+    read = loads(but("admission", admission) | {"version": 1})
+    assert read == replace(FULL, admission=replace(ADMISSION, request=replace(REQUEST, application=None)))
+    assert Record.loads(read.dumps()) == read
 
 
 @pytest.mark.parametrize("step", STEPS)

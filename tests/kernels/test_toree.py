@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from dataclasses import replace
@@ -15,20 +16,27 @@ from kg2at_personality.kernels.toree import (
     Plan,
     ToreeLauncher,
     ToreeOptions,
+    application_name,
     command,
     driver_options,
     environment,
     java_options,
     properties,
+    sets_user,
+    submit_options,
 )
 from kg2at_personality.spark.conf import SparkConf, SparkConfReader
 from kg2at_personality.spark.home import Installation, Java, Spark, Toree
 from tests.fakes.toree import FakeSpark
 
 KERNEL = "11-22-33-44-55"
+PATH = {"PATH": os.environ["PATH"]}
 DRIVER = "spark.driver.extraJavaOptions"
 DEFAULT = "spark.driver.defaultJavaOptions"
+EXECUTOR = "spark.executor.extraJavaOptions"
 OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
+UTF_8 = "-Dfile.encoding=UTF-8 -Dstdout.encoding=UTF-8 -Dstderr.encoding=UTF-8"
+OURS = [OPENS, *UTF_8.split()]
 AWKWARD = {
     "spark.blanks": "two  blanks and a\ttab",
     "spark.quotes": """a "double" and a 'single' one""",
@@ -100,6 +108,17 @@ class TestProperties:
         assert properties(plan(), KERNEL, "")["spark.app.name"] == f"Apache Toree - Scala {KERNEL}"
         assert properties(plan({"spark.app.name": "Mine"}), KERNEL, "")["spark.app.name"] == f"Mine {KERNEL}"
 
+    @pytest.mark.parametrize("name", ["Mine", " \t Mine", "Mi  ne", ""])
+    def test_it_is_known_at_the_master_by_that_name(self, name: str) -> None:
+        named = plan({"spark.app.name": name})
+        assert application_name(named, KERNEL) == properties(named, KERNEL, "")["spark.app.name"]
+        assert application_name(named, KERNEL) == f"{name} {KERNEL}".strip()
+
+    def test_java_may_be_told_another_user(self) -> None:
+        assert not sets_user(plan()) and sets_user(plan({"spark.driver.extraJavaOptions": "-Duser.name=else"}))
+        told = plan()
+        assert sets_user(replace(told, conf=replace(told.conf, environ={"JAVA_TOOL_OPTIONS": "-Duser.name=else"})))
+
     def test_the_master_is_always_told_and_the_driver_runs_here(self) -> None:
         told = properties(plan({"spark.submit.deployMode": "cluster"}), KERNEL, "")
         assert told["spark.master"] == "local[*]" and told["spark.submit.deployMode"] == "client"
@@ -118,13 +137,28 @@ class TestProperties:
 class TestJavaOptions:
     def test_java_from_9_on_lets_toree_open_jars(self) -> None:
         for java in (9, 11, 17, 21):
-            assert properties(plan(java=java), KERNEL, "f")[DRIVER] == OPENS
-        assert properties(plan({DRIVER: "-Dplain=1"}), KERNEL, "f")[DRIVER] == f"{OPENS} -Dplain=1"
+            assert properties(plan(java=java), KERNEL, "f")[DRIVER] == f"{OPENS} {UTF_8}"
+        assert properties(plan({DRIVER: "-Dplain=1"}), KERNEL, "f")[DRIVER] == f"{OPENS} {UTF_8} -Dplain=1"
 
     def test_java_8_gets_no_option_that_it_does_not_know(self) -> None:
-        assert DRIVER not in properties(plan(java=8), KERNEL, "f")
+        assert properties(plan(java=8), KERNEL, "f")[DRIVER] == UTF_8
         old = plan({DRIVER: "-Dmy.password=hush"}, java=8)
-        assert properties(old, KERNEL, "f")[DRIVER] == "-Dmy.password=hush" and java_options(old) == ""
+        assert properties(old, KERNEL, "f")[DRIVER] == f"{UTF_8} -Dmy.password=hush" and java_options(old) == ""
+
+    def test_executors_write_utf_8_unless_somebody_says_another(self) -> None:
+        assert properties(plan(), KERNEL, "f")[EXECUTOR] == UTF_8
+        assert properties(plan(), KERNEL, "f")["spark.executorEnv.PYTHONUTF8"] == "1"
+        own = {EXECUTOR: "-Dfile.encoding=ISO-8859-1 -Da='b c'", "spark.executor.defaultJavaOptions": "-Dz=1"}
+        told = properties(plan(own | {"spark.executorEnv.PYTHONUTF8": "0"}), KERNEL, "f")
+        assert told[EXECUTOR] == f"{UTF_8} -Dz=1 -Dfile.encoding=ISO-8859-1 -Da='b c'", "the last one counts"
+        assert told["spark.executorEnv.PYTHONUTF8"] == "0"
+        assert "spark.executor.defaultJavaOptions" not in told, "Spark would put it there again"
+
+    def test_python_on_z_os_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("kg2at_personality.kernels.toree.PYTHON_UTF_8", {})
+        told = properties(plan(), KERNEL, "f")
+        assert told[EXECUTOR] == UTF_8 and "spark.executorEnv.PYTHONUTF8" not in told
+        assert "PYTHONUTF8" not in environment(plan(), PATH, KERNEL)
 
     def test_without_a_secret_there_is_no_file(self) -> None:
         assert java_options(plan({DRIVER: "-Dplain=1"})) == ""
@@ -132,7 +166,7 @@ class TestJavaOptions:
     def test_a_secret_goes_into_a_file(self) -> None:
         secret = plan({DRIVER: "-Dmy.password=hush -Dplain=1"})
         assert properties(secret, KERNEL, "/run/k.javaopts")[DRIVER] == "@/run/k.javaopts"
-        assert java_options(secret) == f'"{OPENS}"\n"-Dmy.password=hush"\n"-Dplain=1"\n'
+        assert java_options(secret) == "".join(f'"{each}"\n' for each in [*OURS, "-Dmy.password=hush", "-Dplain=1"])
 
     @pytest.mark.parametrize(
         ("written", "options"),
@@ -149,11 +183,11 @@ class TestJavaOptions:
     def test_quoted_options_stay_whole(self, written: str, options: list[str]) -> None:
         # In a Java argument file a backslash in quotes escapes what follows (the java command, "@argfiles").
         lines = java_options(plan({DRIVER: written})).splitlines()
-        assert [re.sub(r"\\(.)", r"\1", line[1:-1]) for line in lines] == [OPENS, *options]
+        assert [re.sub(r"\\(.)", r"\1", line[1:-1]) for line in lines] == [*OURS, *options]
         assert all(line[0] == line[-1] == '"' for line in lines)
 
     def test_spark_quotes_what_goes_on_the_command_line_itself(self) -> None:
-        assert shlex.split(driver_options(plan({DRIVER: '-Da="two words"'}))) == [OPENS, "-Da=two words"]
+        assert shlex.split(driver_options(plan({DRIVER: '-Da="two words"'}))) == [*OURS, "-Da=two words"]
 
     def test_default_options_are_no_way_around(self) -> None:
         """Since 3.0 Spark puts these on the JVM's command line as well, before the others."""
@@ -164,23 +198,28 @@ class TestJavaOptions:
 
     def test_a_quote_left_open_is_the_configurations_fault(self) -> None:
         """Spark itself would say "Invalid option string"."""
-        with pytest.raises(SparkConfError, match=DRIVER) as caught:
-            java_options(plan({DRIVER: "-Dpassword='hush"}))
-        assert "hush" not in str(caught.value)
+        for key in (DRIVER, DEFAULT):
+            with pytest.raises(SparkConfError, match=rf"{key} must be options whose quotes are closed") as caught:
+                plan({key: "-Dpassword='hush"})
+            assert "hush" not in str(caught.value)
 
 
 class TestEnvironment:
     def test_what_spark_submit_must_find(self) -> None:
-        assert environment(plan(), {}, KERNEL) == {
+        assert environment(plan(), PATH, KERNEL) == PATH | {
             "SPARK_HOME": "/opt/spark",
             "JAVA_HOME": "/opt/java",
             "KERNEL_ID": KERNEL,
             "PYTHONHASHSEED": "0",
+            "PYTHONUTF8": "1",
         }
 
     def test_what_was_found_wins_and_the_rest_stays(self) -> None:
         env = environment(plan(), {"SPARK_HOME": "/other", "KERNEL_MARK": "mine", "_BPXK_AUTOCVT": "ON"}, KERNEL)
         assert (env["SPARK_HOME"], env["KERNEL_MARK"], env["_BPXK_AUTOCVT"]) == ("/opt/spark", "mine", "ON")
+
+    def test_an_own_choice_for_python_wins(self) -> None:
+        assert environment(plan(), PATH | {"PYTHONUTF8": "0"}, KERNEL)["PYTHONUTF8"] == "0"
 
     def test_spark_opts_are_in_the_properties_already(self) -> None:
         assert "SPARK_OPTS" not in environment(plan(), {"SPARK_OPTS": "--conf spark.password=hush"}, KERNEL)
@@ -194,6 +233,63 @@ class TestEnvironment:
         moved = replace(plan(), conf_dir="/etc/spark")
         assert environment(moved, {"SPARK_CONF_DIR": "/old"}, KERNEL)["SPARK_CONF_DIR"] == "/etc/spark"
         assert environment(plan(), {"SPARK_CONF_DIR": "/old"}, KERNEL)["SPARK_CONF_DIR"] == "/old"
+
+
+class TestSparkEnv:
+    """spark-env.sh is run here, and not again by spark-submit."""
+
+    def test_what_it_sets_reaches_the_kernel(self, tmp_path: Path) -> None:
+        (tmp_path / "spark-env.sh").write_text("A=$KERNEL_MARK$SPARK_HOME\nexport LC_ALL=C\nunset GONE\n")
+        env = environment(replace(plan(), conf_dir=str(tmp_path)), PATH | {"KERNEL_MARK": "m", "GONE": "g"}, KERNEL)
+        assert (env["A"], env["LC_ALL"], env["SPARK_ENV_LOADED"]) == ("m/opt/spark", "C", "1")
+        assert "GONE" not in env and env["SPARK_CONF_DIR"] == str(tmp_path)
+
+    def test_what_is_for_other_programs_does_not(self, tmp_path: Path) -> None:
+        names = "SPARK_OPTS SPARK_DAEMON_JAVA_OPTS SPARK_WORKER_OPTS PYSPARK_SUBMIT_ARGS TOREE_OPTS".split()
+        (tmp_path / "spark-env.sh").write_text("".join(f"export {name}='-Dpassword=hush'\n" for name in names))
+        env = environment(plan(), PATH | {"SPARK_CONF_DIR": str(tmp_path), "SPARK_MASTER_OPTS": "hush"}, KERNEL)
+        assert env["SPARK_ENV_LOADED"] == "1"
+        assert not [name for name, value in env.items() if "hush" in value]
+
+    def test_what_was_found_wins_over_it(self, tmp_path: Path) -> None:
+        """Found with the environment after the script, so a trait has won."""
+        (tmp_path / "spark-env.sh").write_text(
+            "SPARK_HOME=/other\nJAVA_HOME=/other\nKERNEL_ID=x\nSPARK_CONF_DIR=/moved\n"
+        )
+        env = environment(replace(plan(), conf_dir=str(tmp_path)), PATH, KERNEL)
+        assert (env["SPARK_HOME"], env["JAVA_HOME"], env["KERNEL_ID"]) == ("/opt/spark", "/opt/java", KERNEL)
+        assert env["SPARK_CONF_DIR"] == "/moved", "spark-submit follows it"
+
+    def test_one_that_fails_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "spark-env.sh").write_text("[ -z $KERNEL_ID ] || exit 3\n")
+        with pytest.raises(SparkConfError, match=r"spark-env.sh: it ended the shell with status 3"):
+            environment(replace(plan(), conf_dir=str(tmp_path)), PATH, KERNEL)
+        (tmp_path / "spark-env.sh").write_text("sleep 60\n")
+        with pytest.raises(SparkConfError, match=r"did not end within 0\.2 s"):
+            environment(replace(plan(), conf_dir=str(tmp_path), script_timeout=0.2), PATH, KERNEL)
+
+
+class TestSubmitOptions:
+    """Spark puts SPARK_SUBMIT_OPTS on the JVM's command line as well."""
+
+    def test_a_secret_goes_into_a_file(self) -> None:
+        assert (
+            submit_options(plan(), {"SPARK_SUBMIT_OPTS": "-Dpassword='a b' -Xmx1g"}) == '"-Dpassword=a b"\n"-Xmx1g"\n'
+        )
+        named = plan({"spark.redaction.regex": "geheim"})
+        assert submit_options(named, {"SPARK_SUBMIT_OPTS": "-Dgeheim=1"}) == '"-Dgeheim=1"\n'
+
+    def test_what_is_none_stays(self) -> None:
+        for env in ({}, {"SPARK_SUBMIT_OPTS": ""}, {"SPARK_SUBMIT_OPTS": "-Dplain=1"}):
+            assert submit_options(plan(), env) == ""
+        assert submit_options(plan(java=8), {"SPARK_SUBMIT_OPTS": "-Dpassword=hush"}) == "", "Java 8 has no such files"
+
+    def test_an_open_quote(self) -> None:
+        with pytest.raises(SparkConfError, match=r"^environment variable SPARK_SUBMIT_OPTS: it must be options whose"):
+            submit_options(plan(), {"SPARK_SUBMIT_OPTS": "-Da='b"})
+        with pytest.raises(SparkConfError) as caught:
+            submit_options(plan(), {"SPARK_SUBMIT_OPTS": "-Dpassword='hush"})
+        assert "hush" not in str(caught.value)
 
 
 class TestLauncher:
@@ -261,6 +357,13 @@ class TestLauncher:
         spark.defaults("spark.cores.max lots")
         with pytest.raises(SparkConfError, match=r"spark-defaults.conf, line 2: spark.cores.max"):
             ToreeLauncher().plan("Scala")
+
+    def test_what_spark_refuses_together(self, spark: FakeSpark) -> None:
+        spark.defaults("spark.network.timeout 5s")
+        with pytest.raises(SparkConfError, match=r"line 2: spark.network.timeout \(5 s\) must be longer"):
+            ToreeLauncher().conf()
+        profile = {"mended": {"spark.executor.heartbeatInterval": "2s"}}
+        assert ToreeLauncher(profiles=profile).conf("mended")
 
     def test_a_missing_spark(self, spark: FakeSpark) -> None:
         spark.submit.unlink()

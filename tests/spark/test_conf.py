@@ -9,6 +9,7 @@ import pytest
 from kg2at_personality.errors import SparkConfError
 from kg2at_personality.spark.conf import Setting, SparkConf, SparkConfReader
 from tests.cost import Calls
+from tests.spark.test_home import make_spark
 
 PATH = {"PATH": os.environ["PATH"]}
 MASK = "*********(redacted)"
@@ -95,7 +96,7 @@ def test_each_source_overrides_the_ones_before_and_remembers_them(conf_dir: Path
         ("7", "profile large"),
         ("6", "KG2ATPersonality.spark_conf"),
         ("5", "environment variable SPARK_OPTS"),
-        ("4", f"environment variable SPARK_EXECUTOR_CORES, set in {conf_dir}/spark-env.sh"),
+        ("4", f"environment variable SPARK_EXECUTOR_CORES, set in {conf_dir}/spark-env.sh, line 1"),
         ("3", "environment variable SPARK_EXECUTOR_CORES"),
         ("2", f"{file}, line 3"),
         ("1", f"{file}, line 2"),
@@ -107,7 +108,7 @@ def test_what_spark_env_sh_takes_away_is_gone(conf_dir: Path) -> None:
     environ = PATH | {"SPARK_EXECUTOR_CORES": "3", "SPARK_OPTS": "--conf spark.a=1"}
     conf = read(conf_dir, "", environ)
     assert set(conf) == {"spark.master", "spark.b"}
-    assert conf.setting("spark.b").source == f"environment variable SPARK_OPTS, set in {conf_dir}/spark-env.sh"
+    assert conf.setting("spark.b").source == f"environment variable SPARK_OPTS, set in {conf_dir}/spark-env.sh, line 2"
 
 
 def test_variables_with_a_property_of_their_own() -> None:
@@ -167,6 +168,36 @@ def test_master_of_spark_env_sh(conf_dir: Path) -> None:
     assert conf.setting("spark.master").source == "SPARK_LOCAL_IP and SPARK_MASTER_PORT"
 
 
+def test_a_master_of_the_environment_says_where_it_was_set(conf_dir: Path) -> None:
+    script = conf_dir / "spark-env.sh"
+    script.write_text("export MASTER=spark://h:7077\n")
+    conf = read(conf_dir, "", PATH)
+    assert conf.master == "spark://h:7077"
+    assert conf.setting("spark.master").where == f"environment variable MASTER, set in {script}, line 1"
+    script.write_text("MASTER='spark://h'\n")
+    with pytest.raises(
+        SparkConfError, match=rf"^environment variable MASTER, set in {script}, line 1: spark.master must be"
+    ):
+        read(conf_dir, "", PATH)
+
+
+def test_a_master_that_goes_unused_is_told(conf_dir: Path) -> None:
+    conf = read(conf_dir, "\nspark.master spark://a:1\n", {"MASTER": "spark://b:1", "SPARK_MASTER_HOST": "c"})
+    [own, host] = conf.ignored
+    used = f"kernels use spark://a:1 ({conf_dir}/spark-defaults.conf, line 2)"
+    assert own == f"environment variable MASTER is not used: spark.master wins; {used}"
+    assert host == f"environment variable SPARK_MASTER_HOST is not used: another setting wins; {used}"
+
+
+def test_the_old_name_of_a_masters_host_by_sparks_version(conf_dir: Path, tmp_path: Path) -> None:
+    old, new = make_spark(tmp_path / "old", "3.5.9"), make_spark(tmp_path / "new", "4.0.0", "2.13")
+    conf = read(conf_dir, "", {"SPARK_MASTER_IP": "h", "SPARK_HOME": str(old)})
+    assert (conf.master, conf.ignored) == ("spark://h:7077", ())
+    conf = read(conf_dir, "", {"SPARK_MASTER_IP": "h", "SPARK_HOME": str(new)})
+    assert conf.master == "local[*]"
+    assert [each for each in conf.ignored if "SPARK_MASTER_IP is not used: Spark 4 and later" in each]
+
+
 def test_an_overlaid_master_remembers_the_default() -> None:
     conf = SparkConfReader().read({}).overlay("the request", {"spark.master": "spark://a:1"})
     assert origins(conf.setting("spark.master")) == [("spark://a:1", "the request"), ("local[*]", "kg2at's default")]
@@ -195,14 +226,35 @@ def test_an_overlaid_master_remembers_the_default() -> None:
         ("spark.blockManager.port", "x", "spark.blockManager.port must be a whole number: a port, not 'x'"),
         ("spark.executor.memory", "1.5g", "in whole numbers (1536m, not 1.5g), not '1.5g'"),
         ("spark.executor.memory", "much", "spark.executor.memory must be a size such as 512m or 2g"),
-        ("spark.executor.memory", "1000k", "spark.executor.memory must be a size of at least 1m, not '1000k'"),
-        ("spark.driver.memory", "0", "spark.driver.memory must be a size of at least 1m, not '0'"),
+        ("spark.executor.memory", "449m", "executor.memory must be at least 450m, since Spark starts no executor with"),
+        ("spark.driver.memory", "449m", "at least 450m, since Spark makes no SparkContext with less, not '449m'"),
+        ("spark.driver.memory", "100m", "and Toree does not even answer below 160m, not '100m'"),
+        ("spark.driver.memory", "0", "spark.driver.memory must be at least 450m"),
+        ("spark.driver.memory", '"2g"', "not '\"2g\"' (write 2g)"),
+        ("spark.executor.memory", "'2g' # each", "(write 2g)"),
+        ("spark.cores.max", '"4"', "spark.cores.max must be a whole number of cores, not '\"4\"' (write 4)"),
+        ("spark.cores.max", "4 # all", "not '4 # all' (write 4)"),
+        ("spark.ui.port", "'4050'", "(write 4050)"),
+        ("spark.master.ui.port", '"8080"', "must be a whole number: a port, not '\"8080\"' (write 8080)"),
+        ("spark.master.ui.port", "0", "spark.master.ui.port must be at least 1"),
+        ("spark.ssl.enabled", "yes", "spark.ssl.enabled must be true or false"),
+        ("spark.ssl.standalone.port", "x", "spark.ssl.standalone.port must be a whole number: a port"),
+        ("spark.memory.fraction", "1.5", "spark.memory.fraction must be a number from 0 to 1, not '1.5'"),
+        ("spark.memory.storageFraction", "half", "spark.memory.storageFraction must be a number from 0 to 1"),
+        ("spark.driver.extraJavaOptions", "-Xmx2g", "spark.driver.extraJavaOptions must be free of -Xmx"),
+        ("spark.driver.defaultJavaOptions", "-Xmx2g", "spark.driver.defaultJavaOptions must be free of -Xmx"),
+        ("spark.driver.extraJavaOptions", "-Da='b c", "must be options whose quotes are closed"),
+        ("spark.executor.extraJavaOptions", "-Xmx2g", "spark.executor.extraJavaOptions must be free of -Xmx"),
+        ("spark.executor.defaultJavaOptions", "-Dspark.x=1", "must be free of -Dspark"),
         ("spark.executor.memoryOverhead", "-1", "spark.executor.memoryOverhead must be a size such as"),
         ("spark.driver.memoryOverhead", "1x", "spark.driver.memoryOverhead must be a size such as"),
         ("spark.network.timeout", "soon", "spark.network.timeout must be a time such as 90s"),
         ("spark.dynamicAllocation.enabled", "yes", "spark.dynamicAllocation.enabled must be true or false, not 'yes'"),
         ("spark.redaction.regex", "(geheim", "spark.redaction.regex must be a regular expression (not a regular"),
         ("spark.master", " ", "spark.master must be set to something, or not be there at all, not ''"),
+        ("spark.master", '"spark://h:7077"', "(write spark://h:7077)"),
+        ("spark.master", "http://h:8080", "k8s://..., not 'http://h:8080' (write spark://h:7077)"),
+        ("spark.master", "http://mytoken:8080", "spark.master must be spark://HOST:PORT"),
         ("spark.cores.max", "mytoken", "spark.cores.max must be a whole number of cores"),
     ],
 )  # fmt: skip
@@ -221,6 +273,11 @@ def test_bad_values(key: str, value: str, problem: str) -> None:
         ("spark.cores.max", " +4 "),
         ("spark.executor.instances", "0"),
         ("spark.executor.memory", "1024"),
+        ("spark.executor.memory", "450m"),
+        ("spark.driver.memory", "460800k"),
+        ("spark.memory.fraction", "0.6"),
+        ("spark.driver.extraJavaOptions", "-Da='b c' -Xms1g"),
+        ("spark.executor.extraJavaOptions", "-Da='b c"),
         ("spark.executor.memoryOverhead", "0"),
         ("spark.driver.port", "0"),
         ("spark.ui.enabled", "TRUE"),
@@ -270,6 +327,34 @@ def test_characters_no_file_can_hold() -> None:
     for values in ({"spark.a": "\ud800"}, {"spark.\udcff": "a"}):
         with pytest.raises(SparkConfError, match=r"^the request: .*UTF-8 can't write"):
             SparkConfReader().read({}).overlay("the request", values)
+
+
+# References
+
+
+def test_a_reference_is_resolved_where_spark_does(conf_dir: Path) -> None:
+    text = "spark.ui.port ${env:UI}\nspark.network.timeout ${spark.my.time}\nspark.my.time 90s\nspark.x ${env:UI}\n"
+    (conf_dir / "spark-env.sh").write_text("UI=4050\n")
+    conf = read(conf_dir, text, PATH)
+    assert (conf["spark.ui.port"], conf.seconds("spark.network.timeout", 1)) == ("4050", 90)
+    assert conf["spark.x"] == "${env:UI}", "Spark resolves what kg2at has no use for"
+    over = conf.overlay("profile", {"spark.driver.port": "${env:UI}"})
+    assert over["spark.driver.port"] == "4050"
+
+
+@pytest.mark.parametrize(
+    "key", ["spark.cores.max", "spark.executor.memory", "spark.master", "spark.executor.instances"]
+)
+def test_a_reference_that_spark_submit_refuses(conf_dir: Path, key: str) -> None:
+    with pytest.raises(SparkConfError, match=r"line 1: spark\.\S+ must be .*not '\$\{env:X\}'"):
+        read(conf_dir, f"{key} ${{env:X}}\n", {"X": "2"})
+
+
+def test_a_reference_to_nothing_or_to_itself(conf_dir: Path) -> None:
+    with pytest.raises(SparkConfError, match=r"line 1: spark.ui.port must be .*not '\$\{env:X\}'"):
+        read(conf_dir, "spark.ui.port ${env:X}\n")
+    with pytest.raises(SparkConfError, match=r"line 1: spark.ui.port must be without a reference that leads to itself"):
+        read(conf_dir, "spark.ui.port ${spark.ui.port}\n")
 
 
 # Typed reading

@@ -125,6 +125,49 @@ def test_latin_1_comments_are_not_taken_for_ebcdic() -> None:
     assert detected_encoding("# Schlüssel\n".encode("latin-1")) == "utf-8"
 
 
+LATIN_1_COMMENTS = "# Schlüssel\nspark.a 1\n  ! für alle: é\nspark.b 2 # kein Kommentar\n"
+
+
+@pytest.mark.parametrize("encoding", [None, "utf-8", "ascii"])
+def test_a_comment_never_stops_the_gateway(tmp_path: Path, encoding: str | None) -> None:
+    defaults = read(tmp_path, LATIN_1_COMMENTS.encode("latin-1"), encoding)
+    assert values(defaults) == {"spark.a": "1", "spark.b": "2 # kein Kommentar"}
+    assert [entry.line for entry in defaults.entries] == [2, 4]
+
+
+@pytest.mark.e2e
+def test_spark_reads_on_after_such_comments(spark_jvm: Any, tmp_path: Path) -> None:
+    path = tmp_path / "spark-defaults.conf"
+    path.write_bytes(LATIN_1_COMMENTS.encode("latin-1"))
+    assert spark_jvm.org.apache.spark.util.Utils.getPropertiesFromFile(str(path)).size() == 2
+
+
+@pytest.mark.parametrize("line", ["spark.b é", "spark.é 1", "spark.b one,\\\n  é", "b é"])
+def test_a_value_that_is_not_decodable_names_the_setting(tmp_path: Path, line: str) -> None:
+    problem = r"line 3: it isn't utf-8: byte 0xe9 \(set KG2ATPersonality.spark_defaults_encoding"
+    with pytest.raises(SparkConfError, match=problem):
+        read(tmp_path, f"# é\nspark.a 1\n{line}\n".encode("latin-1"))
+
+
+def test_half_a_surrogate_pair_as_an_escape_is_no_undecodable_byte(tmp_path: Path) -> None:
+    assert values(read(tmp_path, b"spark.a \\udc80\n")) == {"spark.a": "\udc80"}
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_told_as_such(tmp_path: Path, codec: str) -> None:
+    data = "# a comment\nspark.a 1\n".encode(codec)
+    with pytest.raises(
+        SparkConfError, match=rf"(?i)it is {codec}, and Spark reads UTF-8: convert it \(iconv -f {codec}"
+    ):
+        read(tmp_path, data)
+    assert values(read(tmp_path, data, codec)) == {"spark.a": "1"}
+
+
+def test_half_a_character_of_utf_16(tmp_path: Path) -> None:
+    with pytest.raises(SparkConfError, match="it isn't utf-16: truncated data"):
+        read(tmp_path, "spark.a 1".encode("utf-16") + b"x", "utf-16")
+
+
 def test_spoilt_utf_8_of_mostly_other_scripts_is_not_taken_for_ebcdic(tmp_path: Path) -> None:
     with pytest.raises(SparkConfError, match="line 2: it isn't utf-8"):
         read(tmp_path, f"# {'設定' * 50}\nspark.a ".encode() + b"\xff\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.errors import SparkConfError
-from kg2at_personality.spark.environment import load_spark_env, master_from, parse_spark_opts
+from kg2at_personality.spark.environment import assigned_at, load_spark_env, parse_spark_opts
 
 PATH = {"PATH": os.environ["PATH"]}
 
@@ -108,6 +108,26 @@ def test_blanks_and_quotes_in_the_path(tmp_path: Path) -> None:
     directory = tmp_path / "it's a $HOME"
     directory.mkdir()
     assert load(directory, "A=1")["A"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("script", "line"), [("A=1\r\n", 1), ("# c\r\n\r\nexport A='x'\r\n", 3), ("A=1\nif true\r\nthen B=2; fi\n", 2)]
+)
+def test_the_line_ends_of_windows(tmp_path: Path, environ: dict[str, str], script: str, line: int) -> None:
+    with pytest.raises(SparkConfError, match=r"CR LF, as on Windows.*sed -i 's/\\r\$//' ") as caught:
+        load(tmp_path, script, environ)
+    assert caught.value.where == f"{tmp_path / 'spark-env.sh'}, line {line}"
+
+
+def test_the_line_that_sets_a_variable(tmp_path: Path) -> None:
+    script = tmp_path / "spark-env.sh"
+    script.write_text("A=1\n# B=1\nif true; then\n  export B=2\nfi\n A=3\nAB=4\n")
+    assert [assigned_at(str(script), name) for name in ("A", "B", "AB", "C")] == [6, 4, 7, None]
+    assert assigned_at(str(tmp_path / "none"), "A") is None
+
+
+def test_comments_may_end_as_they_like(tmp_path: Path, environ: dict[str, str]) -> None:
+    assert load(tmp_path, "#!/bin/sh\r\n  # two\r\nA=1\nB='x\ry'\n", environ)["A"] == "1"
 
 
 @pytest.mark.parametrize("script", ["A=1\nif true\n", "A=1\n)\n", "exit 1\n", "A=1\nexit 0\n", "set -e\nfalse\nA=1\n"])
@@ -231,41 +251,3 @@ def test_broken_spark_opts(text: str, problem: str) -> None:
         parse_spark_opts(text, "SPARK_OPTS")
     assert caught.value.where == "SPARK_OPTS"
     assert "hunter2" not in str(caught.value)
-
-
-# The master
-
-
-@pytest.mark.parametrize(
-    ("environ", "master", "source"),
-    [
-        ({}, "local[*]", "kg2at's default"),
-        ({"SPARK_LOCAL_IP": "10.0.0.1"}, "local[*]", "kg2at's default"),
-        ({"SPARK_MASTER_HOST": "h"}, "spark://h:7077", "SPARK_MASTER_HOST"),
-        ({"SPARK_MASTER_HOST": "h", "SPARK_MASTER_PORT": "7078"}, "spark://h:7078",
-         "SPARK_MASTER_HOST and SPARK_MASTER_PORT"),
-        ({"SPARK_LOCAL_IP": "10.0.0.1", "SPARK_MASTER_PORT": "7078"}, "spark://10.0.0.1:7078",
-         "SPARK_LOCAL_IP and SPARK_MASTER_PORT"),
-        ({"SPARK_LOCAL_IP": "10.0.0.1", "SPARK_MASTER_HOST": "h", "SPARK_MASTER_PORT": "7078"}, "spark://h:7078",
-         "SPARK_MASTER_HOST and SPARK_MASTER_PORT"),
-        ({"SPARK_LOCAL_IP": "10.0.0.1", "SPARK_MASTER_HOST": "h"}, "spark://h:7077", "SPARK_MASTER_HOST"),
-        ({"SPARK_MASTER_HOST": "", "SPARK_MASTER_PORT": ""}, "local[*]", "kg2at's default"),
-    ],
-)  # fmt: skip
-def test_master(environ: dict[str, str], master: str, source: str) -> None:
-    setting = master_from(environ)
-    assert (setting.key, setting.value, setting.source) == ("spark.master", master, source)
-
-
-@pytest.mark.parametrize(
-    ("environ", "problem"),
-    [
-        ({"SPARK_MASTER_PORT": "7077"}, "set SPARK_MASTER_HOST as well"),
-        ({"SPARK_MASTER_HOST": "h", "SPARK_MASTER_PORT": "tcp://10.0.0.1:7077"}, "must be a port number"),
-        ({"SPARK_MASTER_HOST": "h", "SPARK_MASTER_PORT": "70000"}, "must be a port number"),
-    ],
-)
-def test_half_a_master(environ: dict[str, str], problem: str) -> None:
-    with pytest.raises(SparkConfError, match=problem) as caught:
-        master_from(environ)
-    assert caught.value.where == "environment variable SPARK_MASTER_PORT"

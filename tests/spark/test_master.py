@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 import pytest
 
 from kg2at_personality.errors import MalformedAnswer, MasterUnreachable, SparkConfError
-from kg2at_personality.spark import master as module
 from kg2at_personality.spark.cluster import Capacity, ClusterState, ExecutorRequest, capacity
 from kg2at_personality.spark.master import MasterClient, master_urls, shown
 from kg2at_personality.spark.placement import ever, grantable
@@ -107,13 +106,11 @@ def test_faults_are_errors_with_the_url(fault: Fault, kind: type[MasterUnreachab
 
 
 @pytest.mark.parametrize("fault", ["huge", "huge-until-close"])
-def test_a_huge_answer_is_cut_off(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_BODY", 4 * 1024 * 1024)
-
+def test_a_huge_answer_is_cut_off(fault: Fault) -> None:
     async def scene(server: MasterServer) -> None:
         server.fault = fault
         with pytest.raises(MasterUnreachable, match=server.url):
-            await ask(server)
+            await MasterClient([server.url], timeout=LONG, max_answer=4 * 1024 * 1024).state()
 
     play(scene, fake())
 

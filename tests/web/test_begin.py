@@ -226,7 +226,7 @@ async def test_one_who_hangs_up_while_it_begins_stops_nothing(
     held, client = beginning(), await gateways.serve()
     port = int(client.base_url.rpartition(":")[2])
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /api/kernels HTTP/1.1\r\nHost: a\r\n\r\n")
+    writer.write(b"GET /api/kernels HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await held.is_waited_for_by(1)
     writer.close()
     await writer.wait_closed()

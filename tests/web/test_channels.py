@@ -18,9 +18,10 @@ from jupyter_server.services.kernels.connection.base import deserialize_msg_from
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from kg2at_personality.web import restart_buffer
+from kg2at_personality.web import restart_buffer, session_connections
 from kg2at_personality.web.channels import ChannelsConnection
 from kg2at_personality.web.notebook import V1
+from kg2at_personality.web.session_connections import session_of
 from tests.fakes.toree import QUICK, FakeSpark, Gate, slowly, start, steal_a_port, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -80,7 +81,18 @@ class Notebook:
         found = await self.until("idle", msg_id)
         if not any(message["msg_type"] == "execute_reply" for message in found):
             await self.until("execute_reply", msg_id)
-        return "".join(message["content"].get("text", "") for message in found)
+        return printed(found)
+
+
+def has_ended(messages: list[dict[str, Any]]) -> bool:
+    """Whether a cell's reply and its idle status are among them."""
+    states = [message["content"].get("execution_state") for message in messages]
+    return "idle" in states and any(message["msg_type"] == "execute_reply" for message in messages)
+
+
+def printed(messages: list[dict[str, Any]]) -> str:
+    """What they print; a kernel may part it as it likes."""
+    return "".join(message["content"].get("text", "") for message in messages)
 
 
 @asynccontextmanager
@@ -92,9 +104,9 @@ async def opened(gateway: Any, kernel_id: str, session: str = "s1") -> AsyncIter
         socket.close()
 
 
-def waiting(kernel_id: str, session: str = "s1") -> Any:
-    """The handler that is the newest of its session."""
-    return ChannelsConnection._open_sessions.get(f"{kernel_id}:{session}")
+def opened_by(kernel_id: str, session: str = "s1") -> list[Any]:
+    """The open connections of a session, in the gateway."""
+    return session_of(f"{kernel_id}:{session}").all
 
 
 def connections(gateway: Any, kernel_id: str) -> int:
@@ -106,44 +118,117 @@ def gate(spark: FakeSpark) -> Gate:
     return spark.gate()
 
 
-class TestWhileTheKernelStarts:
-    async def test_only_the_newest_of_a_session_goes_on(self, gateway: Any, gate: Gate) -> None:
-        kernel_id, _ = await start(gateway)
-        requests, handlers = [], []
-        for _ in range(3):
-            requests.append(asyncio.ensure_future(websocket_connect(url(gateway, kernel_id, "s1"))))
-            await until(lambda: waiting(kernel_id) not in [None, *handlers], "the request")
-            handlers.append(waiting(kernel_id))
-        gate.open()
-        for replaced in requests[:2]:
-            with pytest.raises(HTTPClientError) as refused:
-                await replaced
-            assert refused.value.code == 409
-            assert json.loads(refused.value.response.body) == {
-                "reason": "Replaced by a newer connection",
-                "message": "A newer connection of the same session took this one's place.",
-            }
-        notebook = Notebook(await requests[2], "s1")
-        assert [await notebook.run(f"print({number})") for number in range(3)] == ["0\n", "1\n", "2\n"]
-        assert connections(gateway, kernel_id) == 1 and waiting(kernel_id) is handlers[2]
-        notebook.socket.close()
-        await until(lambda: connections(gateway, kernel_id) == 0, "the end of the connection")
-        assert waiting(kernel_id) is None
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[ChannelsConnection]:
+    """The connections of websockets that wait, or waited, for their kernel."""
+    seen: list[ChannelsConnection] = []
+    answered = ChannelsConnection._kernel_answered
 
-    async def test_a_request_that_its_client_dropped_is_no_connection(self, gateway: Any, gate: Gate) -> None:
+    async def wait(connection: ChannelsConnection) -> None:
+        seen.append(connection)
+        await answered(connection)
+
+    monkeypatch.setattr(ChannelsConnection, "_kernel_answered", wait)
+    return seen
+
+
+class TestWhileTheKernelStarts:
+    @staticmethod
+    async def several(gateway: Any, requests: list[Any], kernel_id: str, count: int) -> list[Any]:
+        """Requests for websockets of one session, in this order."""
+        futures = []
+        for number in range(count):
+            futures.append(asyncio.ensure_future(websocket_connect(url(gateway, kernel_id, "s1"))))
+            await until(lambda number=number: len(requests) > number, "the request")
+        return futures
+
+    @pytest.mark.parametrize("speaker", [0, 1, 2])
+    async def test_of_one_session_the_first_that_sends_goes_on(
+        self, gateway: Any, gate: Gate, requests: list[Any], speaker: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The order of their arrival tells nothing: jupyter_server hands two on within 1 ms, in any order."""
+        monkeypatch.setattr(session_connections, "SILENT", 0.3)
+        kernel_id, _ = await start(gateway)
+        futures = await self.several(gateway, requests, kernel_id, 3)
+        gate.open()
+        notebooks = [Notebook(await future, "s1") for future in futures]
+        await until(lambda: connections(gateway, kernel_id) == 3, "three connections")
+        living = notebooks.pop(speaker)
+        assert [await living.run(f"print({number})") for number in range(3)] == ["0\n", "1\n", "2\n"]
+        for other in notebooks:
+            while await asyncio.wait_for(other.socket.read_message(), 20) is not None:
+                pass
+        await until(lambda: connections(gateway, kernel_id) == 1, "one connection")
+        assert await living.run("print(3)") == "3\n" and connections(gateway, kernel_id) == 1
+        living.socket.close()
+        await until(lambda: connections(gateway, kernel_id) == 0, "the end of the connection")
+        assert opened_by(kernel_id) == []
+
+    async def test_what_two_of_a_session_send_at_the_same_time_is_run(
+        self, gateway: Any, gate: Gate, requests: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(session_connections, "SILENT", 1000)
+        kernel_id, _ = await start(gateway)
+        futures = await self.several(gateway, requests, kernel_id, 2)
+        gate.open()
+        notebooks = [Notebook(await future, "s1") for future in futures]
+        cells = [notebook.execute(f"print({number})") for number, notebook in enumerate(notebooks)]
+        for notebook in notebooks:
+            said: dict[str, list[dict[str, Any]]] = {cell: [] for cell in cells}
+            while not all(has_ended(each) for each in said.values()):
+                message = await notebook.receive()
+                said.get(message["parent_header"].get("msg_id", ""), []).append(message)
+            assert [printed(each) for each in said.values()] == ["0\n", "1\n"]
+            notebook.socket.close()
+        await until(lambda: connections(gateway, kernel_id) == 0, "the end of both")
+
+    async def test_what_one_sent_before_it_was_closed_is_answered_to_the_other(
+        self, gateway: Any, gate: Gate, requests: list[Any], tmp_path: Path
+    ) -> None:
+        """It sends and goes; the kernel's reply comes later, to a session that goes on."""
+        kernel_id, _ = await start(gateway)
+        futures = await self.several(gateway, requests, kernel_id, 2)
+        gate.open()
+        goes, stays = [Notebook(await future, "s1") for future in futures]
+        latch = Gate(tmp_path / "latch")
+        cell = goes.execute(f"x = open({str(latch.path)!r}).read(); print('all of it')")
+        await goes.until("execute_input", cell)
+        goes.socket.close()
+        await until(lambda: connections(gateway, kernel_id) == 1, "its end")
+        latch.open()
+        said = await stays.until("execute_reply", cell)
+        if not any(each["content"].get("execution_state") == "idle" for each in said):
+            said += await stays.until("idle", cell)
+        assert printed(said) == "all of it\n"
+        stays.socket.close()
+
+    async def test_one_that_goes_while_the_other_waits_leaves_it_what_the_kernel_says(
+        self, gateway: Any, tmp_path: Path
+    ) -> None:
+        kernel_id, _ = await start(gateway)
+        latch = Gate(tmp_path / "latch")
+        async with opened(gateway, kernel_id) as first:
+            cell = first.execute(f"x = open({str(latch.path)!r}).read(); print('all of it')")
+            await first.until("execute_input", cell)
+            async with opened(gateway, kernel_id):
+                await until(lambda: connections(gateway, kernel_id) == 2, "both")
+                first.socket.close()
+                await until(lambda: connections(gateway, kernel_id) == 1, "the first's end")
+            await until(lambda: connections(gateway, kernel_id) == 0, "the second's end")
+        latch.open()
+        async with opened(gateway, kernel_id) as third:
+            assert printed(await third.until("idle", cell)) == "all of it\n"
+
+    async def test_a_request_that_its_client_dropped_is_no_connection(
+        self, gateway: Any, gate: Gate, requests: list[Any]
+    ) -> None:
         """JupyterLab opens the websocket, drops it and opens it again within 60 ms."""
         kernel_id, kernel = await start(gateway)
-        host, port = gateway.base_url.removeprefix("http://").split(":")
-        _, writer = await asyncio.open_connection(host, int(port))
-        upgrade = {"Host": host, "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-        lines = [f"{name}: {value}" for name, value in (upgrade | {"Sec-WebSocket-Key": "A" * 22 + "=="}).items()]
-        path = url(gateway, kernel_id, "s1").partition(port)[2]
-        writer.write("\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode())
-        await until(lambda: waiting(kernel_id), "the request")
-        dropped = waiting(kernel_id)
+        writer = await self.ask_raw(gateway, kernel_id, "s1")
+        await until(lambda: requests, "the request")
         writer.close()
         second = asyncio.ensure_future(websocket_connect(url(gateway, kernel_id, "s1")))
-        await until(lambda: waiting(kernel_id) is not dropped, "the second request")
+        await until(lambda: len(requests) == 2, "the second request")
         gate.open()
         notebook = Notebook(await second, "s1")
         assert await notebook.run("print(6 * 7)") == "42\n"
@@ -152,12 +237,39 @@ class TestWhileTheKernelStarts:
         await until(lambda: connections(gateway, kernel_id) == 0, "the end of the connection")
         assert kernel.has_answered
 
-    async def test_other_sessions_go_on(self, gateway: Any, gate: Gate) -> None:
+    @staticmethod
+    async def ask_raw(gateway: Any, kernel_id: str, session: str, **headers: str) -> asyncio.StreamWriter:
+        """Ask for a websocket, and don't wait for the answer."""
+        host, port = gateway.base_url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        upgrade = {"Host": host, "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+        upgrade |= {"Sec-WebSocket-Key": "A" * 22 + "=="} | headers
+        path = url(gateway, kernel_id, session).partition(port)[2]
+        lines = [f"{name}: {value}" for name, value in upgrade.items()]
+        writer.write("\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode())
+        return writer
+
+    async def test_a_request_that_is_none_for_a_websocket_takes_no_socket(self, gateway: Any) -> None:
+        kernel_id = await gateway.start()
+        kernel = gateway.app.kernel_manager.get_kernel(kernel_id)
+        await kernel.answered()
+        context = gateway.app.kernel_manager.context
+        before = len(context._sockets)
+        path = f"/api/kernels/{kernel_id}/channels?session_id=s1"
+        assert (await gateway.ask("GET", path)).code == 400
+        foreign = {"Upgrade": "websocket", "Connection": "Upgrade", "Origin": "http://elsewhere.example"}
+        answer = await gateway.ask(
+            "GET", path, **foreign, Sec_WebSocket_Version="13", Sec_WebSocket_Key="A" * 22 + "=="
+        )
+        assert answer.code == 403
+        assert len(context._sockets) == before and connections(gateway, kernel_id) == 0
+
+    async def test_other_sessions_go_on(self, gateway: Any, gate: Gate, requests: list[Any]) -> None:
         kernel_id, _ = await start(gateway)
-        requests = [asyncio.ensure_future(websocket_connect(url(gateway, kernel_id, name))) for name in ("s1", "s2")]
-        await until(lambda: waiting(kernel_id, "s1") and waiting(kernel_id, "s2"), "both requests")
+        futures = [asyncio.ensure_future(websocket_connect(url(gateway, kernel_id, name))) for name in ("s1", "s2")]
+        await until(lambda: len(requests) == 2, "both requests")
         gate.open()
-        notebooks = [Notebook(await request, name) for request, name in zip(requests, ("s1", "s2"), strict=True)]
+        notebooks = [Notebook(await future, name) for future, name in zip(futures, ("s1", "s2"), strict=True)]
         for notebook in notebooks:
             assert await notebook.run(f"print({notebook.session!r})") == f"{notebook.session}\n"
         assert connections(gateway, kernel_id) == 2
@@ -171,7 +283,7 @@ class TestWhileTheKernelStarts:
         with pytest.raises(HTTPClientError) as refused:
             await websocket_connect(url(gateway, kernel_id, "s1"))
         assert refused.value.code == 503 and b"has not answered for 0.1 s" in refused.value.response.body
-        assert waiting(kernel_id) is None and connections(gateway, kernel_id) == 0
+        assert opened_by(kernel_id) == [] and connections(gateway, kernel_id) == 0
 
     async def test_an_unknown_kernel(self, gateway: Any) -> None:
         with pytest.raises(HTTPClientError) as refused:
@@ -180,15 +292,83 @@ class TestWhileTheKernelStarts:
 
 
 class TestLater:
-    async def test_a_second_websocket_of_an_open_session_takes_over(self, gateway: Any) -> None:
+    async def test_a_second_websocket_of_an_open_session_takes_over(
+        self, gateway: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """JupyterLab wakes up and connects again; what it had before is open still."""
+        monkeypatch.setattr(session_connections, "SILENT", 0.3)
         kernel_id, _ = await start(gateway)
         async with opened(gateway, kernel_id) as first:
             assert await first.run("print(1)") == "1\n"
             async with opened(gateway, kernel_id) as second:
-                while await first.socket.read_message() is not None:
-                    pass
                 assert await second.run("print(2)") == "2\n"
-                assert connections(gateway, kernel_id) == 1
+                while await asyncio.wait_for(first.socket.read_message(), 20) is not None:
+                    pass
+                assert await second.run("print(3)") == "3\n"
+                await until(lambda: connections(gateway, kernel_id) == 1, "the first's end")
+
+    async def test_the_reply_to_the_old_websocket_goes_to_the_new_one(self, gateway: Any, tmp_path: Path) -> None:
+        """A cell runs while its notebook loses its connection and makes another."""
+        kernel_id, _ = await start(gateway)
+        latch = Gate(tmp_path / "latch")
+        async with opened(gateway, kernel_id) as first, opened(gateway, kernel_id) as second:
+            cell = first.execute(f"x = open({str(latch.path)!r}).read()")
+            await first.until("execute_input", cell)
+            first.socket.close()
+            await until(lambda: connections(gateway, kernel_id) == 1, "the first's end")
+            latch.open()
+            await second.until("execute_reply", cell)
+
+    async def test_what_was_on_its_way_when_the_gateway_closed_the_websocket_is_run(
+        self, gateway: Any, tmp_path: Path
+    ) -> None:
+        kernel_id = await gateway.start()
+        async with opened(gateway, kernel_id) as first, opened(gateway, kernel_id) as second:
+            await first.run("print(1)")
+            await until(lambda: connections(gateway, kernel_id) == 2, "both")
+            opened_by(kernel_id)[-1].end()
+            cell = first.execute(f"open({str(tmp_path / 'ran')!r}, 'w')")
+            await second.until("execute_reply", cell)
+            assert (tmp_path / "ran").exists()
+
+    async def test_a_notebook_sees_none_of_the_questions_by_which_its_kernel_is_heard(self, gateway: Any) -> None:
+        """The notebook of a busy kernel would take it for idle."""
+        kernel_id = await gateway.start()
+        async with opened(gateway, kernel_id, "s1") as one, opened(gateway, kernel_id, "s2") as two:
+            for notebook in (one, two):
+                cell, seen = notebook.execute("print(1)"), list[Any]()
+                while not seen or seen[-1]["parent_header"].get("msg_id") != cell:
+                    seen.append(await notebook.receive())
+                assert "kernel_info_request" not in [each["parent_header"].get("msg_type") for each in seen]
+
+    async def test_a_cell_sent_to_a_busy_kernel_before_it_is_heard(
+        self, gateway: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """The kernel is through with the last cell before the socket that listens to it has found it."""
+        kernel_id = await gateway.start()
+        kernel = gateway.app.kernel_manager.get_kernel(kernel_id)
+        latch, connect, late = Gate(tmp_path / "latch"), kernel.connect_iopub, []
+
+        def connect_late(**more: Any) -> Any:
+            late.append(connect(**more))
+            late[-1].socket.disconnect(late[-1].socket.LAST_ENDPOINT)
+            return late[-1]
+
+        async with opened(gateway, kernel_id, "s1") as other:
+            await other.run("print(1)")
+            other.execute(f"x = open({str(latch.path)!r}).read()")
+            await until(lambda: kernel.execution_state == "busy", "the cell")
+            monkeypatch.setattr(kernel, "connect_iopub", connect_late)
+            async with opened(gateway, kernel_id, "s2") as notebook:
+                cell = notebook.execute(f"print('heard'); open({str(tmp_path / 'ran')!r}, 'w')")
+                await until(lambda: opened_by(kernel_id, "s2"), "the connection")
+                latch.open()
+                await until(
+                    lambda: kernel.execution_state == "idle" and opened_by(kernel_id, "s2")[0]._restarts.kept, "it"
+                )
+                assert not (tmp_path / "ran").exists()
+                late[-1].socket.connect(kernel._make_url("iopub"))
+                assert printed(await notebook.until("idle", cell)) == "heard\n"
 
     async def test_what_the_kernel_says_meanwhile_waits_for_its_notebook(
         self, gateway: Any, spark: FakeSpark, tmp_path: Path
@@ -283,7 +463,7 @@ class TestRestart:
             assert await notebook.run("print('before')") == "before\n"
             await self.restart(gateway, kernel)
             notebook.execute(f"open({str(tmp_path / 'ran')!r}, 'w')")
-            await until(lambda: waiting(kernel.kernel_id).connection._restarts.kept, "the cell")
+            await until(lambda: opened_by(kernel.kernel_id)[0]._restarts.kept, "the cell")
         await until((tmp_path / "ran").exists, "the cell's effect")
 
     async def test_a_kernel_that_is_never_heard(
@@ -300,7 +480,7 @@ class TestRestart:
             assert await notebook.run("print('before')") == "before\n"
             await self.restart(gateway, kernel)
             notebook.execute("print('nobody hears')")
-        await until(lambda: not waiting(kernel.kernel_id), "the end of the connection")
+        await until(lambda: not opened_by(kernel.kernel_id), "the end of the connection")
         async with opened(gateway, kernel.kernel_id) as notebook:
             assert await notebook.run("print('after')") == "after\n"
 
@@ -339,7 +519,7 @@ class TestIdleGrace:
     async def connected(self, gateway: Any, kernel_id: str) -> AsyncIterator[tuple[Notebook, Any]]:
         async with opened(gateway, kernel_id) as notebook:
             assert await notebook.run("print(1)") == "1\n"
-            yield notebook, waiting(kernel_id).connection
+            yield notebook, opened_by(kernel_id)[0]
 
     async def received(self, notebook: Notebook, count: int) -> list[tuple[str, str]]:
         """(parent, message type or execution state) of the next messages."""
@@ -405,7 +585,7 @@ class TestIdleGrace:
         async with self.connected(gateway, kernel_id) as (_, connection):
             for _ in range(2):
                 connection.disconnect()
-        await until(lambda: not waiting(kernel_id), "the end of the connection")
+        await until(lambda: not opened_by(kernel_id), "the end of the connection")
         assert connections(gateway, kernel_id) == 0
 
 
@@ -415,16 +595,16 @@ class TestOutgoing:
     async def test_no_message_waits_for_tcp(self, gateway: Any) -> None:
         kernel_id = await gateway.start()
         async with opened(gateway, kernel_id):
-            stream = waiting(kernel_id).ws_connection.stream
+            stream = opened_by(kernel_id)[0].websocket_handler.ws_connection.stream
             assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     @pytest.mark.parametrize("protocols", [None, [V1]])
     async def test_an_error_of_a_toree_without_a_message(self, gateway: Any, protocols: list[str] | None) -> None:
         kernel_id, kernel = await start(gateway)
         client = await websocket_connect(url(gateway, kernel_id, "s1"), subprotocols=protocols)
-        await until(lambda: waiting(kernel_id).connection._outgoing._is_open, "the connection")
+        await until(lambda: opened_by(kernel_id) and opened_by(kernel_id)[0]._outgoing._is_open, "the connection")
         error = {"ename": "java.lang.Exception", "evalue": None, "traceback": ["java.lang.Exception"]}
-        TestIdleGrace.send(kernel, waiting(kernel_id).connection, "a", "error", **error)
+        TestIdleGrace.send(kernel, opened_by(kernel_id)[0], "a", "error", **error)
         right = {"msg_type": "error", "parent": "a", "content": error | {"evalue": ""}}
         while (seen := read(await client.read_message(), protocols)) != right:
             assert seen["msg_type"] != "error", seen
@@ -434,7 +614,7 @@ class TestOutgoing:
         kernel_id, kernel = await start(gateway)
         async with opened(gateway, kernel_id) as notebook:
             assert await notebook.run("print(1)") == "1\n"
-            connection = waiting(kernel_id).connection
+            connection = opened_by(kernel_id)[0]
             key, kernel.session.key = kernel.session.key, b"wrong"
             TestIdleGrace.send(kernel, connection, "a", "error", ename="E", evalue=None, traceback=[])
             kernel.session.key = key
@@ -447,7 +627,7 @@ class TestOutgoing:
         kernel_id = await gateway.start()
         async with opened(gateway, kernel_id) as notebook:
             await notebook.run("print(1)")
-            waiting(kernel_id).connection.iopub_msg_rate_limit = 1
+            opened_by(kernel_id)[0].iopub_msg_rate_limit = 1
             said = await notebook.until("idle", notebook.execute("for n in range(9): display(n)"))
             assert "IOPub message rate exceeded" in str(said) and sum(m["msg_type"] == "display_data" for m in said) < 9
             gateway.app.kernel_manager.allow_tracebacks = False

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from kg2at_personality.kernels.sessions import Begun
+
 pytestmark = pytest.mark.gen_test(timeout=60)
 BODY = {"path": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
 
@@ -71,3 +73,47 @@ async def test_one_session_is_shown_renamed_and_given_another_kernel(gateway: An
         assert (await gateway.ask("PATCH", path, body)).code == 400
     assert (await gateway.ask("DELETE", path)).code == 204
     assert (await gateway.ask("GET", path)).code == 404 and (await gateway.ask("PATCH", path, BODY)).code == 404
+
+
+async def attach(gateway: Any, kernel_id: str, path: str = "b.ipynb") -> Any:
+    body = {"path": path, "type": "notebook", "kernel": {"id": kernel_id, "name": "python3"}}
+    return await gateway.ask("POST", "/api/sessions", body)
+
+
+async def test_a_session_takes_a_kernel_that_runs(gateway: Any) -> None:
+    kernel_id = await gateway.start()
+    answers = [await attach(gateway, kernel_id, path) for path in ("a.ipynb", "a.ipynb", "b.ipynb")]
+    assert {answer.code for answer in answers} == {201}
+    models = [json.loads(answer.body) for answer in answers]
+    assert {model["kernel"]["id"] for model in models} == {kernel_id} and models[0]["id"] == models[1]["id"]
+    assert [kernel["id"] for kernel in gateway.app.kernel_manager.list_kernels()] == [kernel_id]
+    assert len(json.loads((await gateway.ask("GET", "/api/sessions")).body)) == 2
+    assert (await gateway.ask("DELETE", f"/api/sessions/{models[0]['id']}")).code == 204
+    assert gateway.app.kernel_manager.list_kernels() == []
+
+
+async def test_a_kernel_that_is_unknown_or_gone_is_404_and_starts_none(gateway: Any) -> None:
+    gone = await gateway.start()
+    await gateway.ask("DELETE", f"/api/kernels/{gone}")
+    for kernel_id in (gone, "1-2-3-4-5", "nonsense", "\u00e9"):
+        answer = await attach(gateway, kernel_id)
+        assert answer.code == 404 and json.loads(answer.body)["reason"] == "No such kernel", answer.body
+    assert gateway.app.kernel_manager.list_kernels() == [] and gateway.app.session_manager.list_sessions() == []
+
+
+async def test_a_kernel_that_ends_while_its_session_waits_is_404(gateway: Any) -> None:
+    kernel_id, sessions = await gateway.start(), gateway.app.session_manager
+    async with sessions._locks.setdefault("b.ipynb", asyncio.Lock()):
+        answer = asyncio.ensure_future(attach(gateway, kernel_id))
+        await gateway.ask("DELETE", f"/api/kernels/{kernel_id}")
+    assert (await answer).code == 404
+
+
+async def test_a_client_that_is_gone_leaves_the_kernel_it_attached_to(gateway: Any) -> None:
+    kernel_id, sessions = await gateway.start(), gateway.app.session_manager
+    model, begun = await sessions.get_or_create("b.ipynb", None, kernel_id)
+    assert begun is Begun.ATTACHED
+    sessions.detach(model["id"])
+    sessions.detach(model["id"])
+    kernel = gateway.app.kernel_manager.get_kernel(kernel_id)
+    assert sessions.list_sessions() == [] and kernel.sessions == [] and not kernel.is_dead

@@ -1,67 +1,69 @@
 from __future__ import annotations
 
-import json
-from typing import Any
+import time
 
 import pytest
 from jupyter_client.session import Session
-from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 
 from kg2at_personality.web import sql
-from kg2at_personality.web.channels import check_v1
+from kg2at_personality.web.stand_in import original
+from tests.web.test_stand_in import literals
 
 
-def request(code: str, msg_type: str = "execute_request") -> dict[str, Any]:
-    header = {"msg_id": "1", "msg_type": msg_type, "session": "s", "username": "", "version": "5.3"}
-    return {"header": header, "parent_header": {}, "metadata": {}, "content": {"code": code}, "channel": "shell"}
-
-
-def sent(message: dict[str, Any], is_v1: bool) -> dict[str, Any]:
-    """The content that goes to the kernel."""
-    if not is_v1:
-        return dict(json.loads(sql.to_kernel(json.dumps(message), False))["content"])
-    parts = [json.dumps(message[name]).encode() for name in ("header", "parent_header", "metadata", "content")]
-    channel, parts = deserialize_msg_from_ws_v1(sql.to_kernel(serialize_msg_to_ws_v1(parts, "shell"), True))
-    assert channel == "shell" and json.loads(parts[0]) == message["header"]
-    return dict(json.loads(parts[3]))
-
-
-@pytest.mark.parametrize("is_v1", [False, True])
 @pytest.mark.parametrize(
-    ("code", "cell"),
+    ("code", "in_scala", "in_sql"),
     [
-        ("select 'é'", "%%sql\nselect 'é'"),
-        ("%lsmagic", "%lsmagic"),
-        ("  %%html\nx", "  %%html\nx"),
-        ("", ""),
-        (" \n", " \n"),
+        ("select 'é'", None, "select 'é'"),
+        ("%lsmagic", None, None),
+        ("  %%html\nx", None, None),
+        ("%%sql\nselect 1\n-- two", "\nselect 1\n-- two", "\nselect 1\n-- two"),
+        ("\n %%SQL select 1", " select 1", " select 1"),
+        ("%%sqlite\nselect 1", None, None),
+        ("%%sql", "", ""),
+        ("", None, ""),
+        ("val a = 1\n%%sql", None, "val a = 1\n%%sql"),
     ],
 )
-def test_statements_become_cells_of_the_sql_magic(is_v1: bool, code: str, cell: str) -> None:
-    assert sent(request(code), is_v1) == {"code": cell}
-    assert sent(request(code, "complete_request"), is_v1) == {"code": code}
+def test_the_sql_of_a_cell(code: str, in_scala: str | None, in_sql: str | None) -> None:
+    assert sql.text_of(code, is_sql=False) == in_scala
+    assert sql.text_of(code, is_sql=True) == in_sql
 
 
-@pytest.mark.parametrize("message", ["", "{", "[]", "{}", '{"header": {"msg_type": "execute_request"}}', "5"])
-def test_a_malformed_message_raises_what_the_connection_expects(message: str) -> None:
-    with pytest.raises((ValueError, LookupError, TypeError, AttributeError)):
-        sql.to_kernel(message, False)
+NASTY = 'select """, \'\\\'\', "$x ${y}" -- é 😀\n, `a;b` from t /* ; */ where x = "a\nb"'
 
 
-@pytest.mark.parametrize(
-    "message", [b"", b"{", b"\xff" * 8, b"\xff" * 80, (9).to_bytes(8, "little") + b"x" * 8, "text"]
-)
-def test_a_v1_message_that_would_hang_the_gateway_is_refused(message: bytes | str) -> None:
-    with pytest.raises(ValueError):
-        check_v1(message)
+@pytest.mark.parametrize("code", ["select 1", NASTY, f"%%sql\n{NASTY}", "select '" + "é" * 500_000 + "'"])
+def test_a_cell_goes_whole_and_in_literals_that_the_jvm_takes(code: str) -> None:
+    text = sql.text_of(code, is_sql=True)
+    assert text is not None
+    scala = sql.cell(code, text)
+    assert scala.isascii() and original(scala) == code
+    assert all(len(literal) <= 65_535 for literal in literals(scala))
 
 
-def test_a_right_v1_message_passes() -> None:
-    check_v1(serialize_msg_to_ws_v1([b"{}", b"{}", b"{}", b"{}"], "shell"))
+@pytest.mark.parametrize("text", ["", " \n", "-- nothing", "/* ; */ ;; -- ;"])
+def test_one_that_says_nothing_does_nothing(text: str) -> None:
+    scala = sql.cell(text, text)
+    assert scala.splitlines()[1].startswith("() // ") and original(scala) == text
 
 
-def test_a_binary_message_of_the_older_protocol_is_left_alone() -> None:
-    assert sql.to_kernel(b"\0\0\0\1", False) == b"\0\0\0\1"
+def test_statements_are_cut_where_java_counts_them() -> None:
+    code = "%%sql\nselect '😀;é'; select 2 "
+    scala = sql.cell(code, code[5:])
+    units = code.encode("utf-16-le")
+    spans = [(5, 19), (20, 30)]
+    assert 'Array("5 19 20 30")' in scala
+    cut = [units[2 * start : 2 * end].decode("utf-16-le") for start, end in spans]
+    assert cut == ["\nselect '😀;é'", " select 2 "]
+
+
+def test_many_statements_take_no_more_than_their_length() -> None:
+    """A method of the JVM's has at most 65,535 bytes, so their places are a text."""
+    text = "select 'é';" * 90_000
+    began = time.process_time()
+    scala = sql.cell(text, text)
+    assert time.process_time() - began < 10, "half a second; quadratic would be minutes"
+    assert all(len(literal) <= 65_535 for literal in literals(scala)) and "989989 " in scala.replace('", "', "")
 
 
 @pytest.mark.parametrize(("msg_type", "name"), [("kernel_info_reply", "sql"), ("other_reply", "scala")])

@@ -57,6 +57,7 @@ async def _state(subject: Subject, conf: SparkConf) -> ClusterState:
         timeout=min(settings.master_timeout, MASTER_LIMIT),
         validate_cert=settings.master_validate_cert,
         ca_certs=settings.master_ca_certs or None,
+        max_answer=settings.master_max_answer,
     )
     try:
         return await client.state()

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator, Sized
 
 from ...errors import SparkConfError
+from ...spark.conflicts import check_together
 from ...spark.defaults import NAME, Defaults, read_defaults
 from ...spark.environment import SCRIPT
 from ...spark.known_keys import misspelt
 from ...spark.redaction import Redactor
-from ...spark.setting import CHECKS, Setting, converted
+from ...spark.setting import CHECKS, Setting, as_read, converted
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
@@ -31,7 +32,7 @@ def spark_env(subject: Subject) -> Iterator[Finding]:
     """Whether the script runs to its end, soon."""
     script = os.path.join(subject.conf_dir, SCRIPT)
     problem = subject.problem
-    if isinstance(problem, SparkConfError) and problem.where.endswith(SCRIPT):
+    if isinstance(problem, SparkConfError) and SCRIPT in problem.where:
         yield error(SCRIPT, str(problem), "mend the script; each start of a kernel runs it")
     elif subject.conf_dir and os.path.isfile(script):
         yield ok(SCRIPT, script)
@@ -72,7 +73,7 @@ def _line(subject: Subject, entry: Setting) -> Iterator[Finding]:
     yield from _misspelt(NAME, entry)
     try:
         if entry.key in CHECKS:
-            converted(entry, CHECKS[entry.key], Redactor)
+            converted(as_read(entry, subject.environ, subject.conf or {}), CHECKS[entry.key], Redactor)
         elif not entry.value:
             yield warning(NAME, f"{entry.where}: {entry.key} has no value", "give it one, or remove the line")
     except SparkConfError as problem:
@@ -96,7 +97,7 @@ def _other_sources(subject: Subject, told: list[Finding]) -> Iterator[Finding]:
     conf, path = subject.conf, os.path.join(subject.conf_dir, NAME)
     others = [conf.setting(key) for key in conf if conf.setting(key).source != path]
     found = [finding for setting in others for finding in _misspelt(check, setting)]
-    found += [warning(check, each, "remove it") for each in conf.ignored if not each.startswith(path)]
+    found += [warning(check, each, "remove it, or put it right") for each in conf.ignored if not each.startswith(path)]
     yield from found or [ok(check, f"{_count(conf)}, spark.master {conf.master}")]
 
 
@@ -107,6 +108,7 @@ def _profiles(subject: Subject) -> Iterator[Finding]:
         check, source = f"profile {name}", f"profile {name}"
         try:
             conf = subject.conf.overlay(source, values)
+            check_together(conf)
         except SparkConfError as problem:
             yield error(check, str(problem), "mend KG2ATPersonality.profiles")
             continue
@@ -125,7 +127,9 @@ def encodings(subject: Subject) -> Iterator[Finding]:
     if files.lower() not in ("utf-8", "utf8"):
         yield warning(check, f"file names and variables are {files}: other characters can't pass", UTF_8)
     elif output.lower() not in ("utf-8", "utf8"):
-        yield warning(check, f"the locale is {output}: Java before 18 writes '?' for other characters", UTF_8)
+        yield warning(
+            check, f"the locale is {output}: Spark can't open files with other characters in their names", UTF_8
+        )
     elif sys.platform == "zos" and os.environ.get("_BPXK_AUTOCVT") not in ("ON", "ALL"):
         yield warning(check, "_BPXK_AUTOCVT is not set: tagged files are not converted", "export _BPXK_AUTOCVT=ON")
     else:

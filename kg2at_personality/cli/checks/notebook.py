@@ -96,7 +96,7 @@ def _gateway(command: Command, directory: Path) -> Iterator[_Gateway]:
         port = probe.getsockname()[1]
     token = command.gateway.auth_token or secrets.token_hex(24)
     own = {"api": "kg2at_personality", "ip": "127.0.0.1", "port": port, "port_retries": 0, "base_url": "/"}
-    own |= {"certfile": "", "keyfile": "", "client_ca": "", "prespawn_count": 0}
+    own |= {"certfile": "", "keyfile": "", "client_ca": "", "ssl_version": None, "prespawn_count": 0}
     argv = [sys.executable, "-m", "kernel_gateway", *_passed_on(command)]
     argv += [f"--KernelGatewayApp.{name}={value}" for name, value in own.items()]
     group = ProcessGroup(argv, os.environ | {"KG_AUTH_TOKEN": token}, directory / "gateway.log", "TERM")

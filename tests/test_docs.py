@@ -1,4 +1,4 @@
-"""README.md says what the code does. `python tests/test_readme.py` writes its table of settings."""
+"""README.md and docs/ say what the code does. `python tests/test_docs.py` writes the table of settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from kg2at_personality.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-LINES = 520
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+SETTINGS = ROOT / "docs" / "settings.md"
+#: What can be read in one sitting.
+LINES = 250
 
 
 def replaced(text: str, name: str, content: str) -> str:
@@ -59,42 +62,43 @@ def subclasses(cls: type[KG2ATError]) -> Iterator[type[KG2ATError]]:
 
 
 @pytest.fixture
-def readme() -> str:
-    return README.read_text(encoding="utf-8")
+def text() -> str:
+    """The README and all pages."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in (README, *PAGES))
 
 
-def test_the_settings_are_those_of_the_code(readme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_are_those_of_the_code(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("KG_LIST_KERNELS", "KG_ENV_WHITELIST"):
         monkeypatch.delenv(variable, raising=False)
-    assert settings_table() in readme, "run `python tests/test_readme.py`"
+    assert settings_table() in text, "run `python tests/test_docs.py`"
 
 
-def test_every_error_is_explained_with_its_status(readme: str) -> None:
-    explained = set(re.findall(r"^\| (\d{3}) \| ([^|]+?) \|", readme, re.MULTILINE))
+def test_every_error_is_explained_with_its_status(text: str) -> None:
+    explained = set(re.findall(r"^\| (\d{3}) \| ([^|]+?) \|", text, re.MULTILINE))
     assert {(str(error.status), error.reason) for error in subclasses(KG2ATError)} <= explained
 
 
-def test_the_request_variables_are_explained(readme: str) -> None:
+def test_the_request_variables_are_explained(text: str) -> None:
     from kg2at_personality.admission.request import CORES, MEMORY
 
-    assert dict(re.findall(r"\| `(KERNEL_SPARK_\w+)` \| `([\w.]+)` \|", readme)) == CORES | MEMORY
+    assert dict(re.findall(r"\| `(KERNEL_SPARK_\w+)` \| `([\w.]+)` \|", text)) == CORES | MEMORY
 
 
-def test_the_make_targets_exist(readme: str) -> None:
+def test_the_make_targets_exist(text: str) -> None:
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:`|\$ )make ([a-z][a-z0-9-]*)", readme))
+    named = set(re.findall(r"(?:`|\$ )make ([a-z][a-z0-9-]*)", text))
     assert named and named <= targets
 
 
-def test_command_line_options_exist(readme: str) -> None:
+def test_command_line_options_exist(text: str) -> None:
     from kernel_gateway.gatewayapp import KernelGatewayApp
 
     for cls in (KG2ATPersonality, KernelGatewayApp):
-        named = set(re.findall(rf"--{cls.__name__}\.(\w+)", readme))
+        named = set(re.findall(rf"--{cls.__name__}\.(\w+)", text))
         assert named and named <= set(cls.class_trait_names(config=True))
 
 
-@pytest.mark.parametrize("path", [README, ROOT / "examples" / "connect.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [README, *PAGES, ROOT / "examples" / "connect.md"], ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     headings = {
@@ -109,10 +113,16 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / link).exists(), link
 
 
-def test_it_can_be_read_in_one_sitting(readme: str) -> None:
-    assert len(readme.splitlines()) <= LINES
+@pytest.mark.parametrize("path", [README, *PAGES], ids=lambda path: path.name)
+def test_it_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", README.read_text(encoding="utf-8")))
+    assert linked == {f"docs/{path.name}" for path in PAGES}
 
 
 if __name__ == "__main__":
-    README.write_text(replaced(README.read_text(encoding="utf-8"), "settings", settings_table()), encoding="utf-8")
-    sys.stdout.write(f"Wrote the settings into {README}\n")
+    SETTINGS.write_text(replaced(SETTINGS.read_text(encoding="utf-8"), "settings", settings_table()), encoding="utf-8")
+    sys.stdout.write(f"Wrote {SETTINGS}\n")

@@ -1,0 +1,119 @@
+"""A master's JSON, read piece by piece where it is large: Python's own parser lets no other thread run meanwhile."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+
+#: Bytes that are parsed at once, which takes a millisecond; a row has half of that at most, and some hundred in fact.
+PIECE = 64 * 1024
+#: Rows that are read at most: 400 times as many as 1,000 workers and 1,000 applications are.
+MOST = 800_000
+#: The lists that somebody reads; of others nothing is kept.
+ROWS = frozenset({"workers", "activeapps", "completedapps"})
+_BLANKS = re.compile(r"[ \t\n\r]*")
+_DECODER = json.JSONDecoder()
+
+
+def parse(body: bytes) -> object:
+    """What `body` holds. Raises ValueError for what is no JSON, and RecursionError.
+
+    A large one must be an object; its lists that are not among ROWS are taken for empty.
+    """
+    return json.loads(body) if is_small(body) else _Pieces(body).whole()
+
+
+def is_small(body: bytes) -> bool:
+    """Whether parsing it keeps nobody waiting."""
+    return len(body) <= PIECE
+
+
+class _Pieces:
+    """The body from `_base` on is looked at through a window of PIECE bytes; all before `_at` in it is read."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body, self._base, self._at = body, 0, 0
+        self._window, self._elements = "", 0
+
+    def whole(self) -> dict[str, object]:
+        """The object that the body is."""
+        content: dict[str, object] = {}
+        self._take("{")
+        while self._goes_on("}", is_first=not content):
+            key = self._value()
+            if not isinstance(key, str):
+                raise ValueError(f"a key is no text, before {self._where()}")
+            self._take(":")
+            content[key] = self._rows(key in ROWS) if self._peek() == "[" else self._value()
+        if self._peek():
+            raise ValueError(f"more than one value, at {self._where()}")
+        return content
+
+    def _rows(self, are_kept: bool) -> list[object]:
+        """A list, an element at a time."""
+        rows: list[object] = []
+        self._take("[")
+        is_first = True
+        while self._goes_on("]", is_first):
+            row, is_first = self._value(), False
+            self._elements += 1
+            if self._elements > MOST:
+                raise ValueError(f"more than {MOST} rows")
+            if are_kept:
+                rows.append(_flat(row))
+        return rows
+
+    def _goes_on(self, end: str, is_first: bool) -> bool:
+        """Whether another element comes, before which a comma is read; else `end` is."""
+        if self._peek() == end:
+            self._at += 1
+            return False
+        if not is_first:
+            self._take(",")
+        return True
+
+    def _value(self) -> object:
+        self._peek()
+        if self._at > len(self._window) // 2:
+            self._slide()
+        value, self._at = _DECODER.raw_decode(self._window, self._at)
+        if self._at == len(self._window) and self._base + PIECE < len(self._body):
+            raise ValueError(f"a value of more than {PIECE // 2} bytes, before {self._where()}")
+        return value
+
+    def _take(self, character: str) -> None:
+        if self._peek() != character:
+            raise ValueError(f"no {character!r} at {self._where()}")
+        self._at += 1
+
+    def _peek(self) -> str:
+        """The next character that is no blank; "" at the end."""
+        while True:
+            blanks = _BLANKS.match(self._window, self._at)
+            self._at = blanks.end() if blanks else self._at
+            if self._at < len(self._window):
+                return self._window[self._at]
+            if not self._slide():
+                return ""
+
+    def _slide(self) -> bool:
+        """Move the window to what is not read yet; False when all is."""
+        self._base, self._at = self._position(), 0
+        piece = self._body[self._base : self._base + PIECE]
+        # A character that the window cuts in two is in the next one.
+        self._window = codecs.getincrementaldecoder("utf-8")().decode(piece, self._base + PIECE >= len(self._body))
+        return bool(self._window)
+
+    def _position(self) -> int:
+        return self._base + len(self._window[: self._at].encode())
+
+    def _where(self) -> str:
+        return f"byte {self._position()}"
+
+
+def _flat(row: object) -> object:
+    """A row without what is nested in it, which nobody reads: Python's garbage collector need not look at the rest."""
+    if not isinstance(row, dict):
+        return row
+    return {name: value for name, value in row.items() if not isinstance(value, (list, dict))}
