@@ -24,7 +24,7 @@ MISSING = "ModuleNotFoundError: No module named 'y'"
 LOST = "org.apache.spark.SparkException: lost"
 NO_VM = "Error occurred during initialization of VM"
 TOO_SMALL = NO_VM, "Too small maximum heap"
-NO_AGENT = "Error opening zip file or JAR manifest missing : /no/such.jar", NO_VM, "agent library failed to init: instrument"
+NO_AGENT = "Error opening zip file or JAR manifest missing : /no.jar", NO_VM, "agent library failed to init: instrument"
 NOISE = [f"25/11/25 12:00:{number:02} INFO SparkContext: Running Spark" for number in range(40)]
 
 
