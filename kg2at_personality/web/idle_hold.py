@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Protocol
 
 #: Seconds for which nothing of a cell may have come, and the kernel has not stood still, before its idle status goes.
-QUIET = 0.004
+QUIET = 0.003
 #: Seconds that an idle status waits at most: for the cell's reply, the error that it tells of, and the heartbeat. All
 #: of them when the next cell runs already, which Toree is busy with (whoever sent that waits for no idle status), and
 #: for the first cell of a process (a JVM loads classes for a result, which the idle status needs not).
