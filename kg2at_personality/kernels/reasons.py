@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 #: Where a JVM, spark-submit or Python begins to tell what ended it.
 _REASON = re.compile(r"Error: |Exception in thread |Traceback \(most recent call last\)|Error occurred during initial")
-#: What a JVM says after the line that tells what is wrong with its options.
-_NO_JVM = "Error: Could not create the Java Virtual Machine"
+#: What a JVM says after the line that tells what is wrong with its options. It has printed nothing else before.
+_NO_JVM = ("Error: Could not create the Java Virtual Machine", "Error occurred during initial")
 #: Where an exception begins that somebody logged, and maybe lived with.
 _EXCEPTION = re.compile(r"Caused by: |(?:[\w$]+\.)+\w*(?:Error|Exception)\b")
 #: Stack frames, and the options that a usage explains.

@@ -39,6 +39,8 @@ class WatchedKernel(AskedKernel):
         self._watch: asyncio.Task[None] | None = None
         #: Held by whatever starts or ends its process.
         self._lifecycle = asyncio.Lock()
+        #: Which of its launches has run a cell of a notebook to its end.
+        self._warm_launch = 0
 
     @property
     def has_answered(self) -> bool:
@@ -49,6 +51,15 @@ class WatchedKernel(AskedKernel):
     def is_dead(self) -> bool:
         """Whether the kernel died and nobody has restarted it."""
         return bool(self.execution_state == "dead")
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the process that runs now has run a cell of a notebook to its end."""
+        return self._warm_launch == self.launches
+
+    def note_warm(self) -> None:
+        """Called when it has."""
+        self._warm_launch = self.launches
 
     async def answered(self) -> None:
         """Wait until the kernel has answered. Raises KernelDied when it dies first, or is shut down."""

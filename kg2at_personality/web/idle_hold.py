@@ -14,15 +14,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 #: Seconds for which nothing of a cell may have come, and the kernel has not stood still, before its idle status goes.
-QUIET = 0.004
+QUIET = 0.003
 #: Seconds that an idle status waits at most: for the cell's reply, the error that it tells of, and the heartbeat. All
-#: of them when the next cell runs already, which Toree is busy with: whoever sent that waits for no idle status.
+#: of them when the next cell runs already, which Toree is busy with (whoever sent that waits for no idle status), and
+#: for the first cell of a process (a JVM loads classes for a result, which the idle status needs not).
 LIMIT = 0.1
-#: The same for a websocket's first cell, unless its result has come: a JVM loads what sends the first one.
-COLD = 1.0
 #: Of how many cells it is remembered what has come: those that a notebook runs one after the other overlap.
 REMEMBERED = 20
 
@@ -49,6 +48,17 @@ class Message:
     at: float = field(default_factory=_now, compare=False)
 
 
+class Process(Protocol):
+    """What is known here of the kernel's process."""
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether it has run a cell of a notebook to its end."""
+
+    def note_warm(self) -> None:
+        """Called when it has."""
+
+
 class IdleHold:
     """Belongs to one websocket. `forward` sends a message on to the notebook.
 
@@ -61,10 +71,11 @@ class IdleHold:
         forward: Callable[[str, list[Any]], None],
         settle: Callable[[], bool],
         ask: Callable[[Callable[[], None]], None],
+        process: Process,
     ) -> None:
-        self._forward, self._settle, self._ask = forward, settle, ask
+        self._forward, self._settle, self._ask, self._process = forward, settle, ask, process
         self._idle: Message | None = None
-        self._is_followed = self._has_shown_a_result = False
+        self._is_followed = False
         #: When the last of the cell came, and when the kernel was seen to run since its idle status.
         self._last = 0.0
         self._ran: float | None = None
@@ -88,7 +99,8 @@ class IdleHold:
             return
         if message.reply:
             _add(self._replies, message.cell, message.reply)
-        self._has_shown_a_result |= message.is_result
+        if message.is_result:
+            self._process.note_warm()
         if message.is_error:
             _add(self._errors, message.cell, True)
 
@@ -125,7 +137,7 @@ class IdleHold:
 
     def _wait(self, idle: Message) -> None:
         """Look when nothing of the cell has come for a while, or no later than it may be."""
-        due = idle.at + (LIMIT if self._has_shown_a_result else COLD)
+        due = idle.at + LIMIT
         if self._ran is not None and self._is_whole(idle):
             due = min(max(self._last, self._ran) + QUIET, due)
         if self._timer is None or self._timer.when() != due:
@@ -139,7 +151,7 @@ class IdleHold:
             return True
         if self._is_followed or reply is None:
             return False
-        return idle.cell in self._errors if reply == "error" else self._has_shown_a_result
+        return idle.cell in self._errors if reply == "error" else self._process.is_warm
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
@@ -160,7 +172,7 @@ class IdleHold:
 
     def _release(self) -> None:
         """Send the idle status, and what waits behind it up to the next one that has to wait."""
-        self._has_shown_a_result = True
+        self._process.note_warm()
         idle, *behind = self._taken_out()
         self._forward(idle.channel, idle.parts)
         for message in behind:

@@ -33,7 +33,7 @@ class ToreeMessages:
     ) -> None:
         self._kernel, self._session, self._forward = kernel, session, forward
         self._pulse = Pulse(kernel)
-        self._hold = IdleHold(forward, settle, self._pulse.ask)
+        self._hold = IdleHold(forward, settle, self._pulse.ask, kernel)
         self._leftover = Leftover(session)
 
     @property

@@ -103,7 +103,7 @@ def late(notebook: Channels, cells: dict[str, str]) -> list[tuple[str, str]]:
     while len(idle) < len(cells):
         message = notebook.receive(limit - time.monotonic())
         msg_id, name = message["parent_header"].get("msg_id"), message["msg_type"]
-        if message["content"].get("execution_state") == "idle":
+        if message["content"].get("execution_state") == "idle" and msg_id in cells:
             idle.add(msg_id)
         elif msg_id in idle and message["channel"] == "iopub":
             found.append((cells.get(msg_id, "an earlier one"), name))

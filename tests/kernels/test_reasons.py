@@ -22,7 +22,9 @@ FATAL = "Error: A fatal exception has occurred. Program will exit."
 TRACEBACK = "Traceback (most recent call last):"
 MISSING = "ModuleNotFoundError: No module named 'y'"
 LOST = "org.apache.spark.SparkException: lost"
-TOO_SMALL = "Error occurred during initialization of VM", "Too small maximum heap"
+NO_VM = "Error occurred during initialization of VM"
+TOO_SMALL = NO_VM, "Too small maximum heap"
+NO_AGENT = "Error opening zip file or JAR manifest missing : /no.jar", NO_VM, "agent library failed to init: instrument"
 NOISE = [f"25/11/25 12:00:{number:02} INFO SparkContext: Running Spark" for number in range(40)]
 
 
@@ -34,7 +36,8 @@ NOISE = [f"25/11/25 12:00:{number:02} INFO SparkContext: Running Spark" for numb
         ([*NOISE, MAIN, *FRAMES, DISK, *FRAMES], MAIN, [DISK]),
         (["Unrecognized VM option 'Foo'", NO_JVM, FATAL], "Unrecognized VM option 'Foo'", [NO_JVM]),
         ([NO_JVM], NO_JVM, []),
-        ([*NOISE, *TOO_SMALL], TOO_SMALL[0], [TOO_SMALL[1]]),
+        ([*TOO_SMALL], TOO_SMALL[0], [TOO_SMALL[1]]),
+        ([*NO_AGENT], NO_AGENT[0], [*NO_AGENT]),
         ([TRACEBACK, *["  File x, line 1"] * 60, MISSING], TRACEBACK, [MISSING]),
         (["java.net.BindException: taken", *NOISE, LOST, *FRAMES[:3]], LOST, []),
         ([*NOISE, *FRAMES[:5], DISK, *FRAMES], DISK, []),

@@ -26,7 +26,11 @@ class Sent:
         self.looks = 0
         self.asked: list[Callable[[], None]] = []
         self.runs = True
-        self.hold = IdleHold(lambda channel, parts: self.names.append(f"{parts[0]}"), self.settle, self.ask)
+        self.is_warm = False
+        self.hold = IdleHold(lambda channel, parts: self.names.append(f"{parts[0]}"), self.settle, self.ask, self)
+
+    def note_warm(self) -> None:
+        self.is_warm = True
 
     def ask(self, call: Callable[[], None]) -> None:
         self.asked.append(call)
@@ -129,9 +133,8 @@ async def test_a_kernel_that_stands_still_is_waited_for(sent: Sent) -> None:
     assert not sent.hold.holds and sent.hold._timer is None, "it was for that one"
 
 
-async def test_before_the_first_result_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_before_the_first_result_there_is_time() -> None:
     """The JVM loads what sends it."""
-    monkeypatch.setattr(idle_hold, "COLD", NEVER)
     cold = Sent()
     cold.take(reply(), idle())
     assert cold.hold._timer is not None and cold.hold._timer.when() > asyncio.get_running_loop().time() + NEVER / 2
@@ -211,3 +214,14 @@ async def test_what_is_remembered_is_bounded(sent: Sent) -> None:
     for number in range(10 * REMEMBERED):
         sent.take(reply(str(number), "error"), output(str(number), is_error=True))
     assert len(sent.hold._replies) == len(sent.hold._errors) == REMEMBERED
+
+
+async def test_a_process_is_warm_once_a_cell_has_ended() -> None:
+    """A notebook whose cells have no result does not wait for one again and again."""
+    cold = Sent()
+    cold.take(reply(), idle())
+    assert cold.hold._timer is not None and not cold.is_warm
+    cold.hold._look()
+    assert cold.names == ["a reply", "a idle"] and cold.is_warm
+    cold.take(reply("b"), idle("b"))
+    await until(lambda: cold.names[-1] == "b idle", "the idle status")
