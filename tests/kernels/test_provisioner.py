@@ -172,7 +172,7 @@ class TestPorts:
 class TestFailedLaunch:
     """Whatever fails, no file, no port, no process and no kernel is left."""
 
-    @pytest.fixture(params=["", RANGE])
+    @pytest.fixture(params=["", RANGE], ids=["any ports", "a range"])
     def settings(self, request: Any, tmp_path: Path) -> dict[str, Any]:
         return QUICK | {"KG2ATPersonality": {"kernel_ports": request.param, "state_dir": str(tmp_path / "state")}}
 
