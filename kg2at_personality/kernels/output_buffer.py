@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from jupyter_client.session import DELIM
+
+from .message import parsed
 
 #: A message with the channel that it came by, its parts as ZeroMQ hands them over.
 Message = tuple[str, list[Any]]
@@ -106,7 +107,7 @@ class OutputBuffer:
         parent = _part(message, 2)
         if parent not in self._omitted and len(self._omitted) >= MAX_OMITTED:
             parent = next(reversed(self._omitted))
-        omitted = self._omitted.get(parent) or self._omitted.setdefault(parent, Omitted(_parsed(parent)))
+        omitted = self._omitted.get(parent) or self._omitted.setdefault(parent, Omitted(parsed(parent)))
         omitted.messages += 1
         omitted.size += size - OVERHEAD
 
@@ -116,7 +117,7 @@ def _size_of(message: Message) -> int:
 
 
 def _is_output(message: Message) -> bool:
-    return message[0] == "iopub" and _parsed(_part(message, 1)).get("msg_type") not in KEPT
+    return message[0] == "iopub" and parsed(_part(message, 1)).get("msg_type") not in KEPT
 
 
 def _part(message: Message, number: int) -> bytes:
@@ -126,12 +127,3 @@ def _part(message: Message, number: int) -> bytes:
         return bytes(parts[parts.index(DELIM) + 1 + number])
     except (ValueError, IndexError):
         return b""
-
-
-def _parsed(part: bytes) -> dict[str, Any]:
-    """A header; empty when it is none."""
-    try:
-        header = json.loads(part)
-    except ValueError:
-        return {}
-    return header if isinstance(header, dict) else {}

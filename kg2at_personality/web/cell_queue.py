@@ -5,7 +5,6 @@ Toree 0.5.0 runs what it is sent to the end: it does not know `stop_on_error` of
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from tornado.ioloop import IOLoop
 
 from ..kernels.kernel import GatewayKernel
+from ..kernels.message import parsed
 from .ws_message import Message
 
 #: Seconds after a cell's idle status when the next one is sent though no reply came (seen: an error without a message).
@@ -47,10 +47,10 @@ class CellQueue:
         header, parent, content = (bytes(parts[place]) for place in (HEADER, PARENT, CONTENT))
         is_reply = channel == "shell" and b'"execute_reply"' in header
         is_idle = channel == "iopub" and b'"status"' in header and b'"idle"' in content
-        if not (is_reply or is_idle) or _parsed(parent).get("msg_id") != self._running.msg_id:
+        if not (is_reply or is_idle) or parsed(parent).get("msg_id") != self._running.msg_id:
             return
         if is_reply:
-            self._end(has_failed=_parsed(content).get("status") != "ok")
+            self._end(has_failed=parsed(content).get("status") != "ok")
         else:
             IOLoop.current().call_later(REPLY_GRACE, self._end_without_reply, self._running)
 
@@ -85,12 +85,3 @@ class CellQueue:
         if change["new"] in ("starting", "dead"):
             self._running = None
             self._waiting.clear()
-
-
-def _parsed(part: bytes) -> dict[str, Any]:
-    """A part of a kernel's message; empty when it is no JSON object."""
-    try:
-        value = json.loads(part)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -9,6 +9,7 @@ from typing import Any
 from jupyter_client.session import DELIM, Session
 
 from ..kernels.kernel import GatewayKernel
+from ..kernels.message import parsed
 from . import output_schema, sql, stand_in
 from .idle_hold import IdleHold, Message
 from .leftover import Leftover
@@ -58,9 +59,9 @@ class ToreeMessages:
 
     def _read(self, channel: str, message: list[Any], parts: list[Any], is_cell: bool) -> Message:
         """What `message` says; its content made valid."""
-        header, parent = (_parsed(parts[1 + number]) for number in (HEADER, PARENT))
+        header, parent = (parsed(parts[1 + number]) for number in (HEADER, PARENT))
         msg_type = str(header.get("msg_type"))
-        content = _parsed(parts[1 + CONTENT]) if is_cell or msg_type in output_schema.OUTPUT else {}
+        content = parsed(parts[1 + CONTENT]) if is_cell or msg_type in output_schema.OUTPUT else {}
         valid = output_schema.valid(msg_type, content)
         if valid is not None and valid != content:
             message = self._with_content(parts, valid) or message
@@ -87,12 +88,3 @@ class ToreeMessages:
         """Called when the websocket closes: what was held, in order, with the channels."""
         self._pulse.close()
         return self._hold.close()
-
-
-def _parsed(part: bytes) -> dict[str, Any]:
-    """A part of a message; empty when it is no JSON object, so that whoever parses it next tells so."""
-    try:
-        value = json.loads(part)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
