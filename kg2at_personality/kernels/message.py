@@ -1,9 +1,14 @@
-"""What a kernel sends, in parts (jupyter_client.session.Session.serialize)."""
+"""What a kernel sends, in parts: its signature first (jupyter_client.session.Session.serialize)."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+
+from jupyter_client.session import DELIM, Session
+
+#: Where its parts stand; buffers follow from BUFFERS on.
+HEADER, PARENT, CONTENT, BUFFERS = 1, 2, 4, 5
 
 
 def parsed(part: bytes) -> dict[str, Any]:
@@ -13,3 +18,12 @@ def parsed(part: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def with_content(session: Session, parts: list[Any], content: dict[str, Any]) -> list[Any] | None:
+    """The ZeroMQ message of `parts` with another content, signed anew; None when it was not signed rightly."""
+    signature, *signed = parts[:BUFFERS]
+    if signature != session.sign(signed):
+        return None
+    signed[CONTENT - 1] = json.dumps(content).encode()
+    return [DELIM, session.sign(signed), *signed, *parts[BUFFERS:]]

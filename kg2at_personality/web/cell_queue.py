@@ -12,13 +12,11 @@ from typing import Any
 from tornado.ioloop import IOLoop
 
 from ..kernels.kernel import GatewayKernel
-from ..kernels.message import parsed
+from ..kernels.message import CONTENT, HEADER, PARENT, parsed
 from .ws_message import Message
 
 #: Seconds after a cell's idle status when the next one is sent though no reply came (seen: an error without a message).
 REPLY_GRACE = 5.0
-# Where a message's parts stand, the signature first.
-HEADER, PARENT, CONTENT = 1, 2, 4
 
 
 class CellQueue:

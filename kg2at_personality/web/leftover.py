@@ -11,10 +11,10 @@ from typing import Any
 
 from jupyter_client.session import DELIM, Session
 
+from ..kernels.message import CONTENT, HEADER, PARENT, with_content
+
 _TEXT = "lastException = null\n"
 _PLAIN = "text/plain"
-# Where a message's parts stand, the signature first.
-_HEADER, _PARENT, _CONTENT = 1, 2, 4
 
 
 class Leftover:
@@ -27,7 +27,7 @@ class Leftover:
 
     def without(self, parts: list[Any]) -> list[Any] | None:
         """The ZeroMQ message of `parts` (signature first) without it; None when nothing else is in it."""
-        header, parent, content = (bytes(parts[place]) for place in (_HEADER, _PARENT, _CONTENT))
+        header, parent, content = (bytes(parts[place]) for place in (HEADER, PARENT, CONTENT))
         if b'"display_data"' in header and b"lastException = null" in content:
             return self._shown(parts, parent, json.loads(content))
         is_result = parent == self._parent and b'"execute_result"' in header
@@ -43,5 +43,4 @@ class Leftover:
         if text == _TEXT:
             return None
         content["data"][_PLAIN] = text[len(_TEXT) :]
-        signed = [*parts[1:_CONTENT], json.dumps(content).encode()]
-        return [DELIM, self._session.sign(signed), *signed, *parts[_CONTENT + 1 :]]
+        return with_content(self._session, parts, content) or [DELIM, *parts]

@@ -8,15 +8,15 @@ statement to Spark as it is, and the kernel of an SQL notebook introduces itself
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import accumulate, pairwise
 from typing import Any
 
 from jupyter_client.session import DELIM, Session
 
+from ..kernels.message import CONTENT, HEADER, parsed, with_content
 from .sql_statements import statements
-from .stand_in import CONTENT, HEADER, blank, literals, stand_in
+from .stand_in import blank, literals, stand_in
 
 #: What Toree's SQL interpreter says of itself.
 LANGUAGE_INFO = {
@@ -81,9 +81,7 @@ def _java_positions(code: str, positions: list[int]) -> list[int]:
 
 def from_kernel(session: Session, parts: list[Any]) -> list[Any]:
     """The ZeroMQ message of `parts` (signature first), with a kernel_info_reply that tells of SQL."""
-    signature, *rest = parts
-    if b'"kernel_info_reply"' in bytes(rest[HEADER]):
-        content = json.loads(bytes(rest[CONTENT])) | {"language_info": LANGUAGE_INFO}
-        rest[CONTENT] = json.dumps(content).encode()
-        signature = session.sign(rest[: CONTENT + 1])
-    return [DELIM, signature, *rest]
+    told = None
+    if b'"kernel_info_reply"' in bytes(parts[HEADER]):
+        told = with_content(session, parts, parsed(bytes(parts[CONTENT])) | {"language_info": LANGUAGE_INFO})
+    return told or [DELIM, *parts]

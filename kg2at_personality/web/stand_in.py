@@ -6,18 +6,17 @@ So the text reaches Spark whatever it holds, and a notebook is told of the cell 
 from __future__ import annotations
 
 import base64
-import json
 import re
 from typing import Any
 
-from jupyter_client.session import DELIM, Session
+from jupyter_client.session import Session
+
+from ..kernels.message import CONTENT, HEADER, parsed, with_content
 
 #: The line that a stand-in begins with, as no cell of a user's does.
 MARK = "// kg2at runs this in place of the cell that stands below in base64."
 #: A literal of the JVM's has at most 65,535 bytes.
 LITERAL = 60_000
-# Where a message's parts stand behind its signature (jupyter_client.session.Session.serialize).
-HEADER, CONTENT = 0, 3
 
 _SCALA_COMMENT = re.compile(r"//[^\n]*|/\*|\s+")
 _INSIDE_COMMENT = re.compile(r"/\*|\*/")
@@ -67,12 +66,8 @@ def original(code: str) -> str | None:
 
 def restored(session: Session, parts: list[Any]) -> list[Any] | None:
     """The ZeroMQ message of `parts` (signature first) with the user's own cell; None when that needs no change."""
-    signature, *rest = parts
-    if b'"execute_input"' not in bytes(rest[HEADER]) or signature != session.sign(rest[: CONTENT + 1]):
+    if b'"execute_input"' not in bytes(parts[HEADER]):
         return None
-    content = json.loads(bytes(rest[CONTENT]))
+    content = parsed(bytes(parts[CONTENT]))
     cell = original(str(content.get("code")))
-    if cell is None:
-        return None
-    rest[CONTENT] = json.dumps(content | {"code": cell}).encode()
-    return [DELIM, session.sign(rest[: CONTENT + 1]), *rest]
+    return None if cell is None else with_content(session, parts, content | {"code": cell})

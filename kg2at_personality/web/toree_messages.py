@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_client.session import DELIM, Session
+from jupyter_client.session import Session
 
 from ..kernels.kernel import GatewayKernel
-from ..kernels.message import parsed
+from ..kernels.message import BUFFERS, CONTENT, HEADER, PARENT, parsed, with_content
 from . import output_schema, sql, stand_in
 from .idle_hold import IdleHold, Message
 from .leftover import Leftover
 from .pulse import Pulse
-
-# Where a message's parts stand, after its identities and its signature (jupyter_client.session.Session.serialize).
-HEADER, PARENT, CONTENT, BUFFERS = 0, 1, 3, 4
 
 
 class ToreeMessages:
@@ -45,11 +41,11 @@ class ToreeMessages:
     def take(self, channel: str, message: list[Any]) -> None:
         """Called for each message: send it on as a notebook understands it, in the order that it expects."""
         parts = list[Any](self._session.feed_identities(message)[1])
-        if len(parts) <= BUFFERS:
+        if len(parts) < BUFFERS:
             self._forward(channel, message)  # where it is found to be malformed
             return
-        is_cell = b'"execute_request"' in parts[1 + PARENT]
-        if is_cell and self._kernel.session.session.encode() in parts[1 + PARENT]:
+        is_cell = b'"execute_request"' in parts[PARENT]
+        if is_cell and self._kernel.session.session.encode() in parts[PARENT]:
             return  # the gateway's own
         mended = stand_in.restored(self._session, parts) or self._leftover.without(parts)
         if mended is not None:
@@ -59,12 +55,12 @@ class ToreeMessages:
 
     def _read(self, channel: str, message: list[Any], parts: list[Any], is_cell: bool) -> Message:
         """What `message` says; its content made valid."""
-        header, parent = (parsed(parts[1 + number]) for number in (HEADER, PARENT))
+        header, parent = (parsed(parts[place]) for place in (HEADER, PARENT))
         msg_type = str(header.get("msg_type"))
-        content = parsed(parts[1 + CONTENT]) if is_cell or msg_type in output_schema.OUTPUT else {}
+        content = parsed(parts[CONTENT]) if is_cell or msg_type in output_schema.OUTPUT else {}
         valid = output_schema.valid(msg_type, content)
         if valid is not None and valid != content:
-            message = self._with_content(parts, valid) or message
+            message = with_content(self._session, parts, valid) or message
         return Message(
             channel,
             message,
@@ -75,14 +71,6 @@ class ToreeMessages:
             is_anothers=parent.get("session") != self._session.session,
             reply=str(content.get("status")) if msg_type == "execute_reply" else "",
         )
-
-    def _with_content(self, parts: list[Any], content: dict[str, Any]) -> list[Any] | None:
-        """The message of `parts` with another content; None when its signature is wrong."""
-        signature, *rest = parts
-        if signature != self._session.sign(rest[:BUFFERS]):
-            return None
-        rest[CONTENT] = json.dumps(content).encode()
-        return [DELIM, self._session.sign(rest[:BUFFERS]), *rest]
 
     def close(self) -> list[tuple[str, list[Any]]]:
         """Called when the websocket closes: what was held, in order, with the channels."""

@@ -8,6 +8,7 @@ from typing import Any
 from jupyter_client.session import DELIM
 
 from ..kernels.kernel import GatewayKernel
+from ..kernels.message import BUFFERS
 from . import sql, stand_in
 from .answers import Answers
 from .cell_queue import CellQueue
@@ -45,7 +46,7 @@ class ToreeRequests:
     def hear(self, channel: str, message: list[Any]) -> None:
         """Called for each message of the kernel's: the reply to one cell lets the next one go."""
         parts = message[message.index(DELIM) + 1 :] if DELIM in message else []
-        if len(parts) > 1 + stand_in.CONTENT:
+        if len(parts) >= BUFFERS:
             self._cells.hear(channel, parts)
 
     def close(self) -> None:

@@ -58,3 +58,8 @@ def test_another_result_is_left_alone(leftover: Leftover) -> None:
     assert leftover.without(shown("display_data", TEXT)) is None
     for message in (shown("execute_result", "7"), shown("execute_result", "null", parent="b")):
         assert leftover.without(message) == [DELIM, *message]
+
+
+def test_what_was_not_signed_by_the_kernel_is_not_signed_here(leftover: Leftover) -> None:
+    forged = [b"wrong", *shown("display_data", f"{TEXT}x = 1\n")[1:]]
+    assert leftover.without(forged) == [DELIM, *forged]
