@@ -28,7 +28,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.errors import KG2ATError
-from kg2at_personality.spark.home import Installation, InstallationFinder
+from kg2at_personality.spark.installation import Installation, InstallationFinder
 from kg2at_personality.spark.standalone import HOST, ProcessGroup, StandaloneCluster
 
 T = TypeVar("T")

@@ -19,23 +19,23 @@ from traitlets import TraitError, default
 
 from . import runtime_file
 from .admission.clusters import Clusters, MasterOptions
+from .admission.messages import closing
 from .admission.queue import AdmissionPolicy
-from .admission.refusals import closing
+from .assembly import ENV_PREFIX, is_loopback, launcher_of, normal_base_url, truth, with_environment
 from .errors import ConfigError, StateDirInUse
-from .kernels.ledger import Ledger
 from .kernels.manager import GatewayKernelManager
-from .kernels.ports import PortRange
+from .kernels.port_range import PortRange
 from .kernels.prespawn import prespawn
 from .kernels.room import enlarge
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
 from .spark.master import master_urls
+from .state.ledger import Ledger
 from .web import backlog, status
 from .web.channels import ChannelsConnection
 from .web.logs import UNCUT, CleanLog
 from .web.routes import guarded
-from .wiring import ENV_PREFIX, is_loopback, launcher_of, normal_base_url, truth, with_environment
 
 __all__ = ["ENV_PREFIX", "KG2ATPersonality"]
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .kernels.files import write_private
-from .kernels.process import exists
+from .system.processes import exists
 
 PATTERN = "kg2at-{}.json"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from traitlets import Bool, Dict, Enum, Float, HasTraits, Int, List, TraitError, Unicode, validate
 
-from .kernels.ports import PortRange
+from .kernels.port_range import PortRange
 from .kernels.specs import PROFILE_NAME
 from .spark.units import parse_size
 

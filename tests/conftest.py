@@ -5,8 +5,13 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.fakes.gateways import Gateways
+from tests.fakes.toree import FakeSpark
 
 # In the background of a shell SIGINT is ignored, and whatever a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -19,3 +24,18 @@ def log_filters() -> Iterator[None]:
     yield
     for handler, filters in before:
         handler.filters[:] = filters
+
+
+@pytest.fixture
+def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
+    """A Spark and a Toree that are small Python programs."""
+    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
+        yield fake
+
+
+@pytest.fixture
+def gateways(io_loop: Any, spark: FakeSpark) -> Iterator[Gateways]:
+    """Gateways on that Spark, one after the other in one state directory."""
+    made = Gateways(spark)
+    yield made
+    io_loop.run_sync(made.end)

@@ -19,12 +19,12 @@ from typing import Any
 from ..errors import KernelIdTaken, KG2ATError, MasterUnreachable, StillUnreachable
 from ..spark.cluster import ALIVE, App, AppIdentity, ClusterState, ExecutorRequest, Room, capacity, check, needed
 from ..spark.placement import rooms
+from .decisions import Shares, Verdicts, Waiter
 from .headroom import Headroom
 from .lease import AFTERLIFE, Claim, Lease, Sighting, sightings
+from .messages import RETRY_AFTER, Picture, above_share, busy, closing, queue_full
 from .policy import AdmissionPolicy, AdmissionRequest, cores_of
 from .poller import Poller
-from .refusals import RETRY_AFTER, Picture, above_share, busy, closing, queue_full
-from .verdicts import Shares, Verdicts, Waiter
 
 __all__ = ["AdmissionPolicy", "AdmissionQueue", "AdmissionRequest"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import OutOfBounds, RequestError
 from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf
-from ..spark.setting import SPARK_MIB
+from ..spark.properties import SPARK_MIB
 from ..spark.units import parse_size
 
 SOURCE = "the request"

@@ -19,11 +19,11 @@ class KG2ATApp(Command):
     name = "jupyter-kg2at"
     description = "Look after a Jupyter Kernel Gateway that serves Spark notebooks (kg2at)."
     subcommands: ClassVar[Any] = {  # type: ignore[misc]
-        "check": (f"{PACKAGE}.check.CheckApp", "Is this machine ready for the first notebook?"),
+        "check": (f"{PACKAGE}.check.command.CheckApp", "Is this machine ready for the first notebook?"),
         "config": (f"{PACKAGE}.config.ConfigApp", "Spark's configuration as a kernel will see it."),
-        "ports": (f"{PACKAGE}.ports.PortsApp", "Every port, who set it and who has it."),
+        "ports": (f"{PACKAGE}.ports.command.PortsApp", "Every port, who set it and who has it."),
         "status": (f"{PACKAGE}.status.StatusApp", "What a running gateway does; `status stop ID` ends a kernel."),
-        "setup": (f"{PACKAGE}.setup.SetupApp", "Install kg2at and Toree, with or without a network."),
+        "setup": (f"{PACKAGE}.setup.command.SetupApp", "Install kg2at and Toree, with or without a network."),
         "cluster": (f"{PACKAGE}.cluster.ClusterApp", "Run a Spark standalone cluster on this machine."),
     }
 

@@ -17,9 +17,9 @@ from traitlets.config import Application
 from traitlets.config.loader import ConfigFileNotFound, KVArgParseConfigLoader
 
 from .. import __version__
+from ..assembly import launcher_of
 from ..errors import ConfigError, KG2ATError
 from ..kernels.toree import ToreeLauncher
-from ..wiring import launcher_of
 from .gateway import KernelGatewayApp, KG2ATPersonality
 from .output import Row, is_terminal, print_json, print_table
 

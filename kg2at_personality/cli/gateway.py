@@ -10,8 +10,8 @@ from traitlets import Bool, Integer, List, Unicode
 from traitlets.config import Config, LoggingConfigurable
 from traitlets.config.loader import DeferredConfigString
 
+from ..assembly import with_environment
 from ..settings import Settings
-from ..wiring import with_environment
 
 _NOBODY = logging.Logger("nobody")
 _NOBODY.addHandler(logging.NullHandler())

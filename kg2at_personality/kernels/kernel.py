@@ -13,13 +13,13 @@ from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
 from traitlets import default
 
 from ..errors import KernelDied, KG2ATError, LaunchFailed, NoRoom
-from .faults import point
-from .group import kill_group
-from .process import is_group_of
-from .record import RESTARTING, Admission
+from ..state.failpoints import point
+from ..state.record import RESTARTING, Admission
+from ..system.process_group import kill_group
+from ..system.processes import is_group_of
+from .starts import SYSTEM_ERRORS, could_not_launch
+from .startup import WatchedKernel
 from .strays import end_strays
-from .supplies import SYSTEM_ERRORS, could_not_launch
-from .watched import WatchedKernel
 
 #: Seconds between two looks at a kernel that was asked to end; jupyter_client's 0.1 is half of a Toree's end.
 END_POLL = 0.02

@@ -14,19 +14,19 @@ from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from traitlets import Any as AnyTrait
 from traitlets import Float, Int, default
 
-from ..admission.refusals import closing
+from ..admission.messages import closing
+from ..adoption import Adoption
 from ..errors import KernelIdTaken, KG2ATError, StartEnded, TooManyKernels
+from ..state.failpoints import point
+from ..state.ledger import Ledger
 from .activity import Activity
-from .adoption import Adoption
-from .faults import point
 from .kernel import GatewayKernel
-from .ledger import Ledger
 from .output_buffer import OutputBuffer
 from .room import check_descriptors
 from .seed import Seed
 from .specs import DEFAULT_KERNEL_NAME
+from .starts import SYSTEM_ERRORS, could_not_launch
 from .stops import StoppingKernelManager
-from .supplies import SYSTEM_ERRORS, could_not_launch
 
 #: Descriptors that a launch takes: pipes, files, three ZeroMQ sockets with their connections.
 LAUNCH = 16

@@ -10,7 +10,7 @@ from typing import Any
 from jupyter_client.provisioning import LocalProvisioner
 
 from ..spark.redaction import Redactor
-from . import interrupts, toree
+from . import toree, toree_interrupt
 from .files import KernelFiles
 from .toree import Plan
 
@@ -83,7 +83,7 @@ class ToreeProvisioner(LocalProvisioner):
         if signum != signal.SIGINT:
             await super().send_signal(signum)
         elif self.process is not None and self.parent.has_answered:
-            self.process.send_signal(getattr(signal, f"SIG{interrupts.SIGNAL}"))
+            self.process.send_signal(getattr(signal, f"SIG{toree_interrupt.SIGNAL}"))
 
     def redactor(self) -> Redactor | None:
         """What knows the secrets of its configuration; without its plan nobody does."""

@@ -18,11 +18,11 @@ from jupyter_server._tz import utcnow
 from kernel_gateway.services.kernels.manager import KernelGatewayIOLoopKernelManager
 
 from ..spark.redaction import Redactor
+from ..state.record import RUNNING, STARTING, Admission, Record, read_connection_file
+from ..system.processes import AdoptedProcess, started_at
 from .files import KernelFiles
 from .output import KernelOutput
-from .process import AdoptedProcess, started_at
 from .provisioner import ToreeProvisioner
-from .record import RUNNING, STARTING, Admission, Record, read_connection_file
 
 
 class RecordedKernel(KernelGatewayIOLoopKernelManager):  # type: ignore[misc]

@@ -9,10 +9,10 @@ from typing import Any
 from jupyter_server._tz import utcnow
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 
-from .faults import point
+from ..state.failpoints import point
+from ..state.record import STOPPING
 from .kernel import GatewayKernel
-from .record import STOPPING
-from .supplies import SupplyingKernelManager
+from .starts import SupplyingKernelManager
 from .zombies import Zombie, Zombies
 
 #: How many ids of ended kernels are remembered, so that a late DELETE of one is no error.

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .group import LIMIT, POLLS
-from .process import Found, is_same, look_at
+from ..system.process_group import LIMIT, POLLS
+from ..system.processes import Found, is_same, look_at
 
 try:
     import psutil

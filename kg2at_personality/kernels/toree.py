@@ -13,10 +13,10 @@ from ..errors import SparkConfError
 from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf, SparkConfReader
 from ..spark.conflicts import check_together
-from ..spark.environment import load_spark_env
-from ..spark.home import Installation, InstallationFinder
+from ..spark.installation import Installation, InstallationFinder
 from ..spark.java_options import DRIVER, DRIVER_DEFAULT, EXECUTOR, EXECUTOR_DEFAULT, UTF_8, split
-from . import interrupts
+from ..spark.spark_env import load_spark_env
+from . import toree_interrupt
 
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
 ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
@@ -122,7 +122,7 @@ def command(plan: Plan, connection_file: str, properties_file: str) -> list[str]
         # For SQL notebooks too: see web/sql.py.
         *("--default-interpreter", "Scala"),
         *("--spark-context-initialization-mode", options.spark_context),
-        *("--alternate-sigint", interrupts.SIGNAL),
+        *("--alternate-sigint", toree_interrupt.SIGNAL),
         *options.arguments,
     ]
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..errors import InstallationError, SparkConfError
-from .defaults import NAME, Defaults, read_defaults
-from .environment import SCRIPT, VARIABLES, SparkOpts, assigned_at, load_spark_env, parse_spark_opts
-from .home import InstallationFinder
+from .installation import InstallationFinder
 from .master_variables import master_from, unused
+from .properties import CHECKS, Setting, as_read, converted, memory, seconds, trimmed, truth, whole
 from .redaction import DEFAULT_REGEX, REDACTION_KEY, Redactor
-from .setting import CHECKS, Setting, as_read, converted, memory, seconds, trimmed, truth, whole
+from .spark_defaults import NAME, Defaults, read_defaults
+from .spark_env import SCRIPT, VARIABLES, SparkOpts, assigned_at, load_spark_env, parse_spark_opts
 
 __all__ = ["Redactor", "Setting", "SparkConf", "SparkConfReader"]
 

@@ -13,8 +13,8 @@ from tornado.httpclient import HTTPError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from ..errors import MalformedAnswer, MasterUnreachable, SparkConfError
-from .answer import is_small, parse
 from .cluster import ALIVE, ClusterState
+from .master_answer import is_small, parse
 
 MAX_ANSWER = 64 * 1024 * 1024  # bytes; 1,000 workers and 1,000 applications are 0.7 MB
 MIN_BUFFER = 256 * 1024  # bytes

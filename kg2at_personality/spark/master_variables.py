@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ..errors import SparkConfError
 from .master_url import PORT, is_host, without_wrapping
-from .setting import Setting, port, trimmed
+from .properties import Setting, port, trimmed
 
 Origin = Callable[[str], str]
 

@@ -11,7 +11,7 @@ from jupyter_server.utils import url_escape, url_path_join
 from kernel_gateway.services.kernels import handlers as stock
 from tornado import web
 
-from ..kernels.ledger import KERNEL_ID
+from ..state.ledger import KERNEL_ID
 from .handler import GatewayHandler, kind, object_field, text_field
 
 #: jupyter_server's rule for a kernel id in a URL (services/kernels/handlers.py), and a bound, since it names files.

@@ -6,25 +6,17 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kg2at_personality.kernels import files, ledger
+from kg2at_personality.kernels import files
+from kg2at_personality.state import ledger
 from tests.fakes.gateways import Gateways, code_of, kernel_of
-from tests.fakes.toree import FakeSpark
 
 pytestmark = pytest.mark.gen_test(timeout=60)
-
-
-@pytest.fixture
-def gateways(io_loop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateways]:
-    with FakeSpark(tmp_path).enter(monkeypatch) as spark:
-        made = Gateways(spark)
-        yield made
-        io_loop.run_sync(made.end)
 
 
 def garbage(path: Path) -> None:

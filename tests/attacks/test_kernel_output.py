@@ -18,7 +18,7 @@ import pytest
 from kg2at_personality.kernels import log_writer
 from kg2at_personality.kernels.log_writer import CUT, add
 from tests.fakes.gateways import Gateways, kernel_of
-from tests.fakes.toree import FakeSpark, runs, until
+from tests.fakes.toree import runs, until
 
 LIMIT = 100_000
 BOUNDED = {"KG2ATPersonality": {"max_kernel_log_size": LIMIT}}
@@ -44,14 +44,6 @@ def writers(kernel_id: str) -> list[psutil.Process]:
         except psutil.Error:
             pass
     return [process for process in found if runs(process.pid)]
-
-
-@pytest.fixture
-def gateways(io_loop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateways]:
-    with FakeSpark(tmp_path).enter(monkeypatch) as spark:
-        made = Gateways(spark)
-        yield made
-        io_loop.run_sync(made.end)
 
 
 class TestWriter:

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kg2at_personality.errors import MalformedAnswer, MasterUnreachable
-from kg2at_personality.spark import answer as module
-from kg2at_personality.spark.answer import parse
+from kg2at_personality.spark import master_answer as module
 from kg2at_personality.spark.cluster import ClusterState
 from kg2at_personality.spark.master import MasterClient
+from kg2at_personality.spark.master_answer import parse
 from tests.fakes.master import FakeApp, FakeMaster, MasterServer
 
 #: Text without half characters, which no UTF-8 has.

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kg2at_personality.errors import KernelIdTaken
 from kg2at_personality.kernels import strays
-from kg2at_personality.kernels.process import Found, started_at
+from kg2at_personality.system.processes import Found, started_at
 from tests.fakes.gateways import ID, OTHER, Gateways, answering, code_of, json_of, kernel_of, listed
-from tests.fakes.toree import FakeSpark, runs, until
+from tests.fakes.toree import runs, until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 #: A cell with a child that leaves the kernel's group, and one that forgets whose it is, too.
@@ -23,14 +21,6 @@ import os, subprocess
 def leave(**env): return subprocess.Popen(["sleep", "60"], start_new_session=True, env=os.environ | env).pid
 print(leave(), leave(KERNEL_ID=""))
 """
-
-
-@pytest.fixture
-def gateways(io_loop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateways]:
-    with FakeSpark(tmp_path).enter(monkeypatch) as spark:
-        made = Gateways(spark)
-        yield made
-        io_loop.run_sync(made.end)
 
 
 async def leaving(gateways: Gateways, client: Any, kernel_id: str) -> tuple[int, int]:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.cli.bundle import BundleApp, Gathering
-from kg2at_personality.cli.own_wheel import own_wheel, repack
-from kg2at_personality.cli.starter import StepFailed, fingerprint, wheel_in
+from kg2at_personality.cli.setup.bundle import BundleApp, Gathering
+from kg2at_personality.cli.setup.own_wheel import own_wheel, repack
+from kg2at_personality.cli.setup.starter import StepFailed, fingerprint, wheel_in
 from tests.cli.wheel import make_wheel
 
 UNREACHABLE = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
@@ -138,7 +138,7 @@ def test_own_wheel_from_the_checkout_has_everything(tmp_path: Path) -> None:
     path = own_wheel(str(tmp_path))
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-    assert {"kg2at_personality/cli/starter.py", "kg2at_personality/py.typed"} <= set(names)
+    assert {"kg2at_personality/cli/setup/starter.py", "kg2at_personality/py.typed"} <= set(names)
     assert "kg2at_personality/kernelspecs/apache_toree_scala/kernel.json" in names
     assert os.listdir(tmp_path) == [os.path.basename(path)]
     (tmp_path / "again").mkdir()

@@ -21,7 +21,7 @@ import pytest
 from tests.cli.authority import Authority
 from tests.cli.program import Place, free_port
 from tests.fakes.master import FakeMaster
-from tests.spark.test_home import PYSPARK_CLASS, make_jar, make_java, make_spark
+from tests.spark.test_installation import PYSPARK_CLASS, make_jar, make_java, make_spark
 
 #: What the issue allows, and what a busy test machine adds to a process's start.
 SECONDS = 3.0

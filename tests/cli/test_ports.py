@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.spark.home import Installation, InstallationFinder
+from kg2at_personality.spark.installation import Installation, InstallationFinder
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.cli.program import Place
 

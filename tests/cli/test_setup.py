@@ -23,10 +23,10 @@ import pytest
 from packaging.requirements import Requirement
 
 import kg2at_personality
-from kg2at_personality.cli.conf_file import conf_text
-from kg2at_personality.cli.own_wheel import repack
+from kg2at_personality.cli.setup.conf_file import conf_text
+from kg2at_personality.cli.setup.own_wheel import repack
 from tests.cli.wheel import make_wheel
-from tests.spark.test_home import make_jar, make_java, make_spark
+from tests.spark.test_installation import make_jar, make_java, make_spark
 
 pytestmark = pytest.mark.timeout(180)
 SOURCE = Path(kg2at_personality.__file__).parent
@@ -87,7 +87,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (trees / name / name / "__init__.py").touch()
         wheel(wheels, name, version, trees / name)
     wheel(wheels, "kg2at", kg2at_personality.__version__, trees / "kg2at", (*NEEDED, *EXTRAS))
-    shutil.copy(SOURCE / "cli" / "starter.py", bundle)
+    shutil.copy(SOURCE / "cli" / "setup" / "starter.py", bundle)
     (bundle / "bundle.json").write_text(json.dumps({"python_version": "{}.{}".format(*sys.version_info[:2])}))
     return bundle
 

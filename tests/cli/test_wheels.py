@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.tags import sys_tags
 
-from kg2at_personality.cli.own_wheel import repack
-from kg2at_personality.cli.wheels import expanded, glibc_of, metadata, misfits, needed, unfit
+from kg2at_personality.cli.setup.own_wheel import repack
+from kg2at_personality.cli.setup.wheels import expanded, glibc_of, metadata, misfits, needed, unfit
 from tests.cli.wheel import make_wheel
 
 MINOR, MICRO = "{}.{}".format(*sys.version_info[:2]), sys.version_info[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.spark.home import Installation, InstallationFinder
+from kg2at_personality.spark.installation import Installation, InstallationFinder
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.e2e.gateway import Gateway
 

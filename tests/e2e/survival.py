@@ -11,10 +11,10 @@ from typing import Any
 
 from websocket import WebSocketException
 
-from kg2at_personality.kernels.faults import VARIABLE
-from kg2at_personality.kernels.ledger import MARK
-from kg2at_personality.kernels.process import find
 from kg2at_personality.spark.standalone import StandaloneCluster
+from kg2at_personality.state.failpoints import VARIABLE
+from kg2at_personality.state.ledger import MARK
+from kg2at_personality.system.processes import find
 from tests.e2e.gateway import Gateway
 
 #: Seconds in which a gateway that was started again is done with what it found.

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.spark.home import Installation
+from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.e2e import survival
 from tests.e2e.gateway import Answer, Gateway, defaults_on

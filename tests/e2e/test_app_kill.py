@@ -19,7 +19,7 @@ import pytest
 from kg2at_personality.admission.clusters import Clusters, MasterOptions
 from kg2at_personality.admission.policy import AdmissionPolicy, AdmissionRequest
 from kg2at_personality.spark.cluster import ExecutorRequest
-from kg2at_personality.spark.home import Installation
+from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from kg2at_personality.kernels import faults
 from kg2at_personality.spark.standalone import StandaloneCluster
+from kg2at_personality.state import failpoints as faults
 from tests.e2e.gateway import Gateway, defaults_on
 from tests.e2e.survival import Ward, until
 

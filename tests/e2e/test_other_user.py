@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kg2at_personality.spark.home import Installation
+from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.e2e.gateway import Gateway, defaults_on
 from tests.e2e.survival import Ward, until

@@ -22,10 +22,10 @@ from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 
 from kg2at_personality.kernels.kernel import GatewayKernel
-from kg2at_personality.kernels.ledger import LOCK, MARK, Ledger
 from kg2at_personality.kernels.manager import GatewayKernelManager
-from kg2at_personality.kernels.process import started_at
-from kg2at_personality.kernels.record import RESTARTING, RUNNING, Record
+from kg2at_personality.state.ledger import LOCK, MARK, Ledger
+from kg2at_personality.state.record import RESTARTING, RUNNING, Record
+from kg2at_personality.system.processes import started_at
 from tests.fakes.toree import QUICK, FakeSpark, runs, until
 from tests.web.conftest import Client, make_app
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fakes.toree import QUICK, FakeSpark
 from tests.web.conftest import serving
-
-
-@pytest.fixture
-def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
-    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
 from kg2at_personality.errors import KernelDied, SparkConfError
-from kg2at_personality.kernels import interrupts
+from kg2at_personality.kernels import toree_interrupt
 from kg2at_personality.kernels.kernel import GatewayKernel
 from tests.fakes.toree import QUICK, FakeSpark, runs, slowly, start, until
 
@@ -104,7 +104,7 @@ class TestInterrupts:
     async def test_one_that_does_not_learn_them_goes_on(
         self, gateway: Any, spark: FakeSpark, monkeypatch: pytest.MonkeyPatch, caplog: Any, learns: str
     ) -> None:
-        monkeypatch.setattr(interrupts, "LIMIT", 0.5 if learns == "hang" else 60)
+        monkeypatch.setattr(toree_interrupt, "LIMIT", 0.5 if learns == "hang" else 60)
         gateway.app.log.propagate = True
         spark.defaults(f"spark.fake.learns {learns}")
         kernel_id, kernel = await start(gateway)

@@ -26,7 +26,7 @@ from kg2at_personality.kernels.toree import (
     submit_options,
 )
 from kg2at_personality.spark.conf import SparkConf, SparkConfReader
-from kg2at_personality.spark.home import Installation, Java, Spark, Toree
+from kg2at_personality.spark.installation import Installation, Java, Spark, Toree
 from tests.fakes.toree import FakeSpark
 
 KERNEL = "11-22-33-44-55"

@@ -4,7 +4,7 @@ import pytest
 
 from kg2at_personality.errors import SparkConfError
 from kg2at_personality.spark.master_variables import master_from, unused
-from kg2at_personality.spark.setting import Setting
+from kg2at_personality.spark.properties import Setting
 
 
 @pytest.mark.parametrize(

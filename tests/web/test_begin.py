@@ -16,35 +16,22 @@ from typing import Any
 import pytest
 from tornado.websocket import websocket_connect
 
-from kg2at_personality.kernels import ledger
-from kg2at_personality.kernels.adoption import Adoption
-from kg2at_personality.kernels.ledger import LOCK, Ledger
+from kg2at_personality.adoption import Adoption
 from kg2at_personality.kernels.provisioner import ToreeProvisioner
-from kg2at_personality.kernels.record import RESTARTING, RUNNING, STARTING
 from kg2at_personality.kernels.recorded import RecordedKernel
 from kg2at_personality.kernels.toree import ToreeLauncher
 from kg2at_personality.personality import KG2ATPersonality
+from kg2at_personality.state import ledger
+from kg2at_personality.state.ledger import LOCK, Ledger
+from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING
 from tests.fakes.gateways import ID, Gateways, answering, code_of, json_of, kernel_of, listed, settled
-from tests.fakes.toree import FakeSpark, runs, until
+from tests.fakes.toree import runs, until
 from tests.web.conftest import Client
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 KEEP: dict[str, Any] = {"KG2ATPersonality": {"keep_kernels_on_exit": True}}
 HANGS = "spark.fake.does hang"
 TOREE = "apache_toree_scala"
-
-
-@pytest.fixture
-def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
-    with FakeSpark(tmp_path).enter(monkeypatch) as fake:
-        yield fake
-
-
-@pytest.fixture
-def gateways(io_loop: Any, spark: FakeSpark) -> Iterator[Gateways]:
-    made = Gateways(spark)
-    yield made
-    io_loop.run_sync(made.end)
 
 
 class Held:
@@ -96,7 +83,7 @@ class FullDisk:
 
     def fill(self, after: int = 0) -> None:
         self._left = after
-        self._monkeypatch.setattr("kg2at_personality.kernels.ledger.write_private", self._write)
+        self._monkeypatch.setattr("kg2at_personality.state.ledger.write_private", self._write)
 
     def _write(self, path: Path, content: bytes) -> None:
         self._left -= 1
@@ -105,7 +92,7 @@ class FullDisk:
         self._real(path, content)
 
     def make_room(self) -> None:
-        self._monkeypatch.setattr("kg2at_personality.kernels.ledger.write_private", self._real)
+        self._monkeypatch.setattr("kg2at_personality.state.ledger.write_private", self._real)
 
 
 @pytest.fixture

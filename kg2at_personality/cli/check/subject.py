@@ -1,0 +1,64 @@
+"""What is checked: the settings, and Spark's configuration as far as it can be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ...errors import ConfigError, SparkConfError
+from ...kernels.toree import ToreeLauncher
+from ...spark.conf import SparkConf
+from ...spark.spark_env import load_spark_env
+from ..command import Command
+
+#: Seconds that spark-env.sh may run here; the whole check has to end within 3.
+SCRIPT_LIMIT = 0.9
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`conf` is None when Spark's configuration is broken, for the reason `problem`.
+
+    `environ` is the environment after spark-env.sh, or as near to that as it gets; `random_device` a file.
+    """
+
+    command: Command
+    launcher: ToreeLauncher
+    conf: SparkConf | None
+    problem: ConfigError | None
+    environ: Mapping[str, str]
+    random_device: str
+
+    @property
+    def conf_dir(self) -> str:
+        """Where spark-defaults.conf is, or would be; "" when there is no such directory."""
+        home = self.environ.get("SPARK_HOME")
+        return self.environ.get("SPARK_CONF_DIR") or (os.path.join(home, "conf") if home else "")
+
+
+def subject_of(command: Command, random_device: str) -> Subject:
+    """Read the configuration. Blocks for spark-env.sh. Raises ConfigError for broken settings."""
+    launcher = command.launcher
+    limit = min(launcher.reader.env_script_timeout, SCRIPT_LIMIT)
+    launcher = replace(launcher, reader=replace(launcher.reader, env_script_timeout=limit))
+    try:
+        conf = launcher.conf()
+    except ConfigError as error:
+        return Subject(command, launcher, None, error, _environ_anyway(launcher, error), random_device)
+    return Subject(command, launcher, conf, None, conf.environ, random_device)
+
+
+def _environ_anyway(launcher: ToreeLauncher, problem: ConfigError) -> dict[str, str]:
+    """The environment for the other checks: after spark-env.sh, unless that is what is broken."""
+    environ, reader = dict(os.environ), launcher.reader
+    if reader.spark_home:
+        environ.setdefault("SPARK_HOME", reader.spark_home)
+    home = environ.get("SPARK_HOME")
+    conf_dir = reader.conf_dir or environ.get("SPARK_CONF_DIR") or (os.path.join(home, "conf") if home else "")
+    if conf_dir:
+        environ["SPARK_CONF_DIR"] = conf_dir
+    try:
+        return load_spark_env(environ, conf_dir, 0.5) if conf_dir and "spark-env.sh" not in str(problem) else environ
+    except SparkConfError:
+        return environ

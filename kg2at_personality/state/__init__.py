@@ -1,0 +1,1 @@
+"""The durable record of kernels: what the next gateway finds there."""

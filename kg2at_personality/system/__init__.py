@@ -1,0 +1,1 @@
+"""What the operating system knows: processes, files, ports, time. Nothing of Spark or Jupyter."""
