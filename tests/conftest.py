@@ -8,11 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
+from tests.fakes.app import Client, serving
 from tests.fakes.gateways import Gateways
 from tests.fakes.toree import FakeSpark
 
+DEFAULTS = "spark.master local[2]\nspark.hadoop.fs.secret.key hush-hush-secret\n"
+
+# How long an example takes says how busy the machine is: no test fails by that.
+hypothesis.settings.register_profile("kg2at", deadline=None)
+hypothesis.settings.load_profile("kg2at")
 # In the background of a shell SIGINT is ignored, and whatever a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -39,3 +46,31 @@ def gateways(io_loop: Any, spark: FakeSpark) -> Iterator[Gateways]:
     made = Gateways(spark)
     yield made
     io_loop.run_sync(made.end)
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    """Traits for the gateway under test: class name -> traits. Tests override it."""
+    return {}
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Jupyter and a Spark set-up of the test's own."""
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "spark-defaults.conf").write_text(DEFAULTS)
+    monkeypatch.setenv("SPARK_CONF_DIR", str(conf))
+    for name in ("RUNTIME", "DATA", "CONFIG"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
+    for name in ("SPARK_OPTS", "KG_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return conf
+
+
+@pytest.fixture
+def gateway(io_loop: Any, environ: Path, settings: dict[str, Any]) -> Iterator[Client]:
+    """A gateway in this process, with python kernels: quick, and every handler is the real one."""
+    with serving(io_loop, settings) as client:
+        yield client

@@ -45,7 +45,9 @@ from tests.fakes.gateways import (
     settled,
     state_of,
 )
-from tests.fakes.toree import free_range, runs, until
+from tests.fakes.ports import free_range
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 HANGS = "spark.fake.does hang"

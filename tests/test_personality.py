@@ -22,8 +22,9 @@ from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.personality import KG2ATPersonality, is_loopback
 from kg2at_personality.settings import Settings
 from kg2at_personality.web.channels import ChannelsConnection
-from tests.e2e.gateway import Gateway
-from tests.fakes.toree import FakeSpark, runs
+from tests.fakes.gateway_process import Gateway
+from tests.fakes.processes import runs
+from tests.fakes.toree import FakeSpark
 
 #: For each trait: what a KG2AT_ variable says, what the trait then is, and what a command line says instead.
 VALUES: dict[str, tuple[str, Any, str, Any]] = {

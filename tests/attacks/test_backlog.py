@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway import Gateway
+from tests.fakes.gateway_process import Gateway
 from tests.fakes.toree import FakeSpark
 
 CLIENTS = 500

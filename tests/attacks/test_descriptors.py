@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.gateway import Gateway
+from tests.fakes.gateway_process import Gateway
 from tests.fakes.toree import FakeSpark
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell the descriptors")

@@ -18,7 +18,8 @@ import pytest
 from kg2at_personality.kernels import log_writer
 from kg2at_personality.kernels.log_writer import CUT, add
 from tests.fakes.gateways import Gateways, kernel_of
-from tests.fakes.toree import runs, until
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 LIMIT = 100_000
 BOUNDED = {"KG2ATPersonality": {"max_kernel_log_size": LIMIT}}

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from kg2at_personality.web.logs import UNCUT, CleanLog, clean
-from tests.e2e.gateway import Gateway
+from tests.fakes.gateway_process import Gateway
 from tests.fakes.toree import FakeSpark
 
 TOKEN = "s3cr3t/gat+way token"

@@ -19,8 +19,7 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.web.ws_message import MalformedMessage, parse
-from tests.web.conftest import environ, gateway, settings  # noqa: F401 (fixtures)
-from tests.web.messages import older, request, v1
+from tests.fakes.messages import older, request, v1
 
 V1 = "v1.kernel.websocket.jupyter.org"
 MIB = 1 << 20
@@ -114,7 +113,7 @@ def test_parsing_takes_no_more_memory_than_the_message_deserves(protocol: str) -
 @pytest.mark.parametrize("protocol", ["", V1])
 @pytest.mark.gen_test(timeout=120)
 async def test_a_gateway_goes_on(
-    gateway: Any,  # noqa: F811
+    gateway: Any,
     caplog: pytest.LogCaptureFixture,
     protocol: str,
 ) -> None:
@@ -134,7 +133,7 @@ async def test_a_gateway_goes_on(
 
 
 @asynccontextmanager
-async def opened(gateway: Any, kernel_id: str, protocol: str) -> AsyncIterator[WebSocketClientConnection]:  # noqa: F811
+async def opened(gateway: Any, kernel_id: str, protocol: str) -> AsyncIterator[WebSocketClientConnection]:
     url = f"{gateway.base_url.replace('http', 'ws')}/api/kernels/{kernel_id}/channels?session_id={uuid.uuid4().hex}"
     socket = await websocket_connect(HTTPRequest(url), subprotocols=[protocol] if protocol else None)
     assert socket.selected_subprotocol == (protocol or None)

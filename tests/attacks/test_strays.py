@@ -12,7 +12,8 @@ from kg2at_personality.errors import KernelIdTaken
 from kg2at_personality.kernels import strays
 from kg2at_personality.system.processes import Found, started_at
 from tests.fakes.gateways import ID, OTHER, Gateways, answering, code_of, json_of, kernel_of, listed
-from tests.fakes.toree import runs, until
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 #: A cell with a child that leaves the kernel's group, and one that forgets whose it is, too.

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from kg2at_personality.kernels.output_buffer import OutputBuffer
-from tests.fakes.toree import QUICK, until
-from tests.web.conftest import environ, gateway  # noqa: F401
-from tests.web.test_channels import Notebook, connections, opened, opened_by
+from tests.fakes.notebook import Notebook, connections, opened, opened_by
+from tests.fakes.toree import QUICK
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 LIMIT = 100_000
@@ -55,7 +55,7 @@ async def all_of(notebook: Notebook, msg_id: str) -> list[dict[str, Any]]:
     return messages if "execute_reply" in kinds else messages + await notebook.until("execute_reply", msg_id)
 
 
-async def test_while_no_notebook_is_connected(gateway: Any, tmp_path: Path) -> None:  # noqa: F811
+async def test_while_no_notebook_is_connected(gateway: Any, tmp_path: Path) -> None:
     kernel_id = await gateway.start()
     manager, gate = gateway.app.kernel_manager, tmp_path / "gate"
     async with opened(gateway, kernel_id) as notebook:
@@ -75,7 +75,7 @@ async def test_while_no_notebook_is_connected(gateway: Any, tmp_path: Path) -> N
         assert await notebook.run("print('goes on')") == "goes on\n"
 
 
-async def test_while_a_notebook_is_connected_and_does_not_read(gateway: Any) -> None:  # noqa: F811
+async def test_while_a_notebook_is_connected_and_does_not_read(gateway: Any) -> None:
     kernel_id = await gateway.start()
     manager = gateway.app.kernel_manager
     async with opened(gateway, kernel_id) as notebook:

@@ -22,11 +22,8 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.errors import NoRoom
 from kg2at_personality.web.pulse import Pulse
-from tests.e2e.gateway import Gateway
-from tests.fakes.toree import until
-from tests.web.conftest import environ, gateway, settings
-
-__all__ = ["environ", "gateway", "settings"]
+from tests.fakes.gateway_process import Gateway
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=100)
 #: How many are open at the same time, on a kernel for each 50; KG2AT_TEST_WEBSOCKETS=1000 takes longer.

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.spark.test_installation import make_jar, make_java, make_spark
+from tests.fakes.installation import make_jar, make_java, make_spark
 
 ROOT = Path(__file__).parents[2]
 DROPPED = ("KG_", "KG2AT_", "SPARK_", "JUPYTER_", "JAVA_", "TOREE_", "LC_", "LANG", "PYTHON")

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.gateway import free_port
+from tests.fakes.ports import free_port
 
 PROGRAM = [sys.executable, "-m", "kg2at_personality.cli", "cluster"]
 #: A parent that starts the program given to it, and waits.

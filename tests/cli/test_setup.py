@@ -26,7 +26,7 @@ import kg2at_personality
 from kg2at_personality.cli.setup.conf_file import conf_text
 from kg2at_personality.cli.setup.own_wheel import repack
 from tests.cli.wheel import make_wheel
-from tests.spark.test_installation import make_jar, make_java, make_spark
+from tests.fakes.installation import make_jar, make_java, make_spark
 
 pytestmark = pytest.mark.timeout(180)
 SOURCE = Path(kg2at_personality.__file__).parent

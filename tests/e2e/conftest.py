@@ -8,7 +8,9 @@ import pytest
 
 from kg2at_personality.spark.installation import Installation, InstallationFinder
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e.gateway import Gateway
+from tests.e2e.properties import DEFAULTS, PROFILES
+from tests.fakes.gateway_process import Gateway
+from tests.fakes.jupyter_server import JupyterServer
 
 
 @pytest.fixture(scope="session")
@@ -26,18 +28,6 @@ def cluster(installation: Installation, tmp_path_factory: pytest.TempPathFactory
         yield running
 
 
-SECRET = "swordfish-0815"
-DEFAULTS = f"""\
-# what a test greps for
-spark.hadoop.fs.s3a.secret.key {SECRET}-key
-spark.my.password {SECRET} with blanks
-spark.driver.extraJavaOptions -Dmy.password={SECRET}-option -Dmy.plain=visible
-spark.executor.memory 512m
-spark.driver.memory 600
-"""
-PROFILES = {"broken": {"spark.driver.extraJavaOptions": f"-javaagent:/no/such.jar -Dpassword={SECRET}-broken"}}
-
-
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """kg2at on local[2], started as nohup does, with secrets in its spark-defaults.conf."""
@@ -46,4 +36,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     environ = {"KG2AT_PROFILES": str(PROFILES)}
     defaults = f"spark.master local[2]\n{DEFAULTS}"
     with Gateway(directory, *options, environ=environ, defaults=defaults, nohup=True) as running:
+        yield running
+
+
+@pytest.fixture
+def server(gateway: Gateway, tmp_path: Path) -> Iterator[JupyterServer]:
+    """What people use: a Jupyter Server with --gateway-url, as behind JupyterLab."""
+    with JupyterServer(gateway, tmp_path) as running:
         yield running

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.gateway import Channels, Gateway, Result
+from tests.fakes.channels import Channels, Result
+from tests.fakes.gateway_process import Gateway
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

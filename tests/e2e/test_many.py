@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.gateway import Gateway
-from tests.e2e.survival import Ward, until
+from tests.e2e.survival import Ward
+from tests.fakes.gateway_process import Gateway
+from tests.fakes.wait import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 #: No Toree, so that neither Spark nor Java is needed.
@@ -157,7 +158,7 @@ def test_a_click_while_it_is_started(ward: Ward) -> None:
             target=lambda body=body: answers.append(ward.gateway.request("POST", "/api/kernels", body))  # type: ignore[misc]
         )
         post.start()
-        codes = [until(lambda: ward.gateway.delete(kernel_id), list) for _ in range(3)]  # noqa: B023
+        codes = [wait_until(lambda: ward.gateway.delete(kernel_id), "an answer") for _ in range(3)]  # noqa: B023
         post.join()
         assert set(codes) <= {204, 404}
         assert ward.gateway.delete(kernel_id) == 204

@@ -15,8 +15,9 @@ import pytest
 
 from kg2at_personality.spark.standalone import StandaloneCluster
 from kg2at_personality.state import failpoints as faults
-from tests.e2e.gateway import Gateway, defaults_on
-from tests.e2e.survival import Ward, until
+from tests.e2e.survival import Ward
+from tests.fakes.gateway_process import Gateway, defaults_on
+from tests.fakes.wait import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: How often the gateway is killed at random; KG2AT_TEST_ROUNDS=50 takes its time.
@@ -54,7 +55,7 @@ def test_a_kernel_goes_on_and_so_does_its_job(ward: Ward, survivor: str, cluster
     before, process = lease(ward, survivor), psutil.Process(lease(ward, survivor)["pid"])
     channels = ward.gateway.connect(survivor)
     channels.execute("val long = sc.parallelize(1 to 2, 2).map { n => Thread.sleep(8000); n }.sum")
-    until(lambda: ward.kernels()[survivor]["execution_state"] == "busy", ward.kernels)
+    wait_until(lambda: ward.kernels()[survivor]["execution_state"] == "busy", ward.kernels)
     ward.killed()
     assert ward.kernels()[survivor]["execution_state"] == "busy", "its job runs on"
     after = lease(ward, survivor)
@@ -62,9 +63,9 @@ def test_a_kernel_goes_on_and_so_does_its_job(ward: Ward, survivor: str, cluster
         before[name] for name in ("pid", "since", "user", "cores", "name")
     ]
     assert process.is_running() and granted(cluster) == {survivor: 2}
-    until(lambda: lease(ward, survivor)["app_id"], lambda: lease(ward, survivor))
+    wait_until(lambda: lease(ward, survivor)["app_id"], lambda: lease(ward, survivor))
     assert ward.run(survivor, 'println(s"$kept $long")').strip() == "55.0 3.0"
-    until(lambda: ward.kernels()[survivor]["execution_state"] == "idle", ward.kernels)
+    wait_until(lambda: ward.kernels()[survivor]["execution_state"] == "idle", ward.kernels)
 
 
 def test_its_cores_are_held_for_it(ward: Ward, survivor: str) -> None:

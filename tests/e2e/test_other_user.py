@@ -16,8 +16,9 @@ import pytest
 
 from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e.gateway import Gateway, defaults_on
-from tests.e2e.survival import Ward, until
+from tests.e2e.survival import Ward
+from tests.fakes.gateway_process import Gateway, defaults_on
+from tests.fakes.wait import wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -136,13 +137,13 @@ def test_what_lives_on_is_a_zombie_and_its_application_is_ended(ward: Ward, clus
         assert ward.kernels() == {}
         [zombie] = ward.zombies()
         assert (zombie["kernel_id"], zombie["pid"]) == (kernel_id, pid) and zombie["reason"] and zombie["since"]
-        until(lambda: ward.applications() == [], cluster.state)
+        wait_until(lambda: ward.applications() == [], cluster.state)
         assert ward.gateway.delete(kernel_id) == 204, "again"
         # The next gateway takes care of it too.
         ward.killed()
-        until(lambda: ward.zombies(), lambda: ward.log)
+        wait_until(lambda: ward.zombies(), lambda: ward.log)
         assert lives(pid)
     finally:
         os.killpg(group, signal.SIGCONT)
-    until(lambda: not ward.zombies() and not lives(pid), lambda: (ward.zombies(), ward.log))
+    wait_until(lambda: not ward.zombies() and not lives(pid), lambda: (ward.zombies(), ward.log))
     assert ward.strangers() == []

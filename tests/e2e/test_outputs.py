@@ -9,7 +9,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.e2e.gateway import Channels, Gateway
+from tests.fakes.channels import Channels
+from tests.fakes.gateway_process import Gateway
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 #: Cells and what they show: types of messages, as they come in any order.

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import websocket
 
-from tests.e2e.conftest import SECRET
-from tests.e2e.gateway import Channels, Gateway
+from tests.e2e.properties import SECRET
+from tests.fakes.channels import Channels
+from tests.fakes.gateway_process import Gateway
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

@@ -26,8 +26,10 @@ from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.state.ledger import LOCK, MARK, Ledger
 from kg2at_personality.state.record import RESTARTING, RUNNING, Record
 from kg2at_personality.system.processes import started_at
-from tests.fakes.toree import QUICK, FakeSpark, runs, until
-from tests.web.conftest import Client, make_app
+from tests.fakes.app import Client, make_app
+from tests.fakes.processes import runs
+from tests.fakes.toree import QUICK, FakeSpark
+from tests.fakes.wait import until
 
 ID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 SINCE = "2026-01-02T03:04:05.678901+00:00"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.app import serving
 from tests.fakes.toree import QUICK, FakeSpark
-from tests.web.conftest import serving
 
 
 @pytest.fixture

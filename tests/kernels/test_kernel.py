@@ -14,7 +14,9 @@ from tornado.websocket import websocket_connect
 from kg2at_personality.errors import KernelDied, SparkConfError
 from kg2at_personality.kernels import toree_interrupt
 from kg2at_personality.kernels.kernel import GatewayKernel
-from tests.fakes.toree import QUICK, FakeSpark, runs, slowly, start, until
+from tests.fakes.processes import runs
+from tests.fakes.toree import QUICK, FakeSpark, slowly, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 DIES = ("spark.fake.does die", "spark.my.password hush", "spark.fake.says no memory for hush")

@@ -14,7 +14,10 @@ from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.provisioner import ToreeProvisioner
 from kg2at_personality.kernels.toree import ToreeLauncher
-from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, start, until
+from tests.fakes.ports import free_range
+from tests.fakes.processes import runs
+from tests.fakes.toree import QUICK, FakeSpark, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 HANGS = "spark.fake.does hang"

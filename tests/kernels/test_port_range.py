@@ -6,7 +6,7 @@ import pytest
 
 from kg2at_personality.errors import NoFreePort
 from kg2at_personality.kernels.port_range import PORTS_PER_KERNEL, PortRange
-from tests.fakes.toree import free_range
+from tests.fakes.ports import free_range
 
 IP = "127.0.0.1"
 

@@ -9,7 +9,7 @@ import pytest
 from kg2at_personality.errors import SparkConfError
 from kg2at_personality.spark.conf import Setting, SparkConf, SparkConfReader
 from tests.cost import Calls
-from tests.spark.test_installation import make_spark
+from tests.fakes.installation import make_spark
 
 PATH = {"PATH": os.environ["PATH"]}
 MASK = "*********(redacted)"

@@ -16,7 +16,8 @@ import pytest
 
 from kg2at_personality.system import process_group as module
 from kg2at_personality.system.process_group import end_group, kill_group
-from tests.fakes.toree import runs, until
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 pytestmark = [pytest.mark.gen_test(timeout=20), pytest.mark.timeout(30)]
 LOG = logging.getLogger("tests.group")

@@ -10,8 +10,8 @@ from traitlets import HasTraits, Unicode
 from kg2at_personality.web import cell_queue
 from kg2at_personality.web.cell_queue import CellQueue
 from kg2at_personality.web.ws_message import Message, parse
-from tests.fakes.toree import until
-from tests.web.messages import request, v1
+from tests.fakes.messages import request, v1
+from tests.fakes.wait import until
 
 
 class Kernel(HasTraits):

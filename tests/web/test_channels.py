@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,13 +15,15 @@ from typing import Any
 import pytest
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 from tornado.httpclient import HTTPClientError
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from tornado.websocket import websocket_connect
 
 from kg2at_personality.web import restart_buffer, session_connections
 from kg2at_personality.web.channels import ChannelsConnection
 from kg2at_personality.web.notebook import V1
-from kg2at_personality.web.session_connections import session_of
-from tests.fakes.toree import QUICK, FakeSpark, Gate, slowly, start, steal_a_port, until
+from tests.fakes.notebook import Notebook, connections, has_ended, opened, opened_by, printed, url
+from tests.fakes.ports import steal_a_port
+from tests.fakes.toree import QUICK, FakeSpark, Gate, slowly, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -41,76 +42,6 @@ def environ(spark: FakeSpark) -> Path:
 @pytest.fixture
 def settings() -> dict[str, Any]:
     return QUICK
-
-
-def url(gateway: Any, kernel_id: str, session: str) -> str:
-    return f"{gateway.base_url.replace('http', 'ws')}/api/kernels/{kernel_id}/channels?session_id={session}"
-
-
-class Notebook:
-    """A websocket, as JupyterLab uses it."""
-
-    def __init__(self, socket: WebSocketClientConnection, session: str) -> None:
-        self.socket, self.session = socket, session
-
-    def execute(self, code: str) -> str:
-        """Send a cell; its message id."""
-        header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": self.session, "username": ""}
-        message = {"header": header, "parent_header": {}, "metadata": {}, "content": {"code": code}, "channel": "shell"}
-        self.socket.write_message(json.dumps(message))
-        return header["msg_id"]
-
-    async def receive(self) -> dict[str, Any]:
-        """The next message."""
-        message = await asyncio.wait_for(self.socket.read_message(), 20)
-        assert message is not None, "the gateway closed the websocket"
-        return dict(json.loads(message))
-
-    async def until(self, msg_type: str, msg_id: str) -> list[dict[str, Any]]:
-        """The messages that answer `msg_id`, up to the first of `msg_type` (`idle` for that status)."""
-        found: list[dict[str, Any]] = []
-        while not found or msg_type not in (found[-1]["msg_type"], found[-1]["content"].get("execution_state")):
-            message = await self.receive()
-            if message["parent_header"].get("msg_id") == msg_id:
-                found.append(message)
-        return found
-
-    async def run(self, code: str) -> str:
-        """What a cell prints; waits for its reply and its idle status."""
-        msg_id = self.execute(code)
-        found = await self.until("idle", msg_id)
-        if not any(message["msg_type"] == "execute_reply" for message in found):
-            await self.until("execute_reply", msg_id)
-        return printed(found)
-
-
-def has_ended(messages: list[dict[str, Any]]) -> bool:
-    """Whether a cell's reply and its idle status are among them."""
-    states = [message["content"].get("execution_state") for message in messages]
-    return "idle" in states and any(message["msg_type"] == "execute_reply" for message in messages)
-
-
-def printed(messages: list[dict[str, Any]]) -> str:
-    """What they print; a kernel may part it as it likes."""
-    return "".join(message["content"].get("text", "") for message in messages)
-
-
-@asynccontextmanager
-async def opened(gateway: Any, kernel_id: str, session: str = "s1") -> AsyncIterator[Notebook]:
-    socket = await websocket_connect(url(gateway, kernel_id, session))
-    try:
-        yield Notebook(socket, session)
-    finally:
-        socket.close()
-
-
-def opened_by(kernel_id: str, session: str = "s1") -> list[Any]:
-    """The open connections of a session, in the gateway."""
-    return session_of(f"{kernel_id}:{session}").all
-
-
-def connections(gateway: Any, kernel_id: str) -> int:
-    return int(gateway.app.kernel_manager.kernel_model(kernel_id)["connections"])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from kg2at_personality.web import idle_hold
 from kg2at_personality.web.idle_hold import REMEMBERED, IdleHold, Message
-from tests.fakes.toree import until
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 NEVER = 1000.0

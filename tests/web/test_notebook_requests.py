@@ -15,8 +15,9 @@ from jupyter_server.services.kernels.connection.base import deserialize_msg_from
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.web.session_connections import session_of
-from tests.fakes.toree import QUICK, FakeSpark, slowly, until
-from tests.web.messages import older, request, v1
+from tests.fakes.messages import older, request, v1
+from tests.fakes.toree import QUICK, FakeSpark, slowly
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 LIMIT = 100_000

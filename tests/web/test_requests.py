@@ -6,7 +6,7 @@ import pytest
 
 from kg2at_personality.web import requests
 from kg2at_personality.web.ws_message import MalformedMessage, Message, parse
-from tests.web.messages import request, v1
+from tests.fakes.messages import request, v1
 
 
 def message(msg_type: str, content: dict[str, Any] | None = None, **header: Any) -> Message:

@@ -7,7 +7,7 @@ from jupyter_client.session import Session
 
 from kg2at_personality.web import sql
 from kg2at_personality.web.stand_in import original
-from tests.web.test_stand_in import literals
+from tests.web.scala import literals
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pytest
 from kernel_gateway.gatewayapp import KernelGatewayApp
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 from traitlets.config import Config
-
-from tests.e2e.gateway import free_port
-
-DEFAULTS = "spark.master local[2]\nspark.hadoop.fs.secret.key hush-hush-secret\n"
 
 
 @dataclass
@@ -68,27 +63,6 @@ class Client:
             client.stop_channels()
 
 
-@pytest.fixture
-def settings() -> dict[str, Any]:
-    """Traits for the gateway under test: class name -> traits. Tests override it."""
-    return {}
-
-
-@pytest.fixture
-def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Jupyter and a Spark set-up of the test's own."""
-    conf = tmp_path / "conf"
-    conf.mkdir()
-    (conf / "spark-defaults.conf").write_text(DEFAULTS)
-    monkeypatch.setenv("SPARK_CONF_DIR", str(conf))
-    for name in ("RUNTIME", "DATA", "CONFIG"):
-        (tmp_path / name).mkdir()
-        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
-    for name in ("SPARK_OPTS", "KG_AUTH_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    return conf
-
-
 def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
     """A gateway with kg2at, not listening yet."""
     config = Config(settings)
@@ -101,18 +75,18 @@ def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
 @contextmanager
 def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
     """A gateway in this process, listening; all its kernels are ended afterwards."""
-    port = free_port()
+    sockets = bind_sockets(0, "127.0.0.1")
 
     async def serve() -> tuple[Any, HTTPServer]:
         app = make_app(settings)
         server = HTTPServer(app.web_app)
-        server.listen(port, "127.0.0.1")
+        server.add_sockets(sockets)
         await app.personality.begin()  # as it does before it serves anybody
         return app, server
 
     app, server = io_loop.run_sync(serve)
     try:
-        yield Client(app, f"http://127.0.0.1:{port}")
+        yield Client(app, f"http://127.0.0.1:{sockets[0].getsockname()[1]}")
     finally:
 
         async def end() -> None:
@@ -125,9 +99,3 @@ def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
                 await asyncio.sleep(0)
 
         io_loop.run_sync(end)
-
-
-@pytest.fixture
-def gateway(io_loop: Any, environ: Path, settings: dict[str, Any]) -> Iterator[Client]:
-    with serving(io_loop, settings) as client:
-        yield client
