@@ -26,7 +26,7 @@ from .errors import ConfigError, StateDirInUse
 from .kernels.manager import GatewayKernelManager
 from .kernels.port_range import PortRange
 from .kernels.prespawn import prespawn
-from .kernels.room import enlarge
+from .kernels.resource_limits import raise_limits
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
@@ -158,7 +158,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             shutdown_timeout=self.shutdown_timeout,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )
-        enlarge(app.kernel_manager.context)
+        raise_limits(app.kernel_manager.context)
         app.session_manager = GatewaySessionManager(log=app.log, kernel_manager=app.kernel_manager)
         app.kernel_websocket_connection_class = self._derived("kernel_websocket_connection_class", ChannelsConnection)
 
