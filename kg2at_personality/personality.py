@@ -21,7 +21,7 @@ from . import runtime_file
 from .admission.clusters import Clusters, MasterOptions
 from .admission.messages import closing
 from .admission.queue import AdmissionPolicy
-from .assembly import ENV_PREFIX, is_loopback, launcher_of, normal_base_url, truth, with_environment
+from .assembly import ENV_PREFIX, launcher_of, normal_base_url, truth, with_environment
 from .errors import ConfigError, StateDirInUse
 from .kernels.manager import GatewayKernelManager
 from .kernels.port_range import PortRange
@@ -32,6 +32,7 @@ from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
 from .spark.master import master_urls
 from .state.ledger import Ledger
+from .system.loopback import is_loopback
 from .web import backlog, status
 from .web.channels import ChannelsConnection
 from .web.logs import UNCUT, CleanLog

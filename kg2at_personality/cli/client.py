@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import ipaddress
 import json
 import os
 import re
@@ -18,6 +16,7 @@ from traitlets import Bool, Unicode, default
 
 from ..errors import KG2ATError
 from ..runtime_file import RuntimeFile, running
+from ..system.loopback import is_loopback
 from .certificates import Certificates, explained
 from .command import Command, UsageError
 
@@ -38,7 +37,7 @@ class Client:
     def __init__(self, url: str, token: str, context: ssl.SSLContext | None = None) -> None:
         """`context`: for https; None: as Python does by itself."""
         self.url, self.token = url, token
-        direct = [urllib.request.ProxyHandler({})] if _is_local(url) else []
+        direct = [urllib.request.ProxyHandler({})] if is_loopback(urlsplit(url).hostname or "") else []
         secure = [urllib.request.HTTPSHandler(context=context)] if context else []
         self._opener = urllib.request.build_opener(_NoRedirect, *direct, *secure)
 
@@ -94,13 +93,6 @@ def _json(content: bytes) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError):
         return None
-
-
-def _is_local(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 class GatewayCommand(Command):

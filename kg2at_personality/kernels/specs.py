@@ -13,6 +13,8 @@ from traitlets import Bool, Instance, default
 
 from ..errors import KG2ATError
 from ..spark.conf import SparkConf
+from ..spark.master_url import local_cores
+from ..spark.units import memory_label
 from .toree import ToreeLauncher
 
 TEMPLATES = Path(__file__).parent.parent / "kernelspecs"
@@ -148,19 +150,6 @@ def sizes(conf: SparkConf) -> dict[str, Any]:
         "executor_cores": executor_cores,
         "executor_memory": memory_label(conf.memory_mib("spark.executor.memory", 1024)),
     }
-
-
-def memory_label(mib: int) -> str:
-    """A size in MiB as Spark writes it: "512m", "4g"."""
-    return f"{mib}m" if mib % 1024 else f"{mib // 1024}g"
-
-
-def local_cores(master: str) -> int | None:
-    """The threads of a local master, None for `local[*]` and for clusters (Spark's SparkMasterRegex)."""
-    if master == "local":
-        return 1
-    match = re.fullmatch(r"local\[\s*(\d+)\s*(?:,\s*\d+\s*)?\]", master)
-    return int(match[1]) if match else None
 
 
 def _size_label(profile: str, cores: int | None) -> str:

@@ -15,6 +15,7 @@ from ..spark.conf import SparkConf, SparkConfReader
 from ..spark.conflicts import check_together
 from ..spark.installation import Installation, InstallationFinder
 from ..spark.java_options import DRIVER, DRIVER_DEFAULT, EXECUTOR, EXECUTOR_DEFAULT, UTF_8, split
+from ..spark.master_url import is_standalone
 from ..spark.spark_env import load_spark_env
 from . import toree_interrupt
 
@@ -100,7 +101,7 @@ class ToreeLauncher:
 
 def _with_cores(conf: SparkConf) -> SparkConf:
     """Cap an uncapped application on a standalone master, which would take every core (Spark's spark.cores.max)."""
-    if not conf.master.startswith("spark://") or "spark.cores.max" in conf:
+    if not is_standalone(conf.master) or "spark.cores.max" in conf:
         return conf
     if conf.boolean("spark.dynamicAllocation.enabled", False):
         return conf

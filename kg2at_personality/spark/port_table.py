@@ -15,6 +15,7 @@ from itertools import combinations
 
 from ..errors import SparkConfError
 from .conf import SparkConf
+from .master_url import is_standalone, standalone_addresses
 from .properties import port as parse_port
 from .spark_env import SCRIPT
 
@@ -185,7 +186,7 @@ class _Spark:
 
     @property
     def standalone(self) -> bool:
-        return self.conf.master.startswith("spark://")
+        return is_standalone(self.conf.master)
 
 
 def _drivers(spark: _Spark) -> Iterator[Port]:
@@ -216,7 +217,7 @@ def _masters(spark: _Spark) -> Iterator[Port]:
     """One row for each master that `spark.master` names, else one for what a master here would take."""
     given = spark.port(variable="SPARK_MASTER_PORT")
     how = "SPARK_MASTER_PORT (and spark.master)"
-    named = _addresses(spark.conf.master) if spark.standalone else []
+    named = standalone_addresses(spark.conf.master)
     where = spark.conf.setting("spark.master").where
     for host, port in named:
         yield _daemon("Master", 7077, Given(port, where), how, host, True)
@@ -255,17 +256,11 @@ def _gateway(given: Given) -> Port:
     return Port("Kernel Gateway", "KernelGatewayApp", 8888, given.port, given.port, given.where, how)
 
 
-def _addresses(master: str) -> list[tuple[str, int]]:
-    """Hosts and ports of `spark://h1:7077,[::1]:7078`."""
-    pairs = (address.strip().rpartition(":") for address in master.removeprefix("spark://").split(","))
-    return [(host, int(port)) if host and port.isdigit() else (host + port, 7077) for host, _, port in pairs]
-
-
 def mismatch(conf: SparkConf, environ: Mapping[str, str]) -> str | None:
     """A sentence when SPARK_MASTER_PORT is not the port that `spark.master` goes to."""
     spark = _Spark(conf, environ)
     given = spark.port(variable="SPARK_MASTER_PORT")
-    if not spark.standalone or not given or given.port in (port for _, port in _addresses(conf.master)):
+    if not spark.standalone or not given or given.port in (port for _, port in standalone_addresses(conf.master)):
         return None
     where = conf.setting("spark.master").where
     return f"SPARK_MASTER_PORT is {given.port} ({given.where}), but spark.master is {conf.master} ({where})"
@@ -291,4 +286,4 @@ def _clash(one: Port, other: Port) -> str:
 
 def hosts(conf: SparkConf) -> list[str]:
     """The masters' hosts, as `spark.master` names them; none for other masters."""
-    return [host for host, _ in _addresses(conf.master)] if conf.master.startswith("spark://") else []
+    return [host for host, _ in standalone_addresses(conf.master)]

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..errors import SparkConfError
 from . import java_options
-from .master_url import hint, master, without_wrapping
+from .master_url import hint, parse_master, without_wrapping
 from .redaction import REDACTION_KEY, Redactor, compile_java
 from .references import resolved
 from .units import BLANKS, mib, parse_time
@@ -138,7 +138,7 @@ _EXECUTORS = whole(" of executors", 0)
 # What is checked as soon as it is read: the properties that decide where and how large a kernel is, and those whose
 # wrong value would make Spark fail later with a message nobody connects with its cause.
 CHECKS: dict[str, Callable[[str], object]] = {
-    "spark.master": master,
+    "spark.master": parse_master,
     **dict.fromkeys(("spark.cores.max", "spark.executor.cores", "spark.driver.cores", "spark.task.cpus"), _CORES),
     "spark.executor.instances": _EXECUTORS,
     "spark.dynamicAllocation.minExecutors": _EXECUTORS,

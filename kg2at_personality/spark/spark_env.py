@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from ..errors import SparkConfError
+from ..system.time_limits import run_within
 from .redaction import Redactor
 
 SCRIPT = "spark-env.sh"
@@ -131,29 +131,10 @@ def _run(script: str, environ: Mapping[str, str], timeout: float, dump: IO[bytes
     words = {"script": script, "shell": shell, "python": sys.executable, "dump": _DUMP, "fd": str(fd)}
     command = _LOAD.format_map({name: shlex.quote(word) for name, word in words.items()})
     try:
-        process = subprocess.Popen(
-            [shell, "-c", command],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            pass_fds=[fd],
-            start_new_session=True,
-        )
+        return run_within(timeout, [shell, "-c", command], env=environ, stderr=errors, pass_fds=[fd])
     except OSError as error:
         raise SparkConfError(script, f"{shell} can't be run: {error.strerror}") from error
-    return _waited(process, script, timeout)
-
-
-def _waited(process: subprocess.Popen[bytes], script: str, timeout: float) -> int:
-    try:
-        return process.wait(timeout)
-    except BaseException as error:
-        # The shell leads its own process group, which holds whatever it waits for.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
+    except subprocess.TimeoutExpired:
         raise SparkConfError(script, f"it did not end within {timeout:g} s and was killed") from None
 
 

@@ -9,9 +9,11 @@ import pytest
 from jupyter_client.kernelspec import NoSuchKernel
 from traitlets.config import Config
 
-from kg2at_personality.kernels.specs import ToreeKernelSpecManager, local_cores, memory_label, sizes
+from kg2at_personality.kernels.specs import ToreeKernelSpecManager, sizes
 from kg2at_personality.kernels.toree import ToreeLauncher
 from kg2at_personality.spark.conf import SparkConfReader
+from kg2at_personality.spark.master_url import local_cores
+from kg2at_personality.spark.units import memory_label
 from tests.fakes.toree import FakeSpark
 
 TOREE = {"apache_toree_scala", "apache_toree_sql"}

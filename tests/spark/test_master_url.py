@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.spark.master_url import hint, master
+from kg2at_personality.spark.master_url import hint, is_standalone, parse_master, standalone_addresses
 
 GOOD = [
     "local",
@@ -73,13 +73,13 @@ BAD = {
 
 @pytest.mark.parametrize("text", GOOD)
 def test_what_spark_takes(text: str) -> None:
-    assert master(text) == text
+    assert parse_master(text) == text
 
 
 @pytest.mark.parametrize("text", BAD)
 def test_what_spark_refuses(text: str) -> None:
     with pytest.raises(ValueError, match=r"^spark://HOST:PORT \(more masters"):
-        master(text)
+        parse_master(text)
     assert hint(text).rpartition("(write ")[2] == f"{BAD[text]})" if BAD[text] else "(write" not in hint(text)
 
 
@@ -87,6 +87,22 @@ def test_the_wrong_one_of_several_is_told() -> None:
     assert hint("spark://h1:7077,h2") == "; 'h2' is no HOST:PORT (write spark://h1:7077,h2:7077)"
     assert hint("spark://my_master:7077") == "; Java takes no host name with an underscore"
     assert hint("") == ""
+
+
+@pytest.mark.parametrize(
+    ("master", "addresses"),
+    [
+        ("spark://h:7077", [("h", 7077)]),
+        ("spark://h1:7077,[::1]:7078", [("h1", 7077), ("[::1]", 7078)]),
+        ("spark://h1, h2:1", [("h1", 7077), ("h2", 1)]),
+        ("spark://[fe80::a]", [("[fe80::a]", 7077)]),
+        ("local[2]", []),
+        ("k8s://h:443", []),
+    ],
+)
+def test_addresses_of_standalone_masters(master: str, addresses: list[tuple[str, int]]) -> None:
+    assert standalone_addresses(master) == addresses
+    assert is_standalone(master) is bool(addresses)
 
 
 @pytest.mark.e2e

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 from ...admission.request import executors_of
 from ...errors import KG2ATError, MasterUnreachable, RequestError
-from ...kernels.specs import local_cores, memory_label
 from ...spark.cluster import ALIVE, ClusterState, ExecutorRequest, capacity, check, needed
 from ...spark.conf import SparkConf
 from ...spark.master import MasterClient, master_urls
+from ...spark.master_url import is_local, is_standalone, local_cores
 from ...spark.placement import Placement, ever, idle_state
+from ...spark.units import memory_label
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
@@ -28,7 +29,7 @@ def cluster(subject: Subject) -> Iterator[Finding]:
     if subject.conf is None:
         yield warning("master", "not asked: Spark's configuration is broken", "mend that first")
         return
-    if not subject.conf.master.startswith("spark://"):
+    if not is_standalone(subject.conf.master):
         yield _other_master(subject.conf)
         return
     try:
@@ -44,7 +45,7 @@ def cluster(subject: Subject) -> Iterator[Finding]:
 
 
 def _other_master(conf: SparkConf) -> Finding:
-    if conf.master.startswith("local"):
+    if is_local(conf.master):
         threads = local_cores(conf.master) or os.cpu_count()
         return ok("master", f"{conf.master}: no cluster, {threads} cores of this machine for each notebook")
     return ok("master", f"{conf.master}: kg2at asks standalone masters (spark://...) only")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...assembly import is_loopback
 from ...errors import ConfigError
 from ...spark.port_table import HERE, Port, clashes, most_kernels
+from ...system.loopback import is_loopback
 from ..ports.sockets import is_here
 from ..ports.survey import free_of, ports_of, states
 from .finding import Finding, error, ok, warning

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-from ...assembly import is_loopback
 from ...spark.port_table import hosts
+from ...system.loopback import is_loopback
 from ..ports.sockets import is_here
 from .finding import Finding, error, ok, warning
 from .subject import Subject

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import sys
 import tempfile
 import time
@@ -21,7 +20,8 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from ...errors import KG2ATError
-from ...spark.standalone import ProcessGroup
+from ...system.free_ports import free_ports
+from ...system.process_guard import GuardedProcess
 from ..command import Command
 from .finding import Finding, error, ok
 
@@ -45,7 +45,7 @@ def start(command: Command, limit: float) -> list[Finding]:
 class _Gateway:
     """A gateway of our own."""
 
-    group: ProcessGroup
+    group: GuardedProcess
     port: int
     token: str
 
@@ -92,14 +92,13 @@ def _message(failure: HTTPClientError) -> str:
 @contextlib.contextmanager
 def _gateway(command: Command, directory: Path) -> Iterator[_Gateway]:
     """Like the one that the user would start, but on loopback and a free port; it ends with the block."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    [port] = free_ports("127.0.0.1", 0)
     token = command.gateway.auth_token or secrets.token_hex(24)
     own = {"api": "kg2at_personality", "ip": "127.0.0.1", "port": port, "port_retries": 0, "base_url": "/"}
     own |= {"certfile": "", "keyfile": "", "client_ca": "", "ssl_version": None, "prespawn_count": 0}
     argv = [sys.executable, "-m", "kernel_gateway", *_passed_on(command)]
     argv += [f"--KernelGatewayApp.{name}={value}" for name, value in own.items()]
-    group = ProcessGroup(argv, os.environ | {"KG_AUTH_TOKEN": token}, directory / "gateway.log", "TERM")
+    group = GuardedProcess(argv, os.environ | {"KG_AUTH_TOKEN": token}, directory / "gateway.log", "TERM")
     try:
         yield _Gateway(group, port, token)
     finally:

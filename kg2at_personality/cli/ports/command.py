@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ...assembly import is_loopback
 from ...spark.port_table import Port, clashes, firewall, mismatch, most_kernels
+from ...system.loopback import is_loopback
 from ..command import OK, WRONG, Command
 from ..output import print_json, print_table
 from .survey import ports_of, states
