@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..errors import OutOfBounds, RequestError
 from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf
+from ..spark.master_url import is_standalone
 from ..spark.properties import SPARK_MIB
 from ..spark.units import parse_size
 
@@ -86,7 +87,7 @@ def _memory(name: str, text: str, trait: str, bound: int | str) -> str:
 
 def executors_of(conf: SparkConf) -> ExecutorRequest | None:
     """What an application of this configuration asks a standalone master for; None on any other master."""
-    if not conf.master.startswith("spark://"):
+    if not is_standalone(conf.master):
         return None
     initial = None
     if conf.boolean("spark.dynamicAllocation.enabled", False):

@@ -18,6 +18,28 @@ _SCHEMES = re.compile(r"(?:(?:spark|https?|tcp):/*)+", re.IGNORECASE)
 
 SHAPES = "spark://HOST:PORT (more masters as spark://HOST:PORT,HOST:PORT), local, local[N], local[*], yarn or k8s://..."
 PORT, WEB_PORT = 7077, 8080
+#: What the URL of a standalone master begins with (SparkMasterRegex.SPARK_REGEX).
+STANDALONE = "spark://"
+
+
+def is_standalone(master: str) -> bool:
+    """Return whether `spark.master` names a standalone cluster (`SparkMasterRegex`: `spark://` and anything)."""
+    return master.startswith(STANDALONE)
+
+
+def standalone_addresses(master: str) -> list[tuple[str, int]]:
+    """Return host and port of each master in `spark://h1:7077,[::1]:7077`, in order; [] for any other master.
+
+    IPv6 hosts keep their brackets (`Utils.parseStandaloneMasterUrls`). An address without a port has Spark's, 7077.
+    """
+    return (
+        [_host_and_port(each.strip()) for each in master[len(STANDALONE) :].split(",")] if is_standalone(master) else []
+    )
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return (host, int(port)) if host and port.isascii() and port.isdigit() else (address, PORT)
 
 
 def is_host(text: str) -> bool:
