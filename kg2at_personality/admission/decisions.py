@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..errors import KG2ATError
-from ..spark.cluster import ClusterState, ExecutorRequest, needed
-from ..spark.placement import Placement, idle_state
+from ..spark.cluster import ClusterState, ExecutorRequest
+from ..spark.placement import IdleCluster
 from .lease import Claim, Lease
 from .messages import needs, never_fits, share_used
 from .policy import AdmissionRequest
@@ -62,19 +62,11 @@ class Shares:
 
 
 class Verdicts:
-    """What one answer says of requests that it can never grant. Equal requests are worked out once."""
+    """What one answer says of requests that it can never grant."""
 
     def __init__(self, answer: ClusterState) -> None:
-        self._answer = answer
-        self._idle: Placement | None = None
-        self._ever: dict[ExecutorRequest, bool] = {}
+        self._idle = IdleCluster(answer)
 
     def refuse(self, waiter: Waiter) -> KG2ATError | None:
-        """The error if it fits nowhere. A master that lists no worker at all has just started and rules out none."""
-        promise = waiter.promise
-        if not self._answer.workers:
-            return None
-        if promise not in self._ever:
-            self._idle = self._idle or Placement(idle_state(self._answer))
-            self._ever[promise] = self._idle.grantable(promise) >= needed(promise, "max")
-        return None if self._ever[promise] else never_fits(promise, self._answer)
+        """The error if it fits nowhere."""
+        return None if self._idle.fits(waiter.promise) else never_fits(waiter.promise, self._idle.state.workers)

@@ -111,7 +111,7 @@ class Lease:
 
     def _measure(self) -> None:
         self.rest = None if self.state == RESTING else missing(self.promise, self.granted)
-        self.rest_cores = needed(self.rest, "max") if self.rest else 0
+        self.rest_cores = needed(self.rest) if self.rest else 0
 
     def _remember(self, active: set[str], completed: set[str], asked_at: float) -> None:
         """Tell the applications of this life from those that may be of the one before."""

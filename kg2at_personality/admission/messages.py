@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import ClusterBusy, GatewayEnds, NeverFits, OutOfBounds, QueueFull, ShareUsed
-from ..spark.cluster import Capacity, ClusterState, ExecutorRequest, needed
-from ..spark.placement import idle_state
+from ..spark.cluster import Capacity, ExecutorRequest, Worker, needed
 
 RETRY_AFTER = 10.0  # s; kernels hold cores for minutes, so asking again sooner is of no use
 GIB = 1024
@@ -49,9 +49,8 @@ def above_share(cores: int, bound: int) -> OutOfBounds:
     return OutOfBounds(f"{text} Ask for less (spark.cores.max).")
 
 
-def never_fits(promise: ExecutorRequest, state: ClusterState) -> NeverFits:
+def never_fits(promise: ExecutorRequest, workers: Sequence[Worker]) -> NeverFits:
     """This cluster is too small."""
-    workers = idle_state(state).workers
     largest = max(workers, key=lambda worker: (worker.cores, worker.memory_mib))
     total = sum(worker.cores for worker in workers)
     there = f"its largest worker has {_count(largest.cores, 'core', 'cores')} and {memory(largest.memory_mib)}"
@@ -69,7 +68,7 @@ def closing() -> GatewayEnds:
 
 def needs(promise: ExecutorRequest) -> str:
     """ "The notebook needs 4 cores in 2 executors of 2 cores and 1 GiB each"."""
-    cores, size = needed(promise, "max"), promise.executor_cores
+    cores, size = needed(promise), promise.executor_cores
     executors = cores // size if size else min(cores, promise.breadth)
     mib = memory(promise.executor_memory_mib)
     if executors == 1:
@@ -92,7 +91,7 @@ def _free(promise: ExecutorRequest, picture: Picture, promised: int, ahead: int)
     text = f"{free} of {picture.capacity.cores_total} {'is' if free == 1 else 'are'} free"
     if promised:
         text += f", {promised} promised to notebooks that don't use them yet"
-    if not ahead and free >= needed(promise, "max"):
+    if not ahead and free >= needed(promise):
         text += ", but no worker has room for it beside what is promised"
     return text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..spark.cluster import AppIdentity, ExecutorRequest, Requirement, needed
+from ..spark.cluster import AppIdentity, ExecutorRequest, needed
 
 MARGIN = 3.0  # s; an answer leaves this much before the client gives up, but no more than a quarter of its patience
 
@@ -22,10 +22,6 @@ class AdmissionPolicy:
     max_cores_per_user: int = 0  # 0: no bound
     master_unreachable: str = "wait"  # wait | admit
 
-    @property
-    def requirement(self) -> Requirement:
-        return "min" if self.core_requirement == "min" else "max"
-
     def wait(self, patience: float | None) -> float:
         """Seconds that a kernel may wait, so that an answer beats the client's own time-out."""
         if patience is None or not math.isfinite(patience):
@@ -38,7 +34,7 @@ class AdmissionPolicy:
         With "min" it is one of them: what the application takes beyond is nobody's promise, so that with it
         applications that register late may find less than they were promised.
         """
-        if self.requirement == "max":
+        if self.core_requirement != "min":
             return executors
         size = executors.size
         return ExecutorRequest(size, executors.executor_cores, executors.executor_memory_mib)
@@ -63,4 +59,4 @@ class AdmissionRequest:
 
 def cores_of(executors: ExecutorRequest) -> int:
     """The cores that an application is sure to take when it can: what counts for a user's share."""
-    return needed(executors, "max")
+    return needed(executors)

@@ -147,7 +147,7 @@ class AdmissionQueue:
                 "kernel_id": waiter.request.kernel_id,
                 "name": waiter.request.kernel_name,
                 "user": waiter.request.user,
-                "cores": needed(waiter.promise, "max"),
+                "cores": needed(waiter.promise),
                 "waited_s": round(now - waiter.since, 3),
                 "position": position,
             }
@@ -155,7 +155,7 @@ class AdmissionQueue:
         ]
         leases = {
             lease.kernel_id: {
-                "cores": needed(lease.promise, "max"),
+                "cores": needed(lease.promise),
                 "granted": lease.granted,
                 "state": lease.state,
                 "app_id": lease.app_id,

@@ -27,6 +27,7 @@ from kg2at_personality.errors import (
 )
 from kg2at_personality.spark.cluster import AppIdentity, ClusterState, ExecutorRequest
 from kg2at_personality.spark.master import MasterClient
+from kg2at_personality.spark.master_state import cluster_state
 from tests.cost import Calls
 from tests.fakes.clock import VirtualLoop, ticks
 from tests.fakes.master import FakeApp, FakeMaster, FakeWorker, MasterServer
@@ -51,7 +52,7 @@ class Scene:
 
     async def state(self) -> ClusterState:
         self.polls.append(asyncio.get_running_loop().time())
-        answer = ClusterState.from_json(self.master.to_json())
+        answer = cluster_state(self.master.to_json())
         if self.gate is not None:
             await self.gate.wait()
         if self.failure is not None:
@@ -998,7 +999,7 @@ def big_cluster() -> ClusterState:
     master.apps = [
         FakeApp(f"Toree {uuid.UUID(int=n)}", 4, 2, GIB, None, "u", 0.0, f"a{n}", "RUNNING") for n in range(1000)
     ]
-    return ClusterState.from_json(master.to_json())
+    return cluster_state(master.to_json())
 
 
 @pytest.mark.parametrize("fit", [True, False])

@@ -12,7 +12,7 @@ from ...spark.cluster import ALIVE, ClusterState, ExecutorRequest, capacity, che
 from ...spark.conf import SparkConf
 from ...spark.master import MasterClient, master_urls
 from ...spark.master_url import is_local, is_standalone, local_cores
-from ...spark.placement import Placement, ever, idle_state
+from ...spark.placement import IdleCluster, Placement
 from ...spark.units import memory_label
 from .finding import Finding, error, ok, warning
 from .subject import Subject
@@ -88,23 +88,26 @@ def _room(conf: SparkConf, state: ClusterState) -> Iterator[Finding]:
         yield error("room", str(problem), SMALLER)
         return
     asked = f"a notebook of {_size(request)}"
-    idle = idle_state(state)
-    if not ever(state, request):
+    idle = IdleCluster(state)
+    at_best = f"{_fitting(idle.state, request)} when nothing else runs"
+    if not idle.fits(request):
         yield error("room", f"{asked} does not fit even when nothing else runs", SMALLER)
     elif not (now := _fitting(state, request)):
-        yield warning("room", f"{asked} does not fit now, {_fitting(idle, request)} when nothing else runs", "wait")
+        yield warning(
+            "room", f"{asked} does not fit now, {_fitting(idle.state, request)} when nothing else runs", "wait"
+        )
     else:
-        yield ok("room", f"{asked} fits {now} times now, {_fitting(idle, request)} when nothing else runs")
+        yield ok("room", f"{asked} fits {now} times now, {at_best}")
 
 
 def _size(request: ExecutorRequest) -> str:
-    cores, each = needed(request, "max"), f"{memory_label(request.executor_memory_mib)} for each executor"
+    cores, each = needed(request), f"{memory_label(request.executor_memory_mib)} for each executor"
     return f"{cores} core{'' if cores == 1 else 's'} and {each}"
 
 
 def _fitting(state: ClusterState, request: ExecutorRequest) -> int:
     """How many such requests get all that they ask for, one after the other."""
-    placement, wanted, count = Placement(state), needed(request, "max"), 0
+    placement, wanted, count = Placement(state), needed(request), 0
     while placement.place(request, at_least=wanted) >= wanted:
         count += 1
     return count
