@@ -9,8 +9,8 @@ import pytest
 
 from kg2at_personality.kernels.output_buffer import OutputBuffer
 from tests.fakes.toree import QUICK, until
+from tests.web.channels.test_connection import Notebook, connections, opened, opened_by
 from tests.web.conftest import environ, gateway  # noqa: F401
-from tests.web.test_channels import Notebook, connections, opened, opened_by
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 LIMIT = 100_000
