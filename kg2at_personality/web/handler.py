@@ -16,7 +16,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
 from ..errors import KG2ATError
-from . import hosts
+from . import host_header
 
 T = TypeVar("T")
 #: What the access log says of a request that nobody waits for (nginx' status).
@@ -55,7 +55,7 @@ class GatewayHandler(web.RequestHandler):
         if settings.get("kg_auth_token") or settings["kg_allow_remote_access"]:
             return
         names = [*settings["kg_local_hostnames"], settings["kg_personality"].parent.ip]
-        if not hosts.is_local(host, names, self._local_address()):
+        if not host_header.is_local(host, names, self._local_address()):
             raise web.HTTPError(
                 403,
                 f"This gateway has no token, and so serves no requests to the host {host!r}. Set a token, or add that "

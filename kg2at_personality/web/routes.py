@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from . import kernels, sessions, specs, websocket
+from . import kernels, sessions, specs
+from .channels import websocket_handler
 from .handler import GatewayHandler
 
 #: Handlers of our own, by the name of the stock one they stand for.
@@ -15,7 +16,7 @@ OWN = {
     for handler in (
         kernels.MainKernelHandler,
         kernels.KernelActionHandler,
-        websocket.KernelWebsocketHandler,
+        websocket_handler.KernelWebsocketHandler,
         sessions.SessionHandler,
         sessions.SessionRootHandler,
         specs.SpecJsonHandler,
@@ -23,7 +24,7 @@ OWN = {
         specs.MainKernelSpecHandler,
         specs.KernelSpecHandler,
         specs.KernelSpecResourceHandler,
-        websocket.KernelWebsocketHandler,
+        websocket_handler.KernelWebsocketHandler,
     )
 }
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from kg2at_personality.web.logs import UNCUT, CleanLog, clean
+from kg2at_personality.web.log_filter import UNCUT, LogFilter, clean
 from tests.fakes.gateway_process import Gateway
 from tests.fakes.toree import FakeSpark
 
@@ -82,7 +82,7 @@ def written(handler_of: Any, log: logging.Logger) -> list[str]:
     lines: list[str] = []
     handler = handler_of()
     handler.emit = lambda record: lines.append(handler.format(record))
-    handler.addFilter(CleanLog(lambda: TOKEN))
+    handler.addFilter(LogFilter(lambda: TOKEN))
     log.handlers, log.propagate = [handler], False
     return lines
 
