@@ -23,7 +23,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import kg2at_personality
-from kg2at_personality.cli.setup.conf_file import conf_text
+from kg2at_personality.cli.setup.kg2at_conf import conf_text
 from kg2at_personality.cli.setup.own_wheel import repack
 from tests.cli.wheel import make_wheel
 from tests.spark.test_installation import make_jar, make_java, make_spark

@@ -24,7 +24,7 @@ from ...spark.installation import Installation, InstallationFinder, Java, Spark
 from ..command import OK, WRONG, Command, UsageError
 from ..output import print_json
 from .bundle import BundleApp
-from .conf_file import CONF, ENCODING, WANTED, conf_text, read_conf
+from .kg2at_conf import CONF, ENCODING, WANTED, conf_text, read_conf
 from .own_wheel import own_wheel
 from .starter import Progress, Site, StepFailed, Stopped, fits, folders_of, offline, replace, stop_on_signals, wheel_in
 from .wheels import misfits
