@@ -24,7 +24,7 @@ POLL = 0.5  # seconds between two looks at parent, master and workers
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _Ended(BaseException):
+class _Termination(BaseException):
     """A signal, or the end of the parent, ends the cluster."""
 
 
@@ -66,9 +66,9 @@ class ClusterApp(Command):
         self._check()
         parent = os.getppid()
         try:
-            with _ended_by(parent):
+            with _terminated_with(parent):
                 return self._serve()
-        except _Ended:
+        except _Termination:
             say("Everything is stopped.")
             return OK
 
@@ -99,7 +99,7 @@ class ClusterApp(Command):
             self._tell(cluster)
             try:
                 return _watch(cluster)
-            except _Ended:
+            except _Termination:
                 say("\nStopping ...")
                 raise
 
@@ -147,20 +147,20 @@ def _watch(cluster: StandaloneCluster) -> int:
 
 
 @contextlib.contextmanager
-def _ended_by(parent: int) -> Iterator[None]:
-    """Raise _Ended inside the block on a signal, or when `parent` ends: once, so that cleaning up is not disturbed."""
+def _terminated_with(parent: int) -> Iterator[None]:
+    """Raise _Termination inside the block on a signal, or when `parent` ends; only once, while cleaning up goes on."""
 
-    def end(signum: int, _frame: object) -> None:
+    def terminate(signum: int, _frame: object) -> None:
         for each in before:
             signal.signal(each, signal.SIG_IGN)
-        raise _Ended
+        raise _Termination
 
     over = threading.Event()
     kept = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else []  # by nohup
     before = {each: signal.getsignal(each) for each in SIGNALS if each not in kept}
     for each in before:
-        signal.signal(each, end)
-    threading.Thread(target=_end_with, args=(parent, over), daemon=True).start()
+        signal.signal(each, terminate)
+    threading.Thread(target=_watch_parent, args=(parent, over), daemon=True).start()
     try:
         yield
     finally:
@@ -169,7 +169,7 @@ def _ended_by(parent: int) -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _end_with(parent: int, over: threading.Event) -> None:
+def _watch_parent(parent: int, over: threading.Event) -> None:
     """Send this process SIGTERM when `parent` is not its parent any more."""
     while not over.wait(POLL):
         if os.getppid() != parent:

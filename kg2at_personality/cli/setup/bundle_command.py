@@ -14,7 +14,7 @@ from ..command import OK, WRONG, Command, UsageError
 from ..output import print_json
 from ..progress import Progress
 from .bundle_builder import MARK, BundleBuilder
-from .starter import StepFailed, Stopped, stop_on_signals
+from .starter import Interruption, StepFailed, stop_on_signals
 
 
 class BundleApp(Command):
@@ -63,7 +63,7 @@ class BundleApp(Command):
         except StepFailed as error:
             print(f"{self.name}: {error}", file=sys.stderr)
             return WRONG
-        except Stopped as stopped:
+        except Interruption as stopped:
             return 128 + int(stopped.args[0])
         return OK
 

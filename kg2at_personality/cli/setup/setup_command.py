@@ -23,7 +23,7 @@ from .bundle_command import BundleApp
 from .installer import Installer
 from .kg2at_conf import CONF, WANTED
 from .own_wheel import own_wheel
-from .starter import Site, StepFailed, Stopped, fits, folders_of, offline, stop_on_signals, wheel_in
+from .starter import Interruption, Site, StepFailed, fits, folders_of, offline, stop_on_signals, wheel_in
 from .wheels import misfits
 
 
@@ -73,7 +73,7 @@ class SetupApp(Command):
                 return self._finish(site) if self.within else self._begin(site)
         except StepFailed as error:
             return _end(f"{self.name}: {error}", WRONG)
-        except Stopped as stopped:
+        except Interruption as stopped:
             return _end(f"{self.name}: stopped", 128 + int(stopped.args[0]))
 
     def _begin(self, site: Site) -> int:

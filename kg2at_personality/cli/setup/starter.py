@@ -38,17 +38,17 @@ class StepFailed(Exception):
     """A step did not work; the message says why, and a user can read it."""
 
 
-class Stopped(BaseException):
+class Interruption(BaseException):
     """A signal ends the set-up."""
 
 
 def stop_on_signals() -> None:
-    """Have Ctrl-C, SIGTERM and a closed terminal raise Stopped, so that what is half done is removed first."""
+    """Have Ctrl-C, SIGTERM and a closed terminal raise Interruption, so that what is half done is removed first."""
 
     def stop(signum: int, _frame: object) -> None:
         for each in signals:
             signal.signal(each, signal.SIG_IGN)
-        raise Stopped(signum)
+        raise Interruption(signum)
 
     signals = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not None]
     signals = [each for each in signals if signal.getsignal(each) is not signal.SIG_IGN]
@@ -368,7 +368,7 @@ def main() -> None:
         begin(Site(os.path.normpath(options.install_directory), Progress(options.json)), options)
     except StepFailed as error:
         sys.exit(f"starter: {error}")
-    except Stopped as stopped:
+    except Interruption as stopped:
         sys.exit(128 + int(stopped.args[0]))
 
 
