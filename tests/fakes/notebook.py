@@ -11,7 +11,7 @@ from typing import Any
 
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from kg2at_personality.web.session_connections import session_of
+from kg2at_personality.web.channels.session_websockets import session_of
 
 
 def url(gateway: Any, kernel_id: str, session: str) -> str:

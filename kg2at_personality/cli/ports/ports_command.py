@@ -11,7 +11,7 @@ from ...spark.port_table import Port, clashes, firewall, mismatch, most_kernels
 from ...system.loopback import is_loopback
 from ..command import OK, WRONG, Command
 from ..output import print_json, print_table
-from .survey import ports_of, states
+from .port_states import ports_of, states
 
 COLUMNS = {
     "component": "of",
@@ -39,7 +39,7 @@ class PortsApp(Command):
     """
 
     def run(self) -> int:
-        """Called by Command."""
+        """Print the ports, what clashes and what a firewall must let in. Called by Command."""
         conf = self.launcher.conf()
         ports = ports_of(self, conf)
         wrong = clashes(ports) + [sentence for sentence in [mismatch(conf, os.environ)] if sentence]
