@@ -15,7 +15,7 @@ from .errors import ConfigError
 from .kernels.toree import ToreeLauncher, ToreeOptions
 from .settings import Settings
 from .spark.conf import SparkConfReader
-from .spark.installation import InstallationFinder
+from .spark.installation_finder import InstallationFinder
 
 ENV_PREFIX = "KG2AT_"
 #: What people write for yes and no (YAML's words, and 1 and 0).

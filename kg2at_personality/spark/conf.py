@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..errors import InstallationError, SparkConfError
-from .installation import InstallationFinder
+from .conf_dir import conf_dir_of, with_conf_dir
+from .installation_finder import InstallationFinder
 from .master_variables import master_from, unused
 from .properties import CHECKS, Setting, as_read, converted, memory, seconds, trimmed, truth, whole
 from .redaction import DEFAULT_REGEX, REDACTION_KEY, Redactor
@@ -184,7 +185,7 @@ class SparkConfReader:
         Called at each kernel start and by the start-up checks. Blocks for some disk reads and, when there is a
         spark-env.sh, for its run; callers use a thread. Raises SparkConfError for what the administrator has to mend.
         """
-        before = self._completed(environ)
+        before = with_conf_dir(environ, self.spark_home, self.conf_dir)
         after = self._after_script(before)
         defaults = self._defaults(after)
         from_file, ignored_keys = _for_spark(defaults.entries)
@@ -194,29 +195,14 @@ class SparkConfReader:
         ignored = ignored_keys + ignored_opts + ignored_overrides + _choose_master(settings, before, after)
         return SparkConf(_resolved(settings, after), after, defaults.encoding, ignored)
 
-    def _completed(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """`environ` with SPARK_HOME and SPARK_CONF_DIR as spark-env.sh may expect them (bin/load-spark-env.sh)."""
-        completed = dict(environ)
-        if not completed.get("SPARK_HOME") and self.spark_home:
-            completed["SPARK_HOME"] = self.spark_home
-        if conf_dir := self.conf_dir or _conf_dir(completed):
-            completed["SPARK_CONF_DIR"] = conf_dir
-        return completed
-
     def _after_script(self, environ: dict[str, str]) -> dict[str, str]:
-        conf_dir = _conf_dir(environ)
+        conf_dir = conf_dir_of(environ)
         return load_spark_env(environ, conf_dir, self.env_script_timeout) if conf_dir else environ
 
     def _defaults(self, environ: Mapping[str, str]) -> Defaults:
         # Asked again after spark-env.sh: spark-submit follows a SPARK_CONF_DIR that the script sets.
-        conf_dir = _conf_dir(environ)
+        conf_dir = conf_dir_of(environ)
         return read_defaults(os.path.join(conf_dir, NAME), self.encoding) if conf_dir else Defaults()
-
-
-def _conf_dir(environ: Mapping[str, str]) -> str | None:
-    """Where Spark's configuration files are: `Utils.getDefaultPropertiesFile`. An empty variable counts as unset."""
-    home = environ.get("SPARK_HOME")
-    return environ.get("SPARK_CONF_DIR") or (os.path.join(home, "conf") if home else None)
 
 
 def _from_environment(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[list[Setting], tuple[str, ...]]:
@@ -236,6 +222,6 @@ def _origin(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> s
     origin = f"environment variable {name}"
     if after.get(name) == before.get(name):
         return origin
-    script = os.path.join(_conf_dir(before) or "", SCRIPT)
+    script = os.path.join(conf_dir_of(before), SCRIPT)
     line = assigned_at(script, name)
     return f"{origin}, set in {script}" + (f", line {line}" if line else "")

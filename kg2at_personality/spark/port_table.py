@@ -15,6 +15,7 @@ from itertools import combinations
 
 from ..errors import SparkConfError
 from .conf import SparkConf
+from .conf_dir import conf_dir_of
 from .master_url import is_standalone, standalone_addresses
 from .properties import port as parse_port
 from .spark_env import SCRIPT
@@ -172,7 +173,7 @@ class _Spark:
         """Whether `variable` was in the environment, or spark-env.sh set it."""
         if self.environ.get(variable) == self.conf.environ.get(variable):
             return f"environment variable {variable}"
-        return f"environment variable {variable}, set in {self.conf.environ.get('SPARK_CONF_DIR', '')}/{SCRIPT}"
+        return f"environment variable {variable}, set in {conf_dir_of(self.conf.environ)}/{SCRIPT}"
 
     def parsed(self, name: str, value: str) -> int:
         try:

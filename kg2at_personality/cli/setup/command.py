@@ -5,6 +5,7 @@ The first steps are those of starter.py; then the new environment's own `setup` 
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import importlib
 import importlib.metadata
@@ -20,7 +21,7 @@ from typing import Any, ClassVar
 from traitlets import Bool, Unicode
 
 from ...errors import InstallationError, KG2ATError
-from ...spark.installation import Installation, InstallationFinder, Java, Spark
+from ...spark.installation import Installation, Java, Spark
 from ..command import OK, WRONG, Command, UsageError
 from ..output import print_json
 from .bundle import BundleApp
@@ -142,11 +143,9 @@ class Rest:
         for name in ("SPARK_HOME", "JAVA_HOME"):  # what an earlier .kg2at_conf set is not the machine's own
             if app.embedded or self.environ.get(name, "").startswith(site.venv + os.sep):
                 self.environ.pop(name, None)
-        traits = ("spark_home", "java_home") if not app.embedded else ()
-        self.finder = InstallationFinder(
-            **{name: getattr(app.settings, name) or None for name in (*traits, "toree_assembly")},
-            kernel_dirs=() if app.embedded else app.launcher.finder.kernel_dirs,
-        )
+        finder = app.launcher.finder
+        alone = dataclasses.replace(finder, spark_home=None, java_home=None, kernel_dirs=())
+        self.finder = alone if app.embedded else finder
 
     def install_toree(self) -> None:
         """Toree, unless the machine has one of its own that TOREE_HOME names."""
