@@ -9,8 +9,8 @@ from ..errors import OutOfBounds, RequestError
 from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf
 from ..spark.master_url import is_standalone
-from ..spark.properties import SPARK_MIB
 from ..spark.units import parse_size
+from ..spark.values import SPARK_MIB
 
 SOURCE = "the request"
 

@@ -14,13 +14,16 @@ from typing import TypeVar
 from ..errors import InstallationError, SparkConfError
 from .conf_dir import conf_dir_of, with_conf_dir
 from .installation_finder import InstallationFinder
+from .master_url import standalone_addresses
 from .master_variables import master_from, unused
-from .properties import CHECKS, Setting, as_read, converted, memory, seconds, trimmed, truth, whole
+from .properties import Property, as_read, converted, trimmed
 from .redaction import DEFAULT_REGEX, REDACTION_KEY, Redactor
 from .spark_defaults import NAME, Defaults, read_defaults
-from .spark_env import SCRIPT, VARIABLES, SparkOpts, assigned_at, load_spark_env, parse_spark_opts
+from .spark_env import SCRIPT, VARIABLES, assigned_at, load_spark_env
+from .spark_opts import SparkOpts, parse_spark_opts
+from .values import CHECKS, memory, seconds, truth, whole
 
-__all__ = ["Redactor", "Setting", "SparkConf", "SparkConfReader"]
+__all__ = ["Property", "Redactor", "SparkConf", "SparkConfReader"]
 
 T = TypeVar("T")
 TRAIT = "KG2ATPersonality.spark_conf"
@@ -34,7 +37,7 @@ class SparkConf(Mapping[str, str]):
     known; `encoding` the codec spark-defaults.conf was read with; `ignored` has a sentence for each thing left out.
     """
 
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, Property]
     environ: Mapping[str, str] = field(default_factory=dict)
     encoding: str = "utf-8"
     ignored: tuple[str, ...] = ()
@@ -57,7 +60,7 @@ class SparkConf(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self.settings)
 
-    def setting(self, key: str) -> Setting:
+    def entry(self, key: str) -> Property:
         """The value of `key` with its origin. KeyError if unset."""
         return self.settings[key]
 
@@ -92,6 +95,11 @@ class SparkConf(Mapping[str, str]):
         """The master's URL: `spark://HOST:PORT[,HOST:PORT...]`, `local[*]`, ..."""
         return self["spark.master"]
 
+    @property
+    def master_hosts(self) -> list[str]:
+        """The hosts of the standalone masters in `spark.master`; [] for other masters."""
+        return [host for host, _ in standalone_addresses(self.master)]
+
     def redactor(self) -> Redactor:
         """A redactor by this conf's `spark.redaction.regex` that knows this conf's secrets."""
         return Redactor(self.get(REDACTION_KEY, DEFAULT_REGEX), self)
@@ -100,7 +108,7 @@ class SparkConf(Mapping[str, str]):
         return converted(self.settings[key], parse, self.redactor) if key in self.settings else default
 
 
-def _check_text(setting: Setting) -> None:
+def _check_text(setting: Property) -> None:
     try:
         (setting.key + setting.value).encode()
     except UnicodeEncodeError:
@@ -108,7 +116,7 @@ def _check_text(setting: Setting) -> None:
         raise SparkConfError(setting.where, "an entry holds characters that UTF-8 can't write") from None
 
 
-def _merged(settings: Mapping[str, Setting], *layers: Iterable[Setting]) -> dict[str, Setting]:
+def _merged(settings: Mapping[str, Property], *layers: Iterable[Property]) -> dict[str, Property]:
     """`settings` with the layers on top, the last wins; within a layer a later duplicate overrides an earlier one."""
     merged = dict(settings)
     for layer in layers:
@@ -117,14 +125,14 @@ def _merged(settings: Mapping[str, Setting], *layers: Iterable[Setting]) -> dict
     return merged
 
 
-def _resolved(settings: Mapping[str, Setting], environ: Mapping[str, str]) -> dict[str, Setting]:
+def _resolved(settings: Mapping[str, Property], environ: Mapping[str, str]) -> dict[str, Property]:
     """`settings` with the references in what kg2at checks, where Spark would resolve them. Raises SparkConfError."""
     values = {key: setting.value for key, setting in settings.items()}
     return {key: as_read(setting, environ, values) for key, setting in settings.items()}
 
 
 def _choose_master(
-    settings: dict[str, Setting], before: Mapping[str, str], after: Mapping[str, str]
+    settings: dict[str, Property], before: Mapping[str, str], after: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Set `spark.master` from the environment if nothing else does. The sentences are about variables left unused."""
 
@@ -145,16 +153,16 @@ def _spark_version(environ: Mapping[str, str]) -> str:
         return ""
 
 
-def _layer(source: str, values: Mapping[str, str]) -> tuple[list[Setting], tuple[str, ...]]:
-    return _for_spark(Setting(key, trimmed(value), source) for key, value in values.items())
+def _layer(source: str, values: Mapping[str, str]) -> tuple[list[Property], tuple[str, ...]]:
+    return _for_spark(Property(key, trimmed(value), source) for key, value in values.items())
 
 
-def _for_spark(settings: Iterable[Setting]) -> tuple[list[Setting], tuple[str, ...]]:
+def _for_spark(settings: Iterable[Property]) -> tuple[list[Property], tuple[str, ...]]:
     """The settings whose keys start with `spark.`, and a sentence for each other one.
 
     The rule is SparkSubmitArguments.ignoreNonSparkProperties; without it a kernel would be promised what it won't get.
     """
-    kept: list[Setting] = []
+    kept: list[Property] = []
     ignored: list[str] = []
     for setting in settings:
         if setting.key.startswith("spark."):
@@ -205,12 +213,12 @@ class SparkConfReader:
         return read_defaults(os.path.join(conf_dir, NAME), self.encoding) if conf_dir else Defaults()
 
 
-def _from_environment(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[list[Setting], tuple[str, ...]]:
+def _from_environment(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[list[Property], tuple[str, ...]]:
     """The settings of the variables, lowest first: inherited ones spark-env.sh changed, those in force, SPARK_OPTS."""
     variables = [name for name in VARIABLES if after.get(name)]
     replaced = [name for name in variables if before.get(name) and before[name] != after[name]]
-    settings = [Setting(VARIABLES[name], trimmed(before[name]), _origin(name, before, before)) for name in replaced]
-    settings += [Setting(VARIABLES[name], trimmed(after[name]), _origin(name, before, after)) for name in variables]
+    settings = [Property(VARIABLES[name], trimmed(before[name]), _origin(name, before, before)) for name in replaced]
+    settings += [Property(VARIABLES[name], trimmed(after[name]), _origin(name, before, after)) for name in variables]
     origin = _origin("SPARK_OPTS", before, after)
     opts = parse_spark_opts(after["SPARK_OPTS"], origin) if after.get("SPARK_OPTS") else SparkOpts({})
     submitted, ignored = _layer(origin, opts.values)

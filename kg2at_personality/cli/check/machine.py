@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-from ...spark.port_table import hosts
 from ...system.loopback import is_loopback
 from ..ports.sockets import is_here
 from .finding import Finding, error, ok, warning
@@ -29,7 +28,7 @@ def local_ip(subject: Subject) -> Iterator[Finding]:
         here, ip = False, f"{ip} ({problem.strerror})"
     if not here:
         yield error(check, f"{ip} is no address of this machine", "set it to one; `ip addr` or `netstat -h` lists them")
-    elif is_loopback(ip) and subject.conf and not all(map(is_loopback, hosts(subject.conf))):
+    elif is_loopback(ip) and subject.conf and not all(map(is_loopback, subject.conf.master_hosts)):
         said = f"{ip} is reached from this machine only, but the master is {subject.conf.master}"
         yield warning(check, said, "set it to an address that the workers reach")
     else:
