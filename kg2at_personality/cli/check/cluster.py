@@ -92,9 +92,7 @@ def _room(conf: SparkConf, state: ClusterState) -> Iterator[Finding]:
     if not idle.fits(request):
         yield error("room", f"{asked} does not fit even when nothing else runs", SMALLER)
     elif not (now := _fitting(state, request)):
-        yield warning(
-            "room", f"{asked} does not fit now, {_fitting(idle.state, request)} when nothing else runs", "wait"
-        )
+        yield warning("room", f"{asked} does not fit now, {at_best}", "wait")
     else:
         yield ok("room", f"{asked} fits {now} times now, {at_best}")
 
