@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import KG2ATError, MasterUnreachable, StillUnreachable
-from ..spark.cluster import ClusterState, ExecutorRequest, capacity, needed
+from ..spark.cluster import ClusterState, ExecutorRequest, capacity, check, needed
 from ..spark.placement import IdleCluster, rooms
 from .headroom import Headroom
 from .lease import Claim, Lease
-from .messages import RETRY_AFTER, busy, never_fits, queue_full, share_used
+from .messages import RETRY_AFTER, above_share, busy, never_fits, queue_full, share_used
 from .policy import AdmissionPolicy
 from .request import AdmissionRequest
 
@@ -150,6 +150,14 @@ class NoAnswer:
 
 
 # Deciding.
+
+
+def check_request(executors: ExecutorRequest, policy: AdmissionPolicy) -> None:
+    """Raise RequestError for executors that no cluster runs, OutOfBounds for more cores than a user may have."""
+    check(executors)
+    cores, bound = needed(executors), policy.max_cores_per_user
+    if bound and cores > bound:
+        raise above_share(cores, bound)
 
 
 def decide(

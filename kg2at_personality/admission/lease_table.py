@@ -7,12 +7,12 @@ since is not updated by the answer, which shows the old process.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..spark.cluster import AppIdentity, ExecutorRequest, needed
-from .lease import OVERLAP, Claim, Lease, Sighting
+from ..spark.cluster import ALIVE, App, AppIdentity, ClusterState, ExecutorRequest, needed
+from .lease import OVERLAP, Claim, Lease, Sighting, sightings
 from .request import AdmissionRequest
 
 
@@ -46,10 +46,6 @@ class LeaseTable:
     def is_outstanding(self) -> bool:
         """Whether the master has still to grant anything."""
         return any(lease.outstanding for lease in self._held.values())
-
-    def get(self, kernel_id: str) -> Lease | None:
-        """Return the kernel's lease, None if it has none."""
-        return self._held.get(kernel_id)
 
     def admit(
         self, request: AdmissionRequest, executors: ExecutorRequest, cores: int, now: float, earlier: Sighting | None
@@ -103,17 +99,28 @@ class LeaseTable:
         self._returned.clear()
         self._renewed.clear()
 
-    def claims(self) -> list[Claim]:
-        """Return the claims of all leases, also of those just given back."""
-        return [lease.claim for lease in (*self._held.values(), *self._returned)]
+    def read(self, answer: ClusterState, asked_at: float, waiting: Iterable[Claim]) -> Mapping[Claim, Sighting]:
+        """Read what each lease has from an answer that was asked for at `asked_at`. Only an ALIVE master tells.
 
-    def update(self, seen: Mapping[Claim, Sighting], asked_at: float) -> None:
-        """Read what each lease has from an answer of an ALIVE master, asked for at `asked_at`."""
-        for lease in (*self._held.values(), *self._returned):
+        Returns what the answer shows of the leases and of the claims of those who wait.
+        """
+        leases = (*self._held.values(), *self._returned)
+        seen = sightings(answer, (*(lease.claim for lease in leases), *waiting), asked_at)
+        if answer.status == ALIVE:
+            self._update(leases, seen, asked_at)
+        return seen
+
+    def _update(self, leases: Iterable[Lease], seen: Mapping[Claim, Sighting], asked_at: float) -> None:
+        for lease in leases:
             if lease.kernel_id in self._renewed:
                 lease.ignore(seen[lease.claim])
             else:
                 lease.update(seen[lease.claim], asked_at)
+
+    def applications(self, kernel_id: str, answer: ClusterState, now: float) -> list[App]:
+        """Return the kernel's active applications in an answer that came just now; [] without a lease."""
+        lease = self._held.get(kernel_id)
+        return [] if lease is None else sightings(answer, [lease.claim], now)[lease.claim].active
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Return a row for each kernel id: its cores, those granted, the state and the application."""

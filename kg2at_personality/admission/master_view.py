@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 from ..errors import KG2ATError, MasterUnreachable, StillUnreachable
 from ..spark.cluster import Capacity, ClusterState
 from .decisions import ClusterAnswer, Waiter
+from .log import Log
 from .messages import RETRY_AFTER, busy
-
-Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
 @dataclass(frozen=True)

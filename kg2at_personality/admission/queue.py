@@ -14,12 +14,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ..errors import KernelIdTaken, KG2ATError, MasterUnreachable
-from ..spark.cluster import ALIVE, App, AppIdentity, ClusterState, ExecutorRequest, check, needed
-from .decisions import Admit, Answer, ClusterAnswer, Decision, NoAnswer, Refuse, Waiter, decide
-from .lease import Claim, Sighting, sightings
+from ..spark.cluster import App, AppIdentity, ClusterState, ExecutorRequest, needed
+from .decisions import Admit, Answer, ClusterAnswer, Decision, NoAnswer, Refuse, Waiter, check_request, decide
+from .lease import Claim, Sighting
 from .lease_table import LeaseTable
-from .master_view import Log, MasterView
-from .messages import above_share, closing, needs, queue_full
+from .log import AdmissionLog, Log
+from .master_view import MasterView
+from .messages import closing, queue_full
 from .policy import AdmissionPolicy
 from .poller import Poller
 from .request import AdmissionRequest
@@ -42,7 +43,7 @@ class AdmissionQueue:
         log: Log = logging.getLogger(__name__),  # noqa: B008
     ) -> None:
         self.policy = policy
-        self._clock, self._log = clock, log
+        self._clock, self._log = clock, AdmissionLog(log)
         self._waiting = WaitingList()
         self._leases = LeaseTable()
         self._master = MasterView(state, log)
@@ -50,8 +51,6 @@ class AdmissionQueue:
         self._poller = Poller(
             self._poll, policy.core_poll_interval, wanted=self._is_wanted, waiting=lambda: bool(self._waiting)
         )
-
-    # What callers do.
 
     async def acquire(self, request: AdmissionRequest) -> None:
         """Return when the kernel may start; it then holds a lease until `release`.
@@ -66,7 +65,7 @@ class AdmissionQueue:
         try:
             entry = self._enter(request, executors)
         except KG2ATError as error:
-            self._log_refusal(request, error)
+            self._log.refused(request, error)
             raise
         try:
             await entry.admitted
@@ -85,7 +84,7 @@ class AdmissionQueue:
             return
         reserved = self.policy.reserved(executors)
         self._leases.adopt(request, reserved, needed(executors), self._clock(), age, restarted)
-        self._log.info("Kernel %s of %r runs already and keeps its cores", request.kernel_id, request.user)
+        self._log.adopted(request)
         self._poller.look(at_once=True)
 
     def holds(self, kernel_id: str) -> bool:
@@ -115,8 +114,7 @@ class AdmissionQueue:
 
     def applications(self, kernel_id: str, answer: ClusterState) -> list[App]:
         """Return the kernel's active applications in an answer that came just now; [] without a lease."""
-        lease = self._leases.get(kernel_id)
-        return [] if lease is None else sightings(answer, [lease.claim], self._clock())[lease.claim].active
+        return self._leases.applications(kernel_id, answer, self._clock())
 
     def status(self) -> dict[str, Any]:
         """Return cluster, queue and leases from memory; `age_s` is the age of the last answer, None before the first.
@@ -134,22 +132,19 @@ class AdmissionQueue:
             self._refuse(entry, closing())
         await self._poller.close()
 
-    # Coming and going.
+    # The rest is the queue's own: coming, going, asking, and doing what was decided.
 
     def _enter(self, request: AdmissionRequest, executors: ExecutorRequest) -> Entry:
         """Put the request in the queue. Raises what is known without asking the master."""
-        check(executors)
-        cores, bound = needed(executors), self.policy.max_cores_per_user
+        check_request(executors, self.policy)
         if self._closed:
             raise closing()
         if request.kernel_id in self._waiting or request.kernel_id in self._leases:
             raise KernelIdTaken(f"A kernel with the id {request.kernel_id} waits for its cores, or has them, already.")
-        if bound and cores > bound:
-            raise above_share(cores, bound)
         is_blocked = self._waiting.is_blocked
         if is_blocked and len(self._waiting) >= self.policy.max_queue:
             raise queue_full(len(self._waiting))
-        waiter = Waiter(request, self.policy.reserved(executors), cores, self._clock())
+        waiter = Waiter(request, self.policy.reserved(executors), needed(executors), self._clock())
         entry = self._waiting.add(waiter, self.policy.wait(request.patience), self._expire)
         self._poller.look(at_once=not is_blocked and not self._poller.asking)
         return entry
@@ -157,10 +152,10 @@ class AdmissionQueue:
     def _withdraw(self, entry: Entry) -> None:
         """Called when its client hung up: in the queue, or between the admission and its coming to know of it."""
         self._waiting.remove(entry)
-        kernel_id = entry.waiter.request.kernel_id
+        request = entry.waiter.request
         if not entry.admitted.cancelled() and entry.admitted.exception() is None:
-            self._log.info("Kernel %s was admitted, but nobody waits for it any more", kernel_id)
-            self.release(kernel_id)
+            self._log.abandoned(request)
+            self.release(request.kernel_id)
         else:
             self._poller.look(at_once=True)
 
@@ -171,8 +166,6 @@ class AdmissionQueue:
             ahead = self._waiting.ahead(entry)
             self._refuse(entry, self._master.timed_out(entry.waiter, waited, outstanding, ahead))
             self._poller.look(at_once=True)
-
-    # Asking, and doing what was decided.
 
     def _is_wanted(self) -> bool:
         return not self._closed and (bool(self._waiting) or self._leases.is_outstanding)
@@ -188,14 +181,11 @@ class AdmissionQueue:
             else:
                 await self._read(answer, asked_at)
         except Exception:
-            self._log.exception("Judging the Spark master's answer failed; whoever waits goes on waiting")
+            self._log.failed()
 
     async def _read(self, state: ClusterState, asked_at: float) -> None:
         """Update the leases, and decide."""
-        claims = self._leases.claims() + [entry.waiter.claim for entry in self._waiting.entries]
-        seen = sightings(state, claims, asked_at)
-        if state.status == ALIVE:
-            self._leases.update(seen, asked_at)
+        seen = self._leases.read(state, asked_at, (entry.waiter.claim for entry in self._waiting.entries))
         answer = ClusterAnswer(state)
         self._master.show(answer, asked_at)
         await asyncio.sleep(0)
@@ -204,8 +194,8 @@ class AdmissionQueue:
     async def _decide(self, answer: Answer, seen: Mapping[Claim, Sighting]) -> None:
         """Decide on everybody, in turns short enough for the event loop; leases and waiters may change in between."""
         while True:
-            leases = self._leases
-            decisions = decide(answer, leases.held, self._waiting.waiters, self.policy, leases.returned)
+            leases, waiters = self._leases, self._waiting.waiters
+            decisions = decide(answer, leases.held, waiters, self.policy, leases.returned)
             for decision in decisions.made:
                 self._apply(decision, seen)
             if decisions.is_complete:
@@ -221,7 +211,7 @@ class AdmissionQueue:
             self._refuse(entry, decision.error)
         else:
             waiter.examined = True
-            self._log.info("Waits behind %d: %s", decision.ahead, _described(waiter))
+            self._log.waits(waiter, decision.ahead)
 
     def _admit(self, entry: Entry, earlier: Sighting | None, unchecked: MasterUnreachable | None) -> None:
         """Give the waiter its lease; `earlier` as for LeaseTable.admit."""
@@ -229,20 +219,10 @@ class AdmissionQueue:
         self._waiting.remove(entry)
         self._leases.admit(waiter.request, waiter.executors, waiter.cores, now, earlier)
         entry.admitted.set_result(None)
-        why = f", unchecked ({unchecked})" if unchecked else ""
-        level = logging.WARNING if unchecked else logging.INFO
-        self._log.log(level, "Admitted after %.3f s%s: %s", now - waiter.since, why, _described(waiter))
+        self._log.admitted(waiter, now - waiter.since, unchecked)
 
     def _refuse(self, entry: Entry, error: KG2ATError) -> None:
         self._waiting.remove(entry)
         if not entry.admitted.done():
             entry.admitted.set_exception(error)
-            self._log_refusal(entry.waiter.request, error)
-
-    def _log_refusal(self, request: AdmissionRequest, error: KG2ATError) -> None:
-        self._log.warning("Refused kernel %s of %r: %s: %s", request.kernel_id, request.user, error.reason, error)
-
-
-def _described(waiter: Waiter) -> str:
-    request = waiter.request
-    return f"kernel {request.kernel_id} ({request.kernel_name!r} of {request.user!r}). {needs(waiter.executors)}"
+            self._log.refused(entry.waiter.request, error)

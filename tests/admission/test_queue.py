@@ -793,12 +793,12 @@ def test_no_exception_ends_the_poller(caplog: pytest.LogCaptureFixture) -> None:
 @virtual
 async def test_no_bug_in_judging_ends_it_either() -> None:
     scene = Scene()
-    update = scene.queue._leases.update
-    scene.queue._leases.update = None  # type: ignore[method-assign,assignment]
+    read = scene.queue._leases.read
+    scene.queue._leases.read = None  # type: ignore[method-assign,assignment]
     task = scene.ask("a")
     await asyncio.sleep(2.5)
     assert not task.done()
-    scene.queue._leases.update = update  # type: ignore[method-assign]
+    scene.queue._leases.read = read  # type: ignore[method-assign]
     await asyncio.sleep(1.0)
     assert task.done()
 
