@@ -20,7 +20,7 @@ from traitlets import TraitError, default
 from . import runtime_file
 from .admission.clusters import Clusters, MasterOptions
 from .admission.messages import closing
-from .admission.queue import AdmissionPolicy
+from .admission.policy import AdmissionPolicy
 from .assembly import ENV_PREFIX, launcher_of, normal_base_url, truth, with_environment
 from .errors import ConfigError, StateDirInUse
 from .kernels.manager import GatewayKernelManager

@@ -14,7 +14,7 @@ from traitlets import Bool, Instance, default
 from ..errors import KG2ATError
 from ..spark.conf import SparkConf
 from ..spark.master_url import local_cores
-from ..spark.units import memory_label
+from ..spark.units import spark_size
 from .toree import ToreeLauncher
 
 TEMPLATES = Path(__file__).parent.parent / "kernelspecs"
@@ -148,7 +148,7 @@ def sizes(conf: SparkConf) -> dict[str, Any]:
         "master": conf.master,
         "cores": local_cores(conf.master) or conf.integer("spark.cores.max", 0) or None,
         "executor_cores": executor_cores,
-        "executor_memory": memory_label(conf.memory_mib("spark.executor.memory", 1024)),
+        "executor_memory": spark_size(conf.memory_mib("spark.executor.memory", 1024)),
     }
 
 

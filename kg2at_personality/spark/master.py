@@ -15,6 +15,7 @@ from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 from ..errors import MalformedAnswer, MasterUnreachable, SparkConfError
 from .cluster import ALIVE, ClusterState
 from .master_answer import is_small, parse
+from .master_state import cluster_state
 from .master_url import standalone_addresses
 
 MAX_ANSWER = 64 * 1024 * 1024  # bytes; 1,000 workers and 1,000 applications are 0.7 MB
@@ -238,7 +239,7 @@ def _read(response: HTTPResponse, url: str) -> ClusterState:
         payload = parse(response.body)
     except (ValueError, RecursionError) as error:
         raise MalformedAnswer(url, f"not JSON but {_looks_like(response)}") from error
-    return ClusterState.from_json(payload, url, _clock_of(response))
+    return cluster_state(payload, url, _clock_of(response))
 
 
 def _clock_of(response: HTTPResponse) -> float | None:

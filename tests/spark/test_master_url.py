@@ -128,3 +128,24 @@ def test_as_spark_says(spark_jvm: Any) -> None:
     for text in BAD:
         if text.startswith(("spark://", "local")) and text not in ("spark://h:70000", "local[0]"):
             assert not takes(text), text
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("spark://h1:7078", [("h1", 7078)]),
+        ("spark://h1:7077, h2:7078", [("h1", 7077), ("h2", 7078)]),
+        ("spark://[::1]:7077,[fe80::2]:1", [("[::1]", 7077), ("[fe80::2]", 1)]),
+        ("spark://h1", [("h1", 7077)]),
+        ("spark://h1:²", [("h1:²", 7077)]),
+    ],
+)
+def test_the_addresses_of_standalone_masters(text: str, addresses: list[tuple[str, int]]) -> None:
+    assert is_standalone(text)
+    assert standalone_addresses(text) == addresses
+
+
+@pytest.mark.parametrize("text", ["", "local[*]", "yarn", "k8s://spark://h:1", "SPARK://h:7077"])
+def test_other_masters_have_no_addresses(text: str) -> None:
+    assert not is_standalone(text)
+    assert standalone_addresses(text) == []

@@ -12,8 +12,8 @@ from ...spark.cluster import ALIVE, ClusterState, ExecutorRequest, capacity, che
 from ...spark.conf import SparkConf
 from ...spark.master import MasterClient, master_urls
 from ...spark.master_url import is_local, is_standalone, local_cores
-from ...spark.placement import Placement, ever, idle_state
-from ...spark.units import memory_label
+from ...spark.placement import IdleCluster, Placement
+from ...spark.units import spark_size
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
@@ -73,7 +73,7 @@ def _master(state: ClusterState) -> Finding:
     if not total.workers:
         return error("master", f"{state.url} is ALIVE, but has no worker", "start workers")
     cores = f"{total.cores_free} of {total.cores_total} cores"
-    memory = f"{memory_label(total.memory_free_mib)} of {memory_label(total.memory_total_mib)}"
+    memory = f"{spark_size(total.memory_free_mib)} of {spark_size(total.memory_total_mib)}"
     return ok("master", f"{state.url} is ALIVE: {cores} and {memory} free, workers: {total.workers}")
 
 
@@ -88,23 +88,24 @@ def _room(conf: SparkConf, state: ClusterState) -> Iterator[Finding]:
         yield error("room", str(problem), SMALLER)
         return
     asked = f"a notebook of {_size(request)}"
-    idle = idle_state(state)
-    if not ever(state, request):
+    idle = IdleCluster(state)
+    at_best = f"{_fitting(idle.state, request)} when nothing else runs"
+    if not idle.fits(request):
         yield error("room", f"{asked} does not fit even when nothing else runs", SMALLER)
     elif not (now := _fitting(state, request)):
-        yield warning("room", f"{asked} does not fit now, {_fitting(idle, request)} when nothing else runs", "wait")
+        yield warning("room", f"{asked} does not fit now, {at_best}", "wait")
     else:
-        yield ok("room", f"{asked} fits {now} times now, {_fitting(idle, request)} when nothing else runs")
+        yield ok("room", f"{asked} fits {now} times now, {at_best}")
 
 
 def _size(request: ExecutorRequest) -> str:
-    cores, each = needed(request, "max"), f"{memory_label(request.executor_memory_mib)} for each executor"
+    cores, each = needed(request), f"{spark_size(request.executor_memory_mib)} for each executor"
     return f"{cores} core{'' if cores == 1 else 's'} and {each}"
 
 
 def _fitting(state: ClusterState, request: ExecutorRequest) -> int:
     """How many such requests get all that they ask for, one after the other."""
-    placement, wanted, count = Placement(state), needed(request, "max"), 0
+    placement, wanted, count = Placement(state), needed(request), 0
     while placement.place(request, at_least=wanted) >= wanted:
         count += 1
     return count
@@ -121,7 +122,7 @@ def memory(subject: Subject) -> Iterator[Finding]:
     except (ImportError, OSError):  # z/OS
         return
     driver = subject.conf.memory_mib("spark.driver.memory", DRIVER_MIB)
-    said = f"{memory_label(free)} free on this machine, and a notebook's driver may take {memory_label(driver)}"
+    said = f"{spark_size(free)} free on this machine, and a notebook's driver may take {spark_size(driver)}"
     if free < driver:
         yield warning("memory", said, "lower spark.driver.memory, or free some")
     else:
