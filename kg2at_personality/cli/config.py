@@ -11,7 +11,9 @@ from traitlets import Bool
 
 from ..errors import ConfigError, KG2ATError
 from ..kernels.specs import ToreeKernelSpecManager
-from ..spark.conf import Property, Redactor, SparkConf
+from ..spark.conf import SparkConf
+from ..spark.properties import Property
+from ..spark.redaction import Redactor
 from .command import OK, Command
 
 COLUMNS = {"key": "property", "value": "value", "where": "set in", "overrode": "instead of"}

@@ -10,7 +10,7 @@ from .port_table import HERE, Port
 
 @dataclass(frozen=True)
 class Opening:
-    """A line for a firewall: who connects to whom, on which ports, what for. `advice` for a port nobody can name."""
+    """A line for a firewall: who connects to whom, on which ports, what for. `advice`: for no fixed port."""
 
     source: str
     target: str
@@ -35,7 +35,7 @@ _TRAFFIC = {
 
 
 def firewall(ports: Sequence[Port], loopback: bool) -> list[Opening]:
-    """What must be let through. `loopback`: no other machine may reach the gateway anyway. Toree's stay inside."""
+    """Return what must be let through. `loopback`: only this machine reaches the gateway. Toree's ports are local."""
     rows = [port for port in ports if port.used and port.first is not None and port.name in _TRAFFIC]
     local = not any(port.name == "Master" and port.used for port in ports)
     inside = {"Driver", "Block Manager", "Block Manager (driver)"} if local else set()

@@ -15,17 +15,17 @@ Origin = Callable[[str], str]
 OWN = "MASTER"
 #: Of a master's own host; the second until Spark 4 (MasterArguments).
 HOSTS = ("SPARK_MASTER_HOST", "SPARK_MASTER_IP")
-#: What people and container images take for Spark's.
+#: Not read by Spark; people and container images set them.
 FOREIGN = ("SPARK_MASTER", "SPARK_MASTER_URL", "SPARK_MASTER_URI")
 
 
 def variable(name: str) -> str:
-    """How a message names a variable of which no more is known."""
+    """Return how a message names a variable whose origin is not known."""
     return f"environment variable {name}"
 
 
 def master_from(environ: Mapping[str, str], origin: Origin = variable, version: str = "") -> Property:
-    """`spark.master` when no source sets it: $MASTER, else the master that the environment describes, else `local[*]`.
+    """Return `spark.master` for when nothing sets it: $MASTER, else the master of other variables, else `local[*]`.
 
     SPARK_LOCAL_IP is the address of this machine and the master's only together with SPARK_MASTER_PORT. `origin` tells
     where a variable was set, `version` is Spark's ("" unknown). Raises SparkConfError for a port without any host, one
@@ -47,7 +47,7 @@ def master_from(environ: Mapping[str, str], origin: Origin = variable, version: 
 
 
 def unused(environ: Mapping[str, str], chosen: Property, origin: Origin = variable, version: str = "") -> Iterator[str]:
-    """A sentence for each variable that looks like a master other than `chosen`, and is not heeded."""
+    """Yield a sentence for each variable that names another master than `chosen` and is not used."""
     master = f"kernels use {chosen.value} ({chosen.where})"
     for name in (OWN, *FOREIGN):
         if _other(trimmed(environ.get(name, "")), chosen):

@@ -1,4 +1,4 @@
-"""Which ports can't all be had, and how many kernels they are enough for."""
+"""Ports that are set to the same number, and how many kernels the ports are enough for."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .port_table import HERE, Port
 
 
 def clashes(ports: Sequence[Port]) -> list[str]:
-    """A sentence for each pair on the same machine that can't both have what they were given."""
+    """Return a sentence for each two services on the same machine that can't both have their port."""
     fixed = [port for port in ports if port.used and port.first and _counts(port)]
     pairs = [(one, other) for one, other in combinations(fixed, 2) if one.host == other.host]
     return [_clash(one, other) for one, other in pairs if _meet(one, other)]
 
 
 def most_kernels(ports: Sequence[Port]) -> tuple[int, Port] | None:
-    """How many kernels this machine can have at a time, and by which row; None: as many as there are ports."""
+    """Return how many kernels this machine can have at a time, and the row that bounds them; None: no row does."""
     bounds = [(port.last - port.first + 1, port) for port in ports if port.drivers and port.first]
     bounds += [
         ((port.last - port.first + 1) // 5, port)
@@ -30,7 +30,7 @@ def most_kernels(ports: Sequence[Port]) -> tuple[int, Port] | None:
 
 
 def mismatch(conf: SparkConf, environ: Mapping[str, str]) -> str | None:
-    """A sentence when SPARK_MASTER_PORT is not the port that `spark.master` goes to."""
+    """Return a sentence when SPARK_MASTER_PORT is not the port in `spark.master`, else None."""
     spark = PortLookup(conf, environ)
     given = spark.port(variable="SPARK_MASTER_PORT")
     if not spark.standalone or not given or given.port in (port for _, port in standalone_addresses(conf.master)):
@@ -40,12 +40,12 @@ def mismatch(conf: SparkConf, environ: Mapping[str, str]) -> str | None:
 
 
 def _counts(port: Port) -> bool:
-    """Toree's five share a range, and are counted as one."""
+    """Tell whether the row is compared: of Toree's five, which share a range, only one is."""
     return port.component != "Toree" or port.name == "shell_port"
 
 
 def _meet(one: Port, other: Port) -> bool:
-    """Two drivers' rows give way to each other."""
+    """Tell whether two rows want the same port. Two services of a driver move on unless both start there."""
     if one.drivers and other.drivers:
         return one.first == other.first
     return (one.first or 0) <= other.last and (other.first or 0) <= one.last

@@ -1,4 +1,4 @@
-"""Looks a port up in all places where Spark does.
+"""The port that Spark takes for a service, from all the places where Spark looks.
 
 The rules are those of Spark 2.0 to 3.5: MasterArguments, WorkerArguments and HistoryServer let a property win over a
 variable, and a system property in SPARK_*_OPTS over both (SparkClassCommandBuilder, SparkConf).
@@ -23,7 +23,7 @@ RETRIES = 16  # Utils.portMaxRetries
 
 @dataclass(frozen=True)
 class Given:
-    """A port that somebody gave, and who."""
+    """A port that is set, and by what: the words of a message."""
 
     port: int
     where: str
@@ -31,13 +31,16 @@ class Given:
 
 @dataclass(frozen=True)
 class PortLookup:
-    """Looks a port up where Spark does."""
+    """Finds ports in `conf`; `environ` is the environment before spark-env.sh."""
 
     conf: SparkConf
     environ: Mapping[str, str]
 
     def port(self, key: str = "", variable: str = "", options: str = "") -> Given | None:
-        """System property `key` in a variable `options`, property `key`, or `variable`; None when it is not set."""
+        """Return the port set by system property `key` in the variable `options`, property `key`, or `variable`.
+
+        None when none of them is set. Raises SparkConfError for what is no port.
+        """
         given = self._option(key, options) if options else None
         if given is None and key in self.conf:
             given = Given(self.parsed(key, self.conf[key]), self.conf.entry(key).where)
@@ -59,12 +62,13 @@ class PortLookup:
             return ""
 
     def origin(self, variable: str) -> str:
-        """Whether `variable` was in the environment, or spark-env.sh set it."""
+        """Return how a message names the variable, with spark-env.sh if that set it."""
         if self.environ.get(variable) == self.conf.environ.get(variable):
             return f"environment variable {variable}"
         return f"environment variable {variable}, set in {conf_dir_of(self.conf.environ)}/{SCRIPT}"
 
     def parsed(self, name: str, value: str) -> int:
+        """Return the port in `value`. Raises SparkConfError, in which it is called `name`."""
         try:
             return parse_port(value)
         except ValueError as error:
@@ -72,8 +76,10 @@ class PortLookup:
 
     @property
     def retries(self) -> int:
+        """How many more ports a driver tries, one after the other, when its own is in use."""
         return self.conf.integer("spark.port.maxRetries", RETRIES)
 
     @property
     def standalone(self) -> bool:
+        """Whether `spark.master` names standalone masters."""
         return is_standalone(self.conf.master)

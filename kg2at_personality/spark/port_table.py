@@ -49,7 +49,7 @@ class Port:
 def table(
     conf: SparkConf, environ: Mapping[str, str], toree: Sequence[Given], gateway: Given, here: frozenset[str]
 ) -> list[Port]:
-    """The rows: Spark's eight (nine when the driver's block manager has its own), Toree's five, the gateway's.
+    """Return the rows: Spark's eight (nine when the driver's block manager has its own), Toree's five, the gateway's.
 
     `environ` is the environment before spark-env.sh, `toree` the bounds of `kernel_ports` or (), `here` the names and
     addresses of this machine among the masters' hosts. Raises SparkConfError for what is no port.
@@ -61,7 +61,7 @@ def table(
 
 
 def _drivers(spark: PortLookup) -> Iterator[Port]:
-    """What each kernel opens on this machine, and its executors on theirs."""
+    """Yield what each kernel opens on this machine, and its executors on theirs."""
     ui, off = spark.port("spark.ui.port"), not spark.conf.boolean("spark.ui.enabled", True)
     row = _driver(spark, "Application WebUI", 4040, ui, "spark.ui.port")
     yield replace(row, first=None, where=spark.conf.entry("spark.ui.enabled").where) if off else row
@@ -85,7 +85,7 @@ def _history(spark: PortLookup) -> Port:
 
 
 def _masters(spark: PortLookup) -> Iterator[Port]:
-    """One row for each master that `spark.master` names, else one for what a master here would take."""
+    """Yield a row for each master that `spark.master` names, else one for a master on this machine."""
     given = spark.port(variable="SPARK_MASTER_PORT")
     how = "SPARK_MASTER_PORT (and spark.master)"
     named = standalone_addresses(spark.conf.master)
@@ -101,7 +101,7 @@ def _masters(spark: PortLookup) -> Iterator[Port]:
 
 
 def _workers(spark: PortLookup, here: bool) -> Iterator[Port]:
-    """The workers' own. They are taken to run on this machine when the master does."""
+    """Yield the rows of the workers, which are assumed to run on this machine if the masters do."""
     host = HERE if here else "workers"
     port = spark.port(variable="SPARK_WORKER_PORT")
     yield _daemon("Worker", None, port, "SPARK_WORKER_PORT", host, spark.standalone)

@@ -34,42 +34,42 @@ class Property:
 
 
 def trimmed(value: str) -> str:
-    """`value` without blanks and controls at its ends, line ends excepted: `Utils.trimExceptCRLF` of Spark 3.
+    """Return `value` without blanks and controls at its ends, except line ends: `Utils.trimExceptCRLF` of Spark 3.
 
-    Spark does this to all it reads from a properties file, and such a file is how kg2at hands every value over.
+    Spark does this to all it reads from a properties file, and kg2at passes every value in such a file.
     """
     return value.strip(_TRIMMED)
 
 
-def as_read(setting: Property, environ: Mapping[str, str], properties: Mapping[str, str]) -> Property:
-    """A checked `setting` with the references that Spark resolves in it. Raises SparkConfError for a circle of them."""
-    if setting.key not in CHECKS or setting.key in VERBATIM or "${" not in setting.value:
-        return setting
+def as_read(entry: Property, environ: Mapping[str, str], properties: Mapping[str, str]) -> Property:
+    """Return a checked `entry` with the references resolved that Spark resolves. Raises SparkConfError for a circle."""
+    if entry.key not in CHECKS or entry.key in VERBATIM or "${" not in entry.value:
+        return entry
     try:
-        return replace(setting, value=resolved(setting.value, environ, properties))
+        return replace(entry, value=resolved(entry.value, environ, properties))
     except ValueError as error:
-        raise SparkConfError(setting.where, f"{setting.key} must be {error}") from None
+        raise SparkConfError(entry.where, f"{entry.key} must be {error}") from None
 
 
-def converted(setting: Property, parse: Callable[[str], T], redactor: Callable[[], Redactor]) -> T:
-    """The setting's value through `parse`. `redactor` is called only for an error message.
+def converted(entry: Property, parse: Callable[[str], T], redactor: Callable[[], Redactor]) -> T:
+    """Return the entry's value through `parse`. `redactor` is called only for an error message.
 
-    Raises SparkConfError with the setting's origin and what the value must be; a secret value isn't quoted.
+    Raises SparkConfError with the entry's origin and what the value must be; a secret value isn't quoted.
     """
     try:
-        return parse(setting.value)
+        return parse(entry.value)
     except ValueError as error:
         # The redaction regex names secrets, and so counts as one by its own rule.
-        secret = setting.key == REDACTION_KEY or redactor().is_secret(setting.key, setting.value)
-        shown = "" if secret else f", not {setting.value!r}{_hint(setting, parse)}"
-        raise SparkConfError(setting.where, f"{setting.key} must be {error}{shown}") from None
+        secret = entry.key == REDACTION_KEY or redactor().is_secret(entry.key, entry.value)
+        shown = "" if secret else f", not {entry.value!r}{_hint(entry, parse)}"
+        raise SparkConfError(entry.where, f"{entry.key} must be {error}{shown}") from None
 
 
-def _hint(setting: Property, parse: Callable[[str], object]) -> str:
-    """The likely right value, when what is wrong is but quotes, a comment or a line's end; more for a master."""
-    if setting.key == "spark.master":
-        return hint(setting.value)
-    likely = without_wrapping(setting.value)
+def _hint(entry: Property, parse: Callable[[str], object]) -> str:
+    """Return the likely right value if quotes, a comment or a line's end are wrong; more for a master; "" else."""
+    if entry.key == "spark.master":
+        return hint(entry.value)
+    likely = without_wrapping(entry.value)
     try:
         parse(likely)
     except ValueError:

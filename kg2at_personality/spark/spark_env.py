@@ -28,7 +28,7 @@ VARIABLES = {
 SIZE_LIMIT = 2**20  # bytes of spark-env.sh that are read for messages; the shell runs all of it
 _COMMENT = re.compile(rb"\s*(?:#|$)")
 
-# Variables of the shell's own, which say nothing about Spark and would differ at each read.
+# Variables of the shell's own, which would differ at each read.
 _SHELLS_OWN = ("_", "OLDPWD", "PWD", "SHLVL")
 
 # Runs in the shell that read spark-env.sh: writes the environment as NUL-separated bytes to the descriptor argv[1].
@@ -52,10 +52,11 @@ exec {python} -I -S -c {dump} {fd} "${{LC_CTYPE+set}}"
 
 
 def load_spark_env(environ: Mapping[str, str], conf_dir: str, timeout: float) -> dict[str, str]:
-    """The environment after `conf_dir`/spark-env.sh, as bin/load-spark-env.sh makes it. Blocks at most `timeout` s.
+    """Return the environment after `conf_dir`/spark-env.sh, as bin/load-spark-env.sh makes it.
 
-    Without a script, or with SPARK_ENV_LOADED set, it is `environ` unchanged. Raises SparkConfError when the script
-    doesn't parse, exits, has the line ends of Windows, or takes too long; then all its processes are killed.
+    Without a script, or with SPARK_ENV_LOADED set, it is `environ` unchanged. Blocks for `timeout` seconds at most.
+    Raises SparkConfError when the script doesn't parse, exits, has the line ends of Windows, or takes too long; then
+    all its processes are killed.
     """
     script = os.path.abspath(os.path.join(conf_dir, SCRIPT))
     if environ.get("SPARK_ENV_LOADED") or not os.path.isfile(script):
@@ -73,7 +74,7 @@ def load_spark_env(environ: Mapping[str, str], conf_dir: str, timeout: float) ->
 
 
 def assigned_at(script: str, name: str) -> int | None:
-    """The last line of `script` that assigns the variable, as far as reading it tells; None when none does."""
+    """Return the number of the last line of `script` that assigns the variable, found by its text; None for none."""
     pattern = re.compile(rb"\s*(?:export\s+)?" + re.escape(name.encode()) + rb"=")
     try:
         with open(script, "rb") as file:
@@ -84,7 +85,7 @@ def assigned_at(script: str, name: str) -> int | None:
 
 
 def _check_line_ends(script: str) -> None:
-    """Refuse a script with CR LF, whose CR the shell makes part of each value. Raises SparkConfError."""
+    """Raise SparkConfError for a script with CR LF: the shell makes the CR part of each value."""
     try:
         with open(script, "rb") as file:
             lines = file.read(SIZE_LIMIT).split(b"\n")
@@ -97,7 +98,7 @@ def _check_line_ends(script: str) -> None:
 
 
 def _run(script: str, environ: Mapping[str, str], timeout: float, dump: IO[bytes], errors: IO[bytes]) -> int:
-    """Run the shell; its exit status. Files and no pipes: a daemon that the script starts would keep a pipe open."""
+    """Run the shell and return its exit status. Raises SparkConfError when it can't be run or takes too long."""
     shell = shutil.which("bash", path=environ.get("PATH")) or "/bin/sh"
     fd = dump.fileno()
     words = {"script": script, "shell": shell, "python": sys.executable, "dump": _DUMP, "fd": str(fd)}
@@ -111,7 +112,7 @@ def _run(script: str, environ: Mapping[str, str], timeout: float, dump: IO[bytes
 
 
 def _complaint(status: int, stderr: str, environ: Mapping[str, str]) -> str:
-    """Why there is no environment: the last thing the shell said, secrets masked."""
+    """Return why there is no environment: the last line of the shell's errors, secrets masked."""
     # Bash repeats the offending line after a syntax error, and `set -x` traces each one; both hold values.
     said = [line for line in stderr.splitlines() if line.strip() and not re.search(r"^\++ |: line \d+: `.*'$", line)]
     last = f": {Redactor(values=environ).text(said[-1])}" if said else ""

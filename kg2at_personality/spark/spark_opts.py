@@ -39,7 +39,7 @@ OTHER_OPTIONS = {"--class", "--kill", "--name", "--properties-file", "--proxy-us
 
 @dataclass(frozen=True)
 class SparkOpts:
-    """The words of $SPARK_OPTS, sorted out as spark-submit does."""
+    """The properties that $SPARK_OPTS sets, and a sentence for each word that is ignored."""
 
     values: Mapping[str, str]
     ignored: tuple[str, ...] = ()
@@ -47,12 +47,15 @@ class SparkOpts:
 
 @dataclass
 class _Words:
+    """The words taken so far, by what spark-submit does with them; `where` is how errors name the variable."""
+
     where: str
     conf: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
     def take(self, word: str, rest: Iterator[str]) -> None:
+        """Take an option, with its argument from `rest`. Raises SparkConfError."""
         match = re.fullmatch(r"(--[^=]+)=(.+)", word)  # SparkSubmitOptionParser's eqSeparatedOpt
         option = match[1] if match else word
         if option not in OPTIONS and option not in OTHER_OPTIONS and option not in ("--conf", "-c"):
@@ -84,14 +87,14 @@ def parse_spark_opts(text: str, where: str) -> SparkOpts:
     """Split `text` as a shell does and read it as spark-submit's arguments.
 
     `--conf` loses to an option for the same property, in whatever order they come, as in SparkSubmitArguments. What
-    spark-submit doesn't know or kg2at sets itself is left out, with a sentence in `ignored`. Raises SparkConfError
+    spark-submit doesn't know or kg2at sets itself is ignored, with a sentence. Raises SparkConfError
     naming `where` for unbalanced quotes, a missing argument, a --conf without '='. No error or sentence quotes a value.
     """
     try:
         words = iter(shlex.split(text))
     except ValueError as error:
         raise SparkConfError(where, f"it can't be split into words: {error}") from None
-    sorted_out = _Words(where)
+    taken = _Words(where)
     for word in words:
-        sorted_out.take(word, words)
-    return SparkOpts({**sorted_out.conf, **sorted_out.options}, tuple(sorted_out.ignored))
+        taken.take(word, words)
+    return SparkOpts({**taken.conf, **taken.options}, tuple(taken.ignored))

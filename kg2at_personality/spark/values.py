@@ -16,7 +16,7 @@ SPARK_MIB = 450
 #: Measured with Toree 0.5.0 on Spark 3.5.9 and Java 17: 160m answers and runs `1 + 1` in 14 s, 128m never answers.
 TOREE_MIB = 160
 
-# Parsers of values. Each raises ValueError with what the value must be: "KEY must be " goes before it.
+# Parsers. Each raises ValueError with what the value must be: messages put "KEY must be " before it.
 
 
 def whole(noun: str = "", least: int = -INT_MAX, most: int = INT_MAX) -> Callable[[str], int]:

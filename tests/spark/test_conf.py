@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.errors import SparkConfError
-from kg2at_personality.spark.conf import Property, SparkConf, SparkConfReader
+from kg2at_personality.spark.conf import SparkConf, SparkConfReader
+from kg2at_personality.spark.properties import Property
 from tests.cost import Calls
 from tests.spark.test_installation import make_spark
 
