@@ -66,7 +66,7 @@ class StandaloneCluster:
         return f"http://{HOST}:{self._ports[1]}"
 
     def state(self) -> dict[str, Any]:
-        """Return the master's present JSON of itself, its workers and its applications. Raises OSError or ValueError."""
+        """Return the master's JSON of itself, its workers and applications. Raises OSError or ValueError."""
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(f"{self.ui_url}/json/", timeout=5.0) as answer:
             return dict(json.load(answer))
@@ -150,8 +150,8 @@ class StandaloneCluster:
 
     def _has(self, workers: int) -> bool:
         """Tell whether our master answers and has this many workers. Raises KG2ATError when a process has ended."""
-        for group in self.ended():
-            raise KG2ATError(f"The Spark cluster's {group.log.stem} ended by itself:\n{group.tail()}")
+        if ended := self.ended():
+            raise KG2ATError(f"The Spark cluster's {ended[0].log.stem} ended by itself:\n{ended[0].tail()}")
         with contextlib.suppress(OSError, ValueError):  # not listening yet, or still starting
             state = self.state()
             alive = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]
