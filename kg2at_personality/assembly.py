@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from urllib.parse import quote
 
@@ -16,7 +15,7 @@ from .errors import ConfigError
 from .kernels.toree import ToreeLauncher, ToreeOptions
 from .settings import Settings
 from .spark.conf import SparkConfReader
-from .spark.installation import InstallationFinder
+from .spark.installation_finder import InstallationFinder
 
 ENV_PREFIX = "KG2AT_"
 #: What people write for yes and no (YAML's words, and 1 and 0).
@@ -96,13 +95,3 @@ def truth(variable: str, default: bool) -> bool:
         words = ", ".join(word for word in TRUTHS if len(word) > 1)
         raise ConfigError(f"The environment variable {variable} is {value!r}. Set it to one of: {words}, 1, 0.")
     return TRUTHS[value.lower()]
-
-
-def is_loopback(ip: str) -> bool:
-    """Whether only this machine reaches a server that listens on `ip`."""
-    if ip == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(ip).is_loopback
-    except ValueError:
-        return False

@@ -20,18 +20,19 @@ from traitlets import TraitError, default
 from . import runtime_file
 from .admission.clusters import Clusters, MasterOptions
 from .admission.messages import closing
-from .admission.queue import AdmissionPolicy
-from .assembly import ENV_PREFIX, is_loopback, launcher_of, normal_base_url, truth, with_environment
+from .admission.policy import AdmissionPolicy
+from .assembly import ENV_PREFIX, launcher_of, normal_base_url, truth, with_environment
 from .errors import ConfigError, StateDirInUse
 from .kernels.manager import GatewayKernelManager
 from .kernels.port_range import PortRange
 from .kernels.prespawn import prespawn
-from .kernels.room import enlarge
+from .kernels.resource_limits import raise_limits
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
 from .spark.master import master_urls
 from .state.ledger import Ledger
+from .system.loopback import is_loopback
 from .web import backlog, status
 from .web.channels import ChannelsConnection
 from .web.logs import UNCUT, CleanLog
@@ -158,7 +159,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             shutdown_timeout=self.shutdown_timeout,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )
-        enlarge(app.kernel_manager.context)
+        raise_limits(app.kernel_manager.context)
         app.session_manager = GatewaySessionManager(log=app.log, kernel_manager=app.kernel_manager)
         app.kernel_websocket_connection_class = self._derived("kernel_websocket_connection_class", ChannelsConnection)
 

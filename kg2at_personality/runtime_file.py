@@ -12,7 +12,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .kernels.files import write_private
+from .system.private_file import write_private
 from .system.processes import exists
 
 PATTERN = "kg2at-{}.json"

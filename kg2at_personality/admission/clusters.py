@@ -13,7 +13,9 @@ from ..errors import MasterUnreachable
 from ..spark.cluster import App, AppIdentity
 from ..spark.conf import SparkConf
 from ..spark.master import MAX_ANSWER, MasterClient, master_urls
-from .queue import AdmissionPolicy, AdmissionQueue, AdmissionRequest
+from .policy import AdmissionPolicy
+from .queue import AdmissionQueue
+from .request import AdmissionRequest
 
 #: Seconds in which a master notices that an application's driver is gone (seen: 0.01), and between the first two looks
 #: and the last two.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..kernels.files import write_private
+from ..system.private_file import write_private
 
 WIDTH = 100
 HEAD = """\

@@ -10,8 +10,8 @@ import urllib.request
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ..assembly import is_loopback
 from ..errors import KG2ATError
+from ..system.loopback import is_loopback
 from .certificates import explained
 
 ANSWER_LIMIT = 10.0  # seconds; the gateway answers from memory

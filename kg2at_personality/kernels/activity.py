@@ -8,7 +8,7 @@ from jupyter_client.session import DELIM
 from jupyter_server._tz import utcnow
 
 from .kernel import GatewayKernel
-from .reading import more_from
+from .loop_turn import more_from
 
 
 class Activity:

@@ -11,7 +11,7 @@ from typing import Any
 import zmq
 
 from .recorded import RecordedKernel
-from .room import no_room
+from .resource_limits import no_room
 
 #: Seconds between two looks at a kernel that has not answered yet.
 START_POLL = 0.2

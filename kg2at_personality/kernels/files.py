@@ -9,6 +9,7 @@ from typing import IO
 
 import javaproperties
 
+from ..system.private_file import temporary, write_private
 from .reasons import telling
 
 
@@ -83,7 +84,7 @@ class KernelFiles:
         """Remove what we wrote, half-written files too; the connection file is jupyter_client's."""
         for path in (self.properties, self.java_options, self.submit_options, self.log):
             path.unlink(missing_ok=True)
-            _beside(path).unlink(missing_ok=True)
+            temporary(path).unlink(missing_ok=True)
 
 
 def _write_or_remove(path: Path, text: str) -> None:
@@ -91,23 +92,3 @@ def _write_or_remove(path: Path, text: str) -> None:
         write_private(path, text.encode())
     else:
         path.unlink(missing_ok=True)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write beside and replace, so that nobody ever reads half a file, with mode 0600 from its first byte.
-
-    Raises OSError, and leaves the old file then.
-    """
-    beside = _beside(path)
-    beside.unlink(missing_ok=True)
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-        os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + ".new")

@@ -22,7 +22,7 @@ from ..state.ledger import Ledger
 from .activity import Activity
 from .kernel import GatewayKernel
 from .output_buffer import OutputBuffer
-from .room import check_descriptors
+from .resource_limits import check_descriptors
 from .seed import Seed
 from .specs import DEFAULT_KERNEL_NAME
 from .starts import SYSTEM_ERRORS, could_not_launch

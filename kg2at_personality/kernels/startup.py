@@ -15,10 +15,10 @@ from ..errors import KernelDied, NoRoom
 from ..spark.cluster import AppIdentity
 from ..state.failpoints import point
 from ..state.record import RESTARTING, STARTING, Admission, Record
+from ..system.free_ports import is_free
 from ..system.processes import UNKNOWN_STATUS, AdoptedProcess, own_user_of
 from . import toree_interrupt
 from .client import START_POLL, AskedKernel, silent
-from .port_range import is_free
 from .toree import Plan, application_name, sets_user
 
 #: How often a kernel that answers is asked again until it is heard as well, and how often that is looked at each time.

@@ -12,14 +12,18 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..errors import InstallationError, SparkConfError
-from .installation import InstallationFinder
+from .conf_dir import conf_dir_of, with_conf_dir
+from .installation_finder import InstallationFinder
+from .master_url import standalone_addresses
 from .master_variables import master_from, unused
-from .properties import CHECKS, Setting, as_read, converted, memory, seconds, trimmed, truth, whole
+from .properties import Property, as_read, converted, trimmed
 from .redaction import DEFAULT_REGEX, REDACTION_KEY, Redactor
 from .spark_defaults import NAME, Defaults, read_defaults
-from .spark_env import SCRIPT, VARIABLES, SparkOpts, assigned_at, load_spark_env, parse_spark_opts
+from .spark_env import SCRIPT, VARIABLES, assigned_at, load_spark_env
+from .spark_opts import SparkOpts, parse_spark_opts
+from .values import CHECKS, memory, seconds, truth, whole
 
-__all__ = ["Redactor", "Setting", "SparkConf", "SparkConfReader"]
+__all__ = ["Property", "Redactor", "SparkConf", "SparkConfReader"]
 
 T = TypeVar("T")
 TRAIT = "KG2ATPersonality.spark_conf"
@@ -33,7 +37,7 @@ class SparkConf(Mapping[str, str]):
     known; `encoding` the codec spark-defaults.conf was read with; `ignored` has a sentence for each thing left out.
     """
 
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, Property]
     environ: Mapping[str, str] = field(default_factory=dict)
     encoding: str = "utf-8"
     ignored: tuple[str, ...] = ()
@@ -56,7 +60,7 @@ class SparkConf(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self.settings)
 
-    def setting(self, key: str) -> Setting:
+    def entry(self, key: str) -> Property:
         """The value of `key` with its origin. KeyError if unset."""
         return self.settings[key]
 
@@ -91,6 +95,11 @@ class SparkConf(Mapping[str, str]):
         """The master's URL: `spark://HOST:PORT[,HOST:PORT...]`, `local[*]`, ..."""
         return self["spark.master"]
 
+    @property
+    def master_hosts(self) -> list[str]:
+        """The hosts of the standalone masters in `spark.master`; [] for other masters."""
+        return [host for host, _ in standalone_addresses(self.master)]
+
     def redactor(self) -> Redactor:
         """A redactor by this conf's `spark.redaction.regex` that knows this conf's secrets."""
         return Redactor(self.get(REDACTION_KEY, DEFAULT_REGEX), self)
@@ -99,7 +108,7 @@ class SparkConf(Mapping[str, str]):
         return converted(self.settings[key], parse, self.redactor) if key in self.settings else default
 
 
-def _check_text(setting: Setting) -> None:
+def _check_text(setting: Property) -> None:
     try:
         (setting.key + setting.value).encode()
     except UnicodeEncodeError:
@@ -107,7 +116,7 @@ def _check_text(setting: Setting) -> None:
         raise SparkConfError(setting.where, "an entry holds characters that UTF-8 can't write") from None
 
 
-def _merged(settings: Mapping[str, Setting], *layers: Iterable[Setting]) -> dict[str, Setting]:
+def _merged(settings: Mapping[str, Property], *layers: Iterable[Property]) -> dict[str, Property]:
     """`settings` with the layers on top, the last wins; within a layer a later duplicate overrides an earlier one."""
     merged = dict(settings)
     for layer in layers:
@@ -116,14 +125,14 @@ def _merged(settings: Mapping[str, Setting], *layers: Iterable[Setting]) -> dict
     return merged
 
 
-def _resolved(settings: Mapping[str, Setting], environ: Mapping[str, str]) -> dict[str, Setting]:
+def _resolved(settings: Mapping[str, Property], environ: Mapping[str, str]) -> dict[str, Property]:
     """`settings` with the references in what kg2at checks, where Spark would resolve them. Raises SparkConfError."""
     values = {key: setting.value for key, setting in settings.items()}
     return {key: as_read(setting, environ, values) for key, setting in settings.items()}
 
 
 def _choose_master(
-    settings: dict[str, Setting], before: Mapping[str, str], after: Mapping[str, str]
+    settings: dict[str, Property], before: Mapping[str, str], after: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Set `spark.master` from the environment if nothing else does. The sentences are about variables left unused."""
 
@@ -144,16 +153,16 @@ def _spark_version(environ: Mapping[str, str]) -> str:
         return ""
 
 
-def _layer(source: str, values: Mapping[str, str]) -> tuple[list[Setting], tuple[str, ...]]:
-    return _for_spark(Setting(key, trimmed(value), source) for key, value in values.items())
+def _layer(source: str, values: Mapping[str, str]) -> tuple[list[Property], tuple[str, ...]]:
+    return _for_spark(Property(key, trimmed(value), source) for key, value in values.items())
 
 
-def _for_spark(settings: Iterable[Setting]) -> tuple[list[Setting], tuple[str, ...]]:
+def _for_spark(settings: Iterable[Property]) -> tuple[list[Property], tuple[str, ...]]:
     """The settings whose keys start with `spark.`, and a sentence for each other one.
 
     The rule is SparkSubmitArguments.ignoreNonSparkProperties; without it a kernel would be promised what it won't get.
     """
-    kept: list[Setting] = []
+    kept: list[Property] = []
     ignored: list[str] = []
     for setting in settings:
         if setting.key.startswith("spark."):
@@ -184,7 +193,7 @@ class SparkConfReader:
         Called at each kernel start and by the start-up checks. Blocks for some disk reads and, when there is a
         spark-env.sh, for its run; callers use a thread. Raises SparkConfError for what the administrator has to mend.
         """
-        before = self._completed(environ)
+        before = with_conf_dir(environ, self.spark_home, self.conf_dir)
         after = self._after_script(before)
         defaults = self._defaults(after)
         from_file, ignored_keys = _for_spark(defaults.entries)
@@ -194,37 +203,22 @@ class SparkConfReader:
         ignored = ignored_keys + ignored_opts + ignored_overrides + _choose_master(settings, before, after)
         return SparkConf(_resolved(settings, after), after, defaults.encoding, ignored)
 
-    def _completed(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """`environ` with SPARK_HOME and SPARK_CONF_DIR as spark-env.sh may expect them (bin/load-spark-env.sh)."""
-        completed = dict(environ)
-        if not completed.get("SPARK_HOME") and self.spark_home:
-            completed["SPARK_HOME"] = self.spark_home
-        if conf_dir := self.conf_dir or _conf_dir(completed):
-            completed["SPARK_CONF_DIR"] = conf_dir
-        return completed
-
     def _after_script(self, environ: dict[str, str]) -> dict[str, str]:
-        conf_dir = _conf_dir(environ)
+        conf_dir = conf_dir_of(environ)
         return load_spark_env(environ, conf_dir, self.env_script_timeout) if conf_dir else environ
 
     def _defaults(self, environ: Mapping[str, str]) -> Defaults:
         # Asked again after spark-env.sh: spark-submit follows a SPARK_CONF_DIR that the script sets.
-        conf_dir = _conf_dir(environ)
+        conf_dir = conf_dir_of(environ)
         return read_defaults(os.path.join(conf_dir, NAME), self.encoding) if conf_dir else Defaults()
 
 
-def _conf_dir(environ: Mapping[str, str]) -> str | None:
-    """Where Spark's configuration files are: `Utils.getDefaultPropertiesFile`. An empty variable counts as unset."""
-    home = environ.get("SPARK_HOME")
-    return environ.get("SPARK_CONF_DIR") or (os.path.join(home, "conf") if home else None)
-
-
-def _from_environment(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[list[Setting], tuple[str, ...]]:
+def _from_environment(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[list[Property], tuple[str, ...]]:
     """The settings of the variables, lowest first: inherited ones spark-env.sh changed, those in force, SPARK_OPTS."""
     variables = [name for name in VARIABLES if after.get(name)]
     replaced = [name for name in variables if before.get(name) and before[name] != after[name]]
-    settings = [Setting(VARIABLES[name], trimmed(before[name]), _origin(name, before, before)) for name in replaced]
-    settings += [Setting(VARIABLES[name], trimmed(after[name]), _origin(name, before, after)) for name in variables]
+    settings = [Property(VARIABLES[name], trimmed(before[name]), _origin(name, before, before)) for name in replaced]
+    settings += [Property(VARIABLES[name], trimmed(after[name]), _origin(name, before, after)) for name in variables]
     origin = _origin("SPARK_OPTS", before, after)
     opts = parse_spark_opts(after["SPARK_OPTS"], origin) if after.get("SPARK_OPTS") else SparkOpts({})
     submitted, ignored = _layer(origin, opts.values)
@@ -236,6 +230,6 @@ def _origin(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> s
     origin = f"environment variable {name}"
     if after.get(name) == before.get(name):
         return origin
-    script = os.path.join(_conf_dir(before) or "", SCRIPT)
+    script = os.path.join(conf_dir_of(before), SCRIPT)
     line = assigned_at(script, name)
     return f"{origin}, set in {script}" + (f", line {line}" if line else "")

@@ -19,7 +19,7 @@ def check_together(conf: SparkConf) -> None:
 def _check_encryption(conf: SparkConf) -> None:
     on = next((key for key in ENCRYPTIONS if conf.boolean(key, False)), None)
     if on and not conf.boolean("spark.authenticate", False):
-        raise SparkConfError(conf.setting(on).where, f"{on} is true: Spark wants spark.authenticate to be true as well")
+        raise SparkConfError(conf.entry(on).where, f"{on} is true: Spark wants spark.authenticate to be true as well")
 
 
 def _check_heartbeat(conf: SparkConf) -> None:
@@ -28,4 +28,4 @@ def _check_heartbeat(conf: SparkConf) -> None:
     if timeout <= interval:
         key = HEARTBEAT if HEARTBEAT in conf else TIMEOUT
         problem = f"{TIMEOUT} ({timeout:g} s) must be longer than {HEARTBEAT} ({interval:g} s)"
-        raise SparkConfError(conf.setting(key).where, problem)
+        raise SparkConfError(conf.entry(key).where, problem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import urlencode
@@ -15,6 +15,8 @@ from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 from ..errors import MalformedAnswer, MasterUnreachable, SparkConfError
 from .cluster import ALIVE, ClusterState
 from .master_answer import is_small, parse
+from .master_state import cluster_state
+from .master_url import standalone_addresses
 
 MAX_ANSWER = 64 * 1024 * 1024  # bytes; 1,000 workers and 1,000 applications are 0.7 MB
 MIN_BUFFER = 256 * 1024  # bytes
@@ -190,13 +192,14 @@ def master_urls(conf: MasterConf, trait: str | None) -> list[str]:
     """
     if trait and trait.strip():
         return [_with_scheme(url.strip()) for url in trait.split(",") if url.strip()]
-    if not (conf.master or "").startswith("spark://"):
+    addresses = standalone_addresses(conf.master or "")
+    if not addresses:
         return []
     port = _ui_port(conf)
     scheme = "http"
     if _tls(conf):
         scheme, port = "https", _port(conf, "spark.ssl.standalone.port") or _above(port, 400)
-    return list(dict.fromkeys(f"{scheme}://{host}:{port}" for host in _hosts(conf.master or "")))
+    return list(dict.fromkeys(f"{scheme}://{host}:{port}" for host, _ in addresses))
 
 
 def shown(text: str) -> str:
@@ -236,7 +239,7 @@ def _read(response: HTTPResponse, url: str) -> ClusterState:
         payload = parse(response.body)
     except (ValueError, RecursionError) as error:
         raise MalformedAnswer(url, f"not JSON but {_looks_like(response)}") from error
-    return ClusterState.from_json(payload, url, _clock_of(response))
+    return cluster_state(payload, url, _clock_of(response))
 
 
 def _clock_of(response: HTTPResponse) -> float | None:
@@ -258,13 +261,6 @@ def _looks_like(response: HTTPResponse) -> str:
 def _with_scheme(url: str) -> str:
     url = url.rstrip("/").removesuffix("/json")
     return url if "://" in url else f"http://{url}"
-
-
-def _hosts(master: str) -> Iterator[str]:
-    """Hosts of `spark://h1:7077,[::1]:7077`, IPv6 ones in brackets (`Utils.parseStandaloneMasterUrls`)."""
-    for address in master.removeprefix("spark://").split(","):
-        host, colon, port = address.strip().rpartition(":")
-        yield host if colon and port.isdigit() else address.strip()
 
 
 def _ui_port(conf: MasterConf) -> int:

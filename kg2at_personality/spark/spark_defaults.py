@@ -13,7 +13,7 @@ import ebcdic  # noqa: F401  (registers cp1047, the EBCDIC of z/OS Unix)
 import javaproperties
 
 from ..errors import SparkConfError
-from .properties import Setting, trimmed
+from .properties import Property, trimmed
 
 NAME = "spark-defaults.conf"
 SIZE_LIMIT = 2**20  # bytes; a file beyond it is something else, and reading it at each kernel start would be felt
@@ -29,7 +29,7 @@ _UNDECODED = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of a 
 class Defaults:
     """What a spark-defaults.conf says: the entries in order (duplicates and foreign keys included), and its codec."""
 
-    entries: tuple[Setting, ...] = ()
+    entries: tuple[Property, ...] = ()
     encoding: str = "utf-8"
 
 
@@ -112,14 +112,14 @@ def _text(path: str, data: bytes, encoding: str) -> str:
     return text if "a".encode(encoding) == b"a" else text.replace("\x85", "\n")
 
 
-def _entries(path: str, text: str, encoding: str) -> Iterator[Setting]:
+def _entries(path: str, text: str, encoding: str) -> Iterator[Property]:
     """The entries, with the line each begins at."""
     line = 1
     try:
         for element in javaproperties.parse(text):
             if isinstance(element, javaproperties.KeyValue):
                 _check_decoded(element.source, f"{path}, line {line}", encoding)
-                yield Setting(element.key, trimmed(element.value), path, line)
+                yield Property(element.key, trimmed(element.value), path, line)
             line += len(_LINE_END.findall(element.source))
     except javaproperties.InvalidUEscapeError:
         # The escape isn't quoted: it may be part of a password.

@@ -1,4 +1,4 @@
-"""What the environment says about Spark: spark-env.sh, $SPARK_OPTS, and the variables with a property of their own."""
+"""spark-env.sh and the environment that it makes; the variables that stand for a property."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import IO
 
 from ..errors import SparkConfError
+from ..system.time_limits import run_within
 from .redaction import Redactor
 
 SCRIPT = "spark-env.sh"
@@ -25,33 +24,6 @@ VARIABLES = {
     "SPARK_EXECUTOR_MEMORY": "spark.executor.memory",
     "SPARK_DRIVER_MEMORY": "spark.driver.memory",
 }
-
-# Options of spark-submit that stand for a property (SparkSubmitArguments, SparkSubmit.prepareSubmitEnvironment).
-OPTIONS = {
-    "--archives": "spark.archives",
-    "--deploy-mode": "spark.submit.deployMode",
-    "--driver-class-path": "spark.driver.extraClassPath",
-    "--driver-cores": "spark.driver.cores",
-    "--driver-java-options": "spark.driver.extraJavaOptions",
-    "--driver-library-path": "spark.driver.extraLibraryPath",
-    "--driver-memory": "spark.driver.memory",
-    "--exclude-packages": "spark.jars.excludes",
-    "--executor-cores": "spark.executor.cores",
-    "--executor-memory": "spark.executor.memory",
-    "--files": "spark.files",
-    "--jars": "spark.jars",
-    "--keytab": "spark.kerberos.keytab",
-    "--master": "spark.master",
-    "--num-executors": "spark.executor.instances",
-    "--packages": "spark.jars.packages",
-    "--principal": "spark.kerberos.principal",
-    "--py-files": "spark.submit.pyFiles",
-    "--queue": "spark.yarn.queue",
-    "--repositories": "spark.jars.repositories",
-    "--total-executor-cores": "spark.cores.max",
-}
-# Options with an argument and no property; kg2at gives its own --class and --name.
-OTHER_OPTIONS = {"--class", "--kill", "--name", "--properties-file", "--proxy-user", "--status"}
 
 SIZE_LIMIT = 2**20  # bytes of spark-env.sh that are read for messages; the shell runs all of it
 _COMMENT = re.compile(rb"\s*(?:#|$)")
@@ -131,29 +103,10 @@ def _run(script: str, environ: Mapping[str, str], timeout: float, dump: IO[bytes
     words = {"script": script, "shell": shell, "python": sys.executable, "dump": _DUMP, "fd": str(fd)}
     command = _LOAD.format_map({name: shlex.quote(word) for name, word in words.items()})
     try:
-        process = subprocess.Popen(
-            [shell, "-c", command],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            pass_fds=[fd],
-            start_new_session=True,
-        )
+        return run_within(timeout, [shell, "-c", command], env=environ, stderr=errors, pass_fds=[fd])
     except OSError as error:
         raise SparkConfError(script, f"{shell} can't be run: {error.strerror}") from error
-    return _waited(process, script, timeout)
-
-
-def _waited(process: subprocess.Popen[bytes], script: str, timeout: float) -> int:
-    try:
-        return process.wait(timeout)
-    except BaseException as error:
-        # The shell leads its own process group, which holds whatever it waits for.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
+    except subprocess.TimeoutExpired:
         raise SparkConfError(script, f"it did not end within {timeout:g} s and was killed") from None
 
 
@@ -163,63 +116,3 @@ def _complaint(status: int, stderr: str, environ: Mapping[str, str]) -> str:
     said = [line for line in stderr.splitlines() if line.strip() and not re.search(r"^\++ |: line \d+: `.*'$", line)]
     last = f": {Redactor(values=environ).text(said[-1])}" if said else ""
     return f"it ended the shell with status {status}{last}"
-
-
-@dataclass(frozen=True)
-class SparkOpts:
-    """The words of $SPARK_OPTS, sorted out as spark-submit does."""
-
-    values: Mapping[str, str]
-    ignored: tuple[str, ...] = ()
-
-
-@dataclass
-class _Words:
-    where: str
-    conf: dict[str, str] = field(default_factory=dict)
-    options: dict[str, str] = field(default_factory=dict)
-    ignored: list[str] = field(default_factory=list)
-
-    def take(self, word: str, rest: Iterator[str]) -> None:
-        match = re.fullmatch(r"(--[^=]+)=(.+)", word)  # SparkSubmitOptionParser's eqSeparatedOpt
-        option = match[1] if match else word
-        if option not in OPTIONS and option not in OTHER_OPTIONS and option not in ("--conf", "-c"):
-            self._ignore(option)
-            return
-        argument = match[2] if match else next(rest, None)
-        if argument is None:
-            raise SparkConfError(self.where, f"{option} lacks its argument")
-        self._keep(option, argument)
-
-    def _ignore(self, word: str) -> None:
-        # A word that is no option may be the argument of an unknown one, and secret.
-        what = word.partition("=")[0] if word.startswith("-") else "a word that belongs to no option"
-        self.ignored.append(f"{self.where}: {what} is ignored")
-
-    def _keep(self, option: str, argument: str) -> None:
-        if option in ("--conf", "-c"):
-            key, separator, value = argument.partition("=")
-            if not separator:
-                raise SparkConfError(self.where, f"{option} takes KEY=VALUE, and one argument has no '='")
-            self.conf[key] = value
-        elif option in OPTIONS:
-            self.options[OPTIONS[option]] = argument
-        elif option != "--name":
-            self._ignore(option)
-
-
-def parse_spark_opts(text: str, where: str) -> SparkOpts:
-    """Split `text` as a shell does and read it as spark-submit's arguments.
-
-    `--conf` loses to an option for the same property, in whatever order they come, as in SparkSubmitArguments. What
-    spark-submit doesn't know or kg2at sets itself is left out, with a sentence in `ignored`. Raises SparkConfError
-    naming `where` for unbalanced quotes, a missing argument, a --conf without '='. No error or sentence quotes a value.
-    """
-    try:
-        words = iter(shlex.split(text))
-    except ValueError as error:
-        raise SparkConfError(where, f"it can't be split into words: {error}") from None
-    sorted_out = _Words(where)
-    for word in words:
-        sorted_out.take(word, words)
-    return SparkOpts({**sorted_out.conf, **sorted_out.options}, tuple(sorted_out.ignored))

@@ -11,58 +11,20 @@ import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import InstallationError, KG2ATError
+from ..system.free_ports import free_ports
+from ..system.process_guard import GuardedProcess
+from ..system.time_limits import wait_until
 
 HOST = "127.0.0.1"
 # What a JVM may see of this machine's environment: no SPARK_*, no JAVA_TOOL_OPTIONS, no secrets.
 _ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LIBPATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER", "_BPXK_AUTOCVT")
-_GUARD = 'exec 3<&0; (read -r _ <&3; kill -s "$0" 0) & exec "$@" 3<&- </dev/null'
-
-
-class ProcessGroup:
-    """A program in a process group of its own that does not outlive this Python."""
-
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path, orphaned: str = "KILL") -> None:
-        """Start `argv`, its output going to `log`; if this Python dies, the group gets the signal `orphaned`."""
-        self.log = log
-        self._lifeline, guard_end = socket.socketpair()
-        argv = ["/bin/sh", "-c", _GUARD, orphaned, *argv]
-        with guard_end, log.open("wb") as out:
-            streams: dict[str, Any] = {"stdin": guard_end, "stdout": out, "stderr": out}
-            self._process = subprocess.Popen(argv, env=dict(env), start_new_session=True, **streams)
-        self.pid = self._process.pid  # also the group's
-
-    def running(self) -> bool:
-        """Whether the program itself has not ended yet."""
-        return self._process.poll() is None
-
-    def signal(self, signum: int) -> bool:
-        """Send a signal to the whole group; False when nothing of it is left."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signum)
-            return True
-        return False
-
-    def stop(self, grace: float = 10.0) -> None:
-        """End the whole group: SIGTERM, SIGKILL after `grace` seconds, then see that it is gone. Twice is harmless."""
-        for signum, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
-            self.signal(signum)
-            if _until(lambda: not self.running() and not self.signal(0), seconds):
-                return self._lifeline.close()
-        raise KG2ATError(f"Process group {self.pid} can't be ended; its output is in {self.log}.")
-
-    def tail(self, lines: int = 10) -> str:
-        """The last lines of the program's output."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 class StandaloneCluster:
@@ -91,8 +53,8 @@ class StandaloneCluster:
         self.workers, self.cores, self.memory, self.timeout = workers, cores, memory, timeout
         self._wanted_directory, self._wanted_ports, self._progress = directory, (port, webui_port), progress
         self._ports = self._wanted_ports
-        self._master: ProcessGroup | None = None
-        self._workers: list[ProcessGroup] = []
+        self._master: GuardedProcess | None = None
+        self._workers: list[GuardedProcess] = []
 
     @property
     def master_url(self) -> str:
@@ -137,7 +99,7 @@ class StandaloneCluster:
                 group.signal(signal.SIGTERM)
                 cleanup.callback(group.stop)
 
-    def ended(self) -> list[ProcessGroup]:
+    def ended(self) -> list[GuardedProcess]:
         """The master and the workers that have ended by themselves."""
         return [group for group in (self._master, *self._workers) if group and not group.running()]
 
@@ -164,21 +126,21 @@ class StandaloneCluster:
                     raise
             self._master.stop()
 
-    def _launch_master(self) -> ProcessGroup:
+    def _launch_master(self) -> GuardedProcess:
         ports = ("-p", str(self._ports[0]), "--webui-port", str(self._ports[1]))
         return self._spark_class("master", "master.Master", "-h", HOST, *ports)
 
-    def _launch_worker(self, number: int) -> ProcessGroup:
+    def _launch_worker(self, number: int) -> GuardedProcess:
         size = ("-c", str(self.cores), "-m", self.memory, "-d", str(self.directory / f"work-{number}"), "-h", HOST)
         return self._spark_class(f"worker-{number}", "worker.Worker", *size, "--webui-port", "0", self.master_url)
 
-    def _spark_class(self, name: str, deployed: str, *arguments: str) -> ProcessGroup:
+    def _spark_class(self, name: str, deployed: str, *arguments: str) -> GuardedProcess:
         env = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
         env |= {"SPARK_HOME": str(self.spark_home), "JAVA_HOME": str(self.java_home), "SPARK_LOCAL_IP": HOST}
         env |= {"SPARK_CONF_DIR": str(self.directory / "conf"), "SPARK_NO_DAEMONIZE": "1"}
         env |= {"SPARK_MASTER_OPTS": "-Dspark.port.maxRetries=0"}  # on these ports or not at all
         argv = [str(self.spark_home / "bin" / "spark-class"), f"org.apache.spark.deploy.{deployed}", *arguments]
-        return ProcessGroup(argv, env, self.directory / f"{name}.log")
+        return GuardedProcess(argv, env, self.directory / f"{name}.log")
 
     def _wait_for(self, workers: int) -> None:
         """Wait until our master answers and has this many workers; an error ends with the last lines of a log."""
@@ -196,26 +158,15 @@ class StandaloneCluster:
                     return len(alive) == workers
             return False
 
-        if not _until(up, self.timeout):
+        if not wait_until(up, self.timeout):
             raise KG2ATError(f"The Spark cluster is not up after {self.timeout:g} s:\n{groups[-1].tail()}")
 
 
 def _choose_ports(*wanted: int) -> tuple[int, int]:
-    """Two ports to listen on: those wanted, and a free one for each 0. Raises KG2ATError for one that is taken."""
-    with contextlib.ExitStack() as held:
-        ports = []
-        for port in wanted:
-            try:
-                ports.append(held.enter_context(socket.create_server((HOST, port))).getsockname()[1])
-            except OSError as error:
-                raise KG2ATError(
-                    f"Port {port} can't be had: {error.strerror}. Give another, or 0 for a free one."
-                ) from error
-        return ports[0], ports[1]
-
-
-def _until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not (met := condition()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return met
+    """Return two ports to listen on: those wanted, and a free one for each 0. Raises KG2ATError for one in use."""
+    try:
+        first, second = free_ports(HOST, *wanted)
+    except OSError as error:
+        port = error.filename.capitalize()
+        raise KG2ATError(f"{port} can't be had: {error.strerror}. Give another, or 0 for a free one.") from error
+    return first, second

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StateDirInUse
-from ..kernels.files import write_private
+from ..system.private_file import write_private
 from .record import Record
 
 #: Set in each kernel's environment to the directory of its record, so that none is ever taken for another gateway's.

@@ -14,9 +14,9 @@ from tornado import web
 
 from ..errors import KernelSilent, KG2ATError
 from ..kernels.kernel import GatewayKernel
+from ..kernels.loop_turn import more_from, turn
 from ..kernels.output_buffer import OutputBuffer
-from ..kernels.reading import more_from, turn
-from ..kernels.room import check_descriptors
+from ..kernels.resource_limits import check_descriptors
 from . import kernel_sockets, requests, ws_message
 from .answers import Answers
 from .handler import HUNG_UP

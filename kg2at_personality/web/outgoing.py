@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from ..kernels.loop_turn import turn
 from ..kernels.output_buffer import OutputBuffer
-from ..kernels.reading import turn
 from .notebook import Notebook
 
 

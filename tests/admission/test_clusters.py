@@ -12,7 +12,8 @@ import pytest
 
 from kg2at_personality.admission import clusters as module
 from kg2at_personality.admission.clusters import Clusters, MasterOptions
-from kg2at_personality.admission.policy import AdmissionPolicy, AdmissionRequest
+from kg2at_personality.admission.policy import AdmissionPolicy
+from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
 from tests.fakes.master import FakeApp, FakeMaster, Fault, MasterServer
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.admission.clusters import Clusters, MasterOptions
-from kg2at_personality.admission.policy import AdmissionPolicy, AdmissionRequest
+from kg2at_personality.admission.policy import AdmissionPolicy
+from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import ExecutorRequest
 from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster

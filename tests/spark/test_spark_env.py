@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.errors import SparkConfError
-from kg2at_personality.spark.spark_env import assigned_at, load_spark_env, parse_spark_opts
+from kg2at_personality.spark.spark_env import assigned_at, load_spark_env
+from kg2at_personality.spark.spark_opts import parse_spark_opts
 
 PATH = {"PATH": os.environ["PATH"]}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.kernels import reading
+from kg2at_personality.kernels import loop_turn
 from kg2at_personality.kernels.output_buffer import OVERHEAD, Omitted, OutputBuffer
 from kg2at_personality.web.outgoing import Outgoing
 from tests.fakes.toree import until
@@ -114,7 +114,7 @@ async def test_what_waited_is_not_limited_by_its_rate() -> None:
 
 
 async def test_much_that_waits_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "TURN", 0)
+    monkeypatch.setattr(loop_turn.turn, "seconds", 0)
     notebook, turns = SlowNotebook(), 0
     going = outgoing(notebook, *map(str, range(20)))
     going.open()

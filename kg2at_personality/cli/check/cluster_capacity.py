@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 from ...admission.request import executors_of
 from ...errors import KG2ATError, MasterUnreachable, RequestError
-from ...kernels.specs import local_cores, memory_label
 from ...spark.cluster import ALIVE, ClusterState, ExecutorRequest, capacity, check, needed
 from ...spark.conf import SparkConf
 from ...spark.master import MasterClient, master_urls
-from ...spark.placement import Placement, ever, idle_state
+from ...spark.master_url import is_local, is_standalone, local_cores
+from ...spark.placement import IdleCluster, Placement
+from ...spark.units import spark_size
 from ..output import counted
 from .finding import Finding, error, ok, warning
 from .subject import Subject
@@ -27,7 +28,7 @@ def master(subject: Subject) -> Iterator[Finding]:
     if subject.conf is None:
         yield warning("master", "not asked: Spark's configuration is broken", "mend that first")
         return
-    if not subject.conf.master.startswith("spark://"):
+    if not is_standalone(subject.conf.master):
         yield _other_master(subject.conf)
         return
     try:
@@ -43,7 +44,7 @@ def master(subject: Subject) -> Iterator[Finding]:
 
 
 def _other_master(conf: SparkConf) -> Finding:
-    if conf.master.startswith("local"):
+    if is_local(conf.master):
         threads = local_cores(conf.master) or os.cpu_count()
         return ok("master", f"{conf.master}: no cluster, {threads} cores of this machine for each notebook")
     return ok("master", f"{conf.master}: kg2at asks standalone masters (spark://...) only")
@@ -71,7 +72,7 @@ def _master(state: ClusterState) -> Finding:
     if not total.workers:
         return error("master", f"{state.url} is ALIVE, but has no worker", "start workers")
     cores = f"{total.cores_free} of {total.cores_total} cores"
-    memory = f"{memory_label(total.memory_free_mib)} of {memory_label(total.memory_total_mib)}"
+    memory = f"{spark_size(total.memory_free_mib)} of {spark_size(total.memory_total_mib)}"
     return ok("master", f"{state.url} is ALIVE: {cores} and {memory} free, workers: {total.workers}")
 
 
@@ -86,23 +87,24 @@ def _room(conf: SparkConf, state: ClusterState) -> Iterator[Finding]:
         yield error("room", str(problem), SMALLER)
         return
     asked = f"a notebook of {_size(request)}"
-    idle = idle_state(state)
-    if not ever(state, request):
+    idle = IdleCluster(state)
+    at_best = f"{_fitting(idle.state, request)} when nothing else runs"
+    if not idle.fits(request):
         yield error("room", f"{asked} does not fit even when nothing else runs", SMALLER)
     elif not (now := _fitting(state, request)):
-        yield warning("room", f"{asked} does not fit now, {_fitting(idle, request)} when nothing else runs", "wait")
+        yield warning("room", f"{asked} does not fit now, {at_best}", "wait")
     else:
-        yield ok("room", f"{asked} fits {now} times now, {_fitting(idle, request)} when nothing else runs")
+        yield ok("room", f"{asked} fits {now} times now, {at_best}")
 
 
 def _size(request: ExecutorRequest) -> str:
-    cores = counted(needed(request, "max"), "core")
-    return f"{cores} and {memory_label(request.executor_memory_mib)} for each executor"
+    cores = counted(needed(request), "core")
+    return f"{cores} and {spark_size(request.executor_memory_mib)} for each executor"
 
 
 def _fitting(state: ClusterState, request: ExecutorRequest) -> int:
     """Return how many such requests get all that they ask for, one after the other."""
-    placement, wanted, count = Placement(state), needed(request, "max"), 0
+    placement, wanted, count = Placement(state), needed(request), 0
     while placement.place(request, at_least=wanted) >= wanted:
         count += 1
     return count

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import sys
 import uuid
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from ...errors import KG2ATError
-from ...spark.standalone import ProcessGroup
+from ...system.free_ports import free_ports
+from ...system.process_guard import GuardedProcess
 from ..command import Command
 from ..gateway_client import GatewayClient, GatewayRefusal, GatewayUnreachable
 
@@ -33,7 +33,7 @@ STOP_GRACE = 30.0  # seconds that it has to end its kernels
 class TrialGateway:
     """The gateway's process group, and a client of it."""
 
-    group: ProcessGroup
+    group: GuardedProcess
     client: GatewayClient
 
     async def listening(self) -> None:
@@ -80,14 +80,13 @@ def _message(failure: HTTPClientError) -> str:
 @contextlib.contextmanager
 def trial_gateway(command: Command, directory: Path) -> Iterator[TrialGateway]:
     """Start the gateway with the settings of `command`; it ends with the block. Its log goes into `directory`."""
-    with socket.create_server((HOST, 0)) as probe:
-        port = probe.getsockname()[1]
+    [port] = free_ports(HOST, 0)
     token = command.gateway.auth_token or secrets.token_hex(24)
     own = {"api": "kg2at_personality", "ip": HOST, "port": port, "port_retries": 0, "base_url": "/"}
     own |= {"certfile": "", "keyfile": "", "client_ca": "", "ssl_version": None, "prespawn_count": 0}
     argv = [sys.executable, "-m", "kernel_gateway", *_passed_on(command)]
     argv += [f"--KernelGatewayApp.{name}={value}" for name, value in own.items()]
-    group = ProcessGroup(argv, os.environ | {"KG_AUTH_TOKEN": token}, directory / "gateway.log", "TERM")
+    group = GuardedProcess(argv, os.environ | {"KG_AUTH_TOKEN": token}, directory / "gateway.log", "TERM")
     try:
         yield TrialGateway(group, GatewayClient(f"http://{HOST}:{port}", token))
     finally:

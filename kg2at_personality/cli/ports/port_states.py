@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from ...kernels.port_range import PortRange
 from ...spark.conf import SparkConf
-from ...spark.port_table import HERE, Given, Port, hosts, table
+from ...spark.port_lookup import Given
+from ...spark.port_table import HERE, Port, table
 from ..command import Command
 from ..setting_origin import origin
 from .sockets import answering, hosts_here, taken_by
@@ -21,7 +22,7 @@ def ports_of(command: Command, conf: SparkConf) -> list[Port]:
         bounds = PortRange.parse(text)
         toree = [Given(bounds.first, where), Given(bounds.last, where)]
     gateway = Given(command.gateway.port, origin(command, "KernelGatewayApp", "port", "KG_PORT"))
-    return table(conf, os.environ, toree, gateway, hosts_here(hosts(conf)))
+    return table(conf, os.environ, toree, gateway, hosts_here(conf.master_hosts))
 
 
 def states(ports: Sequence[Port]) -> list[str]:

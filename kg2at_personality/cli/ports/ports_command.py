@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ...assembly import is_loopback
-from ...spark.port_table import Port, clashes, firewall, mismatch, most_kernels
+from ...spark.firewall import firewall
+from ...spark.port_clashes import clashes, mismatch, most_kernels
+from ...spark.port_table import Port
+from ...system.loopback import is_loopback
 from ..command import OK, WRONG, Command
 from ..output import print_json, print_table
 from .port_states import ports_of, states

@@ -8,6 +8,7 @@ import functools
 import socket
 from collections.abc import Collection, Iterable, Mapping
 
+from ...system.free_ports import bind_error
 from ...system.time_limits import within
 
 #: Seconds for a name or a port that does not answer.
@@ -58,18 +59,10 @@ def _process(pid: int | None) -> str:
 
 def taken_by(port: int) -> str | None:
     """Return who has `port` on this machine; None when it is free."""
-    with socket.socket() as probe:
-        # As ZeroMQ and Java do: a port in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            return (
-                "nobody, but you may not listen there"
-                if error.errno == errno.EACCES
-                else _owners().get(port, "somebody")
-            )
-    return None
+    error = bind_error("", port)
+    if error is None:
+        return None
+    return "nobody, but you may not listen there" if error.errno == errno.EACCES else _owners().get(port, "somebody")
 
 
 def answering(addresses: Collection[tuple[str, int]]) -> dict[tuple[str, int], bool]:

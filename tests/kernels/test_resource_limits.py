@@ -10,7 +10,7 @@ import pytest
 import zmq
 
 from kg2at_personality.errors import NoRoom
-from kg2at_personality.kernels import room
+from kg2at_personality.kernels import resource_limits
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def test_the_soft_limit_is_raised_and_zeromq_s_with_it(
 ) -> None:
     _, hard = limits
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
-    room.enlarge(context)
-    expected = room.MOST if hard == resource.RLIM_INFINITY else min(hard, room.MOST)
+    resource_limits.raise_limits(context)
+    expected = resource_limits.MOST if hard == resource.RLIM_INFINITY else min(hard, resource_limits.MOST)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (expected, hard)
     assert context.get(zmq.MAX_SOCKETS) == min(expected, context.get(zmq.SOCKET_LIMIT)) > 1023
     context.socket(zmq.DEALER).close()  # it takes them
@@ -48,23 +48,23 @@ def test_a_limit_that_can_t_be_raised(
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (2000, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    room.enlarge(context)
+    resource_limits.raise_limits(context)
     assert context.get(zmq.MAX_SOCKETS) == 2000
 
 
 def test_where_nobody_tells_of_limits(context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "resource", None)
-    room.enlarge(context)
-    assert context.get(zmq.MAX_SOCKETS) == min(room.MOST, context.get(zmq.SOCKET_LIMIT))
+    monkeypatch.setattr(resource_limits, "resource", None)
+    resource_limits.raise_limits(context)
+    assert context.get(zmq.MAX_SOCKETS) == min(resource_limits.MOST, context.get(zmq.SOCKET_LIMIT))
 
 
 def test_descriptors_are_counted_by_the_system_and_given_back(limits: tuple[int, int]) -> None:
-    room.check_descriptors(10)
+    resource_limits.check_descriptors(10)
     free = os.open(os.devnull, os.O_RDONLY)
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free + 10, limits[1]))
     with pytest.raises(NoRoom, match=r"Too many open files: the gateway has no file descriptors left.*ulimit -n"):
-        room.check_descriptors(10)
+        resource_limits.check_descriptors(10)
     again = os.open(os.devnull, os.O_RDONLY)
     os.close(again)
     assert again == free

@@ -17,7 +17,7 @@ except ImportError:
 
 #: As many descriptors as ZeroMQ has sockets at most (ZMQ_SOCKET_LIMIT): more would be of no use.
 MOST = 65535
-#: Descriptors that are left for what can't be refused: the end of a kernel, an answer to a client.
+#: Descriptors kept for what can't be refused: the end of a kernel, an answer to a client.
 SPARE = 64
 FULL = (
     "Too many open files: the gateway has no {what} left. Close notebooks and shut down kernels that nobody needs, and "
@@ -25,18 +25,18 @@ FULL = (
 )
 
 
-def enlarge(context: zmq.Context[Any]) -> None:
+def raise_limits(context: zmq.Context[Any]) -> None:
     """Let this process open as many files as the system allows it, and ZeroMQ take a socket for each.
 
     ZeroMQ's own limit is 1,023. To be called before the first socket (zmq_ctx_set, ZMQ_MAX_SOCKETS). Each socket takes
     a descriptor, and one more for its connection, so that from here on descriptors run out first.
     """
-    sockets = min(_enlarge_descriptors(), int(context.get(zmq.SOCKET_LIMIT)))
+    sockets = min(_raise_descriptor_limit(), int(context.get(zmq.SOCKET_LIMIT)))
     context.set(zmq.MAX_SOCKETS, max(sockets, int(context.get(zmq.MAX_SOCKETS))))
 
 
-def _enlarge_descriptors() -> int:
-    """Raise the soft limit towards the hard one; what it is then, MOST where there is none."""
+def _raise_descriptor_limit() -> int:
+    """Raise the soft limit towards the hard one. Return what it is then, MOST where there is none."""
     if resource is None:
         return MOST
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -52,7 +52,7 @@ def _enlarge_descriptors() -> int:
 
 
 def check_descriptors(count: int) -> None:
-    """Raise NoRoom when there are not `count` descriptors, and SPARE, to be had. Every system tells by giving them."""
+    """Raise NoRoom unless `count` descriptors, and SPARE, can be opened. Only opening them tells on every system."""
     with ExitStack() as taken:
         try:
             for _ in range(count + SPARE):
@@ -62,5 +62,5 @@ def check_descriptors(count: int) -> None:
 
 
 def no_room(what: str) -> NoRoom:
-    """The error that tells that there are no more of `what`."""
+    """Return the error which says that there are no more of `what`."""
     return NoRoom(FULL.format(what=what))
