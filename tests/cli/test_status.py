@@ -258,6 +258,23 @@ def test_watch_refreshes_in_place_at_a_terminal(fake: Fake, tmp_path: Path) -> N
     assert b"Traceback" not in text
 
 
+def test_watch_at_a_dumb_terminal_prints_each_picture(fake: Fake, tmp_path: Path) -> None:
+    """Which can't write over a picture: rich would show none before the end."""
+    ours, theirs = pty.openpty()
+    argv = [*PROGRAM, "--watch", "--interval", "0.1", "--url", fake.url, "--token", TOKEN]
+    with subprocess.Popen(
+        argv, env=environ(tmp_path, TERM="dumb"), stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        text = b""
+        while text.count(b"0edaa714") < 3:
+            text += os.read(ours, 10000)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    os.close(ours)
+    assert b"\x1b" not in text
+
+
 def test_a_reader_that_has_enough_is_no_error(fake: Fake, tmp_path: Path) -> None:
     argv = [*PROGRAM, "--watch", "--interval", "0.1", "--url", fake.url, "--token", TOKEN]
     with subprocess.Popen(argv, env=environ(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -1,4 +1,4 @@
-"""The gateway's certificate and key: whether it can speak https with them."""
+"""Checks the gateway's certificate and key: whether it can speak https with them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ CHECK = "https"
 CERTFILE = "set KernelGatewayApp.certfile (KG_CERTFILE)"
 
 
-class _AsksForPassphrase(Exception):
-    """OpenSSL would, at a terminal."""
+class _PassphraseWanted(Exception):
+    """The key has a passphrase, for which OpenSSL would ask at the terminal."""
 
 
 def https(subject: Subject) -> Iterator[Finding]:
-    """What Kernel Gateway does with the files (gatewayapp.py, `_build_ssl_options`). Nothing where none is set."""
+    """Load the files as Kernel Gateway does (gatewayapp.py, `_build_ssl_options`). Yields nothing where none is set."""
     gateway = subject.command.gateway
     files = {name: getattr(gateway, name) for name in ("certfile", "keyfile", "client_ca")}
     unreadable = [problem for name, path in files.items() if path and (problem := _unreadable(name, path))]
@@ -42,8 +42,8 @@ def _loaded(certfile: str, keyfile: str, client_ca: str) -> Finding:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     pair = f"{certfile} and {keyfile}" if keyfile else certfile
     try:
-        context.load_cert_chain(certfile, keyfile or None, password=_asked)
-    except _AsksForPassphrase:
+        context.load_cert_chain(certfile, keyfile or None, password=_refuse_passphrase)
+    except _PassphraseWanted:
         said = f"{pair}: the key has a passphrase, for which the gateway would ask at each connection"
         return error(CHECK, said, "take one without: openssl pkey -in KEY -out NEW, readable by you alone")
     except (OSError, ValueError):
@@ -57,5 +57,6 @@ def _loaded(certfile: str, keyfile: str, client_ca: str) -> Finding:
     return ok(CHECK, f"{pair}{', for clients with a certificate' if client_ca else ''}")
 
 
-def _asked() -> str:
-    raise _AsksForPassphrase
+def _refuse_passphrase() -> str:
+    """Called by OpenSSL for a key with a passphrase."""
+    raise _PassphraseWanted

@@ -1,4 +1,4 @@
-"""Spark, Java and Toree: there, and fit for each other."""
+"""Checks Spark, Java and Toree: whether each is installed, and whether they fit each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEND = "mend that, and check again"
 
 
 def installation(subject: Subject) -> Iterator[Finding]:
-    """A line for each of the three, and for what they ask of each other."""
+    """Yield a finding for each of the three, and for what they require of each other."""
     spark = _spark(subject)
     yield spark if isinstance(spark, Finding) else _spark_line(spark)
     found = Spark("", "", "") if isinstance(spark, Finding) else spark
@@ -62,7 +62,7 @@ def _toree(subject: Subject) -> Toree | Finding:
 
 
 def _scala(spark: Spark, toree: Toree) -> Finding:
-    """Whether both are built for the same Scala."""
+    """Check that both are built for the same Scala."""
     try:
         doubts = check_scala(spark, toree)
     except InstallationError as failure:
@@ -73,7 +73,7 @@ def _scala(spark: Spark, toree: Toree) -> Finding:
 
 
 def _py4j(spark: Spark, toree: Toree) -> Finding:
-    """Old Torees die without it."""
+    """Check that py4j is in SPARK_HOME, without which a Toree before 0.3 ends at its start."""
     try:
         check_py4j(spark, toree)
     except InstallationError as failure:
@@ -83,6 +83,6 @@ def _py4j(spark: Spark, toree: Toree) -> Finding:
 
 
 def _failed(check: str, failure: InstallationError, remedy: str) -> Finding:
-    """An InstallationError says what to do in its last sentence, if it has several."""
+    """Return an error; an InstallationError says what to do in its last sentence, if it has several."""
     said, stop, advice = str(failure).rstrip(".").rpartition(". ")
     return error(check, said or advice, advice if stop else remedy or MEND)

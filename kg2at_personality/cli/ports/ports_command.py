@@ -13,7 +13,7 @@ from ...spark.port_table import Port
 from ...system.loopback import is_loopback
 from ..command import OK, WRONG, Command
 from ..output import print_json, print_table
-from .survey import ports_of, states
+from .port_states import ports_of, states
 
 COLUMNS = {
     "component": "of",
@@ -41,7 +41,7 @@ class PortsApp(Command):
     """
 
     def run(self) -> int:
-        """Called by Command."""
+        """Print the ports, what clashes and what a firewall must let in. Called by Command."""
         conf = self.launcher.conf()
         ports = ports_of(self, conf)
         wrong = clashes(ports) + [sentence for sentence in [mismatch(conf, os.environ)] if sentence]

@@ -1,4 +1,4 @@
-"""`jupyter kg2at check`: is this machine ready, before the first notebook."""
+"""`jupyter kg2at check`: whether this machine is ready for the first notebook."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...errors import ConfigError
 from ...system.time_limits import within
 from ..command import OK, WRONG, Command
 from ..output import print_json, print_table
-from . import cluster, configuration, encryption, installation, listening, machine, notebook, python
+from . import cluster_capacity, https, machine, network, python_packages, spark_configuration, spark_installation
 from .finding import ERROR, Finding, error
 from .subject import Subject, subject_of
 
@@ -25,21 +25,21 @@ COLUMNS = {"level": "", "check": "what", "said": "how it is", "remedy": "what to
 Check = Callable[[Subject], Iterator[Finding]]
 #: In the order in which they are printed.
 CHECKS: Mapping[str, Check] = {
-    "Python": python.python,
-    "installation": installation.installation,
-    "configuration": configuration.configuration,
-    "encodings": configuration.encodings,
-    "master": cluster.cluster,
-    "memory": cluster.memory,
+    "Python": python_packages.python,
+    "installation": spark_installation.installation,
+    "configuration": spark_configuration.configuration,
+    "encodings": machine.encodings,
+    "master": cluster_capacity.master,
+    "memory": machine.memory,
     "SPARK_LOCAL_IP": machine.local_ip,
-    "ports": listening.ports,
-    "address": listening.address,
-    "https": encryption.https,
+    "ports": network.ports,
+    "address": network.address,
+    "https": https.https,
     "state directory": machine.state_directory,
     "random numbers": machine.random_numbers,
     "TERM": machine.terminal,
 }
-#: Seconds for spark-env.sh and then all checks, which run side by side.
+#: Seconds for spark-env.sh and then all checks, which run side by side; a whole `check` has to end within 3.
 LIMIT = 2.1
 
 
@@ -69,7 +69,7 @@ class CheckApp(Command):
     }
 
     def run(self) -> int:
-        """Called by Command."""
+        """Print the findings, with --start those of a trial run too. Called by Command."""
         found = self.findings()
         self._show(found)
         if self.start_kernel:
@@ -79,20 +79,23 @@ class CheckApp(Command):
         return self._end(WRONG if _any_error(found) else OK)
 
     def _show(self, found: list[Finding]) -> None:
+        """Print the findings. No-op with --json, which prints all of them at the end."""
         if not self.as_json:
             print_table(map(asdict, found), COLUMNS)
 
     def _started(self, found: list[Finding]) -> list[Finding]:
-        """What starting a kernel showed; nothing after an error, which would only come again."""
+        """Return what the trial run found; nothing after an error, which it would only meet again."""
         if _any_error(found):
             print(f"{self.name}: no kernel is started; mend the errors first.", file=sys.stderr)
             return []
-        started = notebook.start(self, self.start_timeout)
+        from .trial_run import trial_run  # imports tornado's clients, which no other check needs
+
+        started = trial_run(self, self.start_timeout)
         self._show(started)
         return started
 
     def findings(self) -> list[Finding]:
-        """What all checks found."""
+        """Return what all checks found, within LIMIT seconds."""
         began = time.monotonic()
         try:
             subject = subject_of(self, self.random_device)
@@ -103,7 +106,7 @@ class CheckApp(Command):
         return [finding for name, answer in answers.items() for finding in _told(name, answer)]
 
     def _end(self, status: int) -> int:
-        """Python would wait for what hangs in a thread, such as a name look-up; nobody else does."""
+        """Return `status`, or exit with it at once if a thread still hangs, as in a name look-up: Python would wait."""
         if threading.active_count() > 1:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -120,7 +123,7 @@ def _all(check: Check, subject: Subject) -> list[Finding]:
 
 
 def _told(name: str, answer: list[Finding] | Exception) -> list[Finding]:
-    """The findings; a check that failed itself is an error, not the end."""
+    """Return a check's findings; one error if it raised an exception, so that the other checks still count."""
     if isinstance(answer, list):
         return answer
     return [error(name, str(answer) or type(answer).__name__, "if this machine is overloaded, check again later")]

@@ -47,7 +47,7 @@ class ConfigApp(Command):
     }
 
     def run(self) -> int:
-        """Called by Command."""
+        """Print the properties, or the line for a shell. Called by Command."""
         conf = self.launcher.conf(self._profile())
         for sentence in conf.ignored:
             print(f"{self.name}: {sentence}", file=sys.stderr)
@@ -60,7 +60,7 @@ class ConfigApp(Command):
         return OK
 
     def _profile(self) -> str:
-        """The profile that the argument names, by itself or as a kernelspec; "" for none. Raises ConfigError."""
+        """Return the profile that the argument names, by itself or as a kernelspec; "" for none. Raises ConfigError."""
         name = self.extra_args[0] if self.extra_args else ""
         if not name or name in self.launcher.profiles:
             return name
@@ -76,7 +76,10 @@ class ConfigApp(Command):
         return row | {"overrode": overrode if self.as_json else "; ".join(map(_line, overrode))}
 
     def _spark_opts(self, conf: SparkConf) -> str:
-        """The value of SPARK_OPTS, which kg2at and Toree's run.sh split into words again as a shell does."""
+        """Return the value of SPARK_OPTS, which kg2at and Toree's run.sh split into words again as a shell does.
+
+        Raises KG2ATError for secrets that may not be shown, and for keys that can't be in it.
+        """
         redactor = conf.redactor()
         secret = sorted(key for key, value in conf.items() if redactor.is_secret(key, value))
         if secret and not self.with_secrets:
@@ -88,7 +91,7 @@ class ConfigApp(Command):
 
 
 def _overridden(setting: Property, redactor: Redactor | None) -> Iterator[dict[str, Any]]:
-    """What it overrode, and what that overrode, and so on."""
+    """Yield what `setting` overrode, and what that overrode, and so on."""
     while setting.overrode:
         setting = setting.overrode
         yield _shown(setting, redactor)
@@ -105,7 +108,10 @@ def _line(shown: Mapping[str, Any]) -> str:
 
 
 def _write(text: str) -> None:
-    """To the bytes from which Python reads the environment again. Raises KG2ATError where it has no such characters."""
+    """Print `text` in the encoding in which Python reads the environment again.
+
+    Raises KG2ATError when that encoding lacks some of its characters.
+    """
     encoding = sys.stdout.encoding if sys.platform == "zos" else sys.getfilesystemencoding()
     try:
         content = text.encode(encoding, "surrogateescape")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from ..system.private_file import write_private
 
 WIDTH = 100
 HEAD = """\
@@ -22,28 +23,19 @@ c.KernelGatewayApp.api = "kg2at_personality"
 """
 
 
-def write(path: str) -> None:
+def write_template(path: str) -> None:
     """Write the file, readable by its owner alone. Written beside, then renamed. Raises OSError."""
-    directory = os.path.dirname(os.path.abspath(path))
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=directory, prefix=".kg2at-")
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text())
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(beside)
-        raise
+    os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
+    write_private(Path(path), text().encode())
 
 
 def text() -> str:
-    """The whole file."""
+    """Return the content of the file."""
     return HEAD + "".join(_settings())
 
 
 def _settings() -> Iterator[str]:
-    """Every setting of the personality, the inherited ones last, with its help."""
+    """Yield a paragraph for every setting of the personality, with its help; the inherited ones last."""
     from ..personality import KG2ATPersonality  # slow: it brings the gateway's web server
     from ..settings import Settings
 
@@ -54,12 +46,15 @@ def _settings() -> Iterator[str]:
 
 
 def _comment(help_text: str) -> str:
-    """Lines break at blanks only, so that names stay whole."""
+    """Return the help as comment lines, which break at blanks only, so that names stay whole."""
     words = " ".join(help_text.split())
     lines = textwrap.wrap(words, WIDTH, break_on_hyphens=False, break_long_words=False)
     return "\n".join(f"## {line}" for line in lines)
 
 
 def _default(name: str, trait: Any) -> str:
-    """As Python writes it. kg2at's own default for list_kernels is not the stock gateway's, which its trait names."""
+    """Return the default as Python writes it.
+
+    The trait of list_kernels has the stock gateway's default, and the personality a `@default` of its own: True.
+    """
     return "True" if name == "list_kernels" else str(trait.default_value_repr())

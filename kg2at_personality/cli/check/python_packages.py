@@ -1,4 +1,4 @@
-"""Python and the packages that kg2at stands on."""
+"""Checks Python and the packages that kg2at requires."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST, TESTED = (3, 10), (3, 13)
 
 
 def python(subject: Subject) -> Iterator[Finding]:
-    """Python's version, and that every package is there and new enough."""
+    """Check Python's version, and that every package is installed and new enough."""
     name, said = "Python", f"{platform.python_version()} in {sys.prefix}"
     version = tuple(map(int, platform.python_version().split(".")[:2]))
     if version < LEAST:
@@ -29,7 +29,7 @@ def python(subject: Subject) -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """One line for each requirement that is not met, or one that all are."""
+    """Yield a finding for each requirement that is not met, or one that all are."""
     wanted = [Requirement(line) for line in metadata.requires("kg2at") or ()]
     wanted = [each for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})]
     lacking = [finding for each in wanted if (finding := _lacking(each))]

@@ -1,10 +1,8 @@
-"""spark-env.sh, spark-defaults.conf, and what else Spark is told."""
+"""Checks Spark's configuration: spark-env.sh, spark-defaults.conf, and the sources beside them."""
 
 from __future__ import annotations
 
-import locale
 import os
-import sys
 from collections.abc import Iterator, Sized
 
 from ...errors import SparkConfError
@@ -15,14 +13,13 @@ from ...spark.redaction import Redactor
 from ...spark.spark_defaults import NAME, Defaults, read_defaults
 from ...spark.spark_env import SCRIPT
 from ...spark.values import CHECKS
+from ..output import counted
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
-UTF_8 = "set LC_ALL=C.UTF-8, or another UTF-8 locale, where the gateway starts"
-
 
 def configuration(subject: Subject) -> Iterator[Finding]:
-    """Both files line by line, then all the other sources."""
+    """Check both files line by line, then all the other sources."""
     told = [*spark_env(subject), *spark_defaults(subject)]
     yield from told
     yield from _other_sources(subject, [each for each in told if each.level == "error"])
@@ -30,7 +27,7 @@ def configuration(subject: Subject) -> Iterator[Finding]:
 
 
 def spark_env(subject: Subject) -> Iterator[Finding]:
-    """Whether the script runs to its end, soon."""
+    """Check that the script runs to its end, and soon enough."""
     script = os.path.join(subject.conf_dir, SCRIPT)
     problem = subject.problem
     if isinstance(problem, SparkConfError) and SCRIPT in problem.where:
@@ -42,7 +39,7 @@ def spark_env(subject: Subject) -> Iterator[Finding]:
 
 
 def spark_defaults(subject: Subject) -> Iterator[Finding]:
-    """Each bad line, with its number."""
+    """Yield a finding for each bad line, with its number."""
     path = os.path.join(subject.conf_dir, NAME)
     if not subject.conf_dir or not os.path.exists(path):
         yield ok(NAME, f"none in {subject.conf_dir}" if subject.conf_dir else "none: no SPARK_CONF_DIR")
@@ -53,7 +50,7 @@ def spark_defaults(subject: Subject) -> Iterator[Finding]:
         yield error(NAME, str(problem), "mend the file, or set KG2ATPersonality.spark_defaults_encoding")
         return
     lines = list(_lines(subject, defaults))
-    yield from lines or [ok(NAME, f"{_count(defaults.entries)} in {path} ({defaults.encoding})")]
+    yield from lines or [ok(NAME, f"{_properties(defaults.entries)} in {path} ({defaults.encoding})")]
 
 
 def _lines(subject: Subject, defaults: Defaults) -> Iterator[Finding]:
@@ -89,7 +86,7 @@ def _misspelt(check: str, setting: Property) -> Iterator[Finding]:
 
 
 def _other_sources(subject: Subject, told: list[Finding]) -> Iterator[Finding]:
-    """The environment, $SPARK_OPTS and the trait; and the problem, unless it has been told."""
+    """Check the environment, $SPARK_OPTS and spark_conf; yields the subject's problem unless it is in `told`."""
     check = "configuration"
     if subject.conf is None:
         if not told:
@@ -99,10 +96,11 @@ def _other_sources(subject: Subject, told: list[Finding]) -> Iterator[Finding]:
     others = [conf.entry(key) for key in conf if conf.entry(key).source != path]
     found = [finding for setting in others for finding in _misspelt(check, setting)]
     found += [warning(check, each, "remove it, or put it right") for each in conf.ignored if not each.startswith(path)]
-    yield from found or [ok(check, f"{_count(conf)}, spark.master {conf.master}")]
+    yield from found or [ok(check, f"{_properties(conf)}, spark.master {conf.master}")]
 
 
 def _profiles(subject: Subject) -> Iterator[Finding]:
+    """Check each profile on top of the rest."""
     for name, values in subject.launcher.profiles.items():
         if subject.conf is None:
             return
@@ -114,24 +112,8 @@ def _profiles(subject: Subject) -> Iterator[Finding]:
             yield error(check, str(problem), "mend KG2ATPersonality.profiles")
             continue
         found = [finding for key in values if key in conf for finding in _misspelt(check, conf.entry(key))]
-        yield from found or [ok(check, _count(values))]
+        yield from found or [ok(check, _properties(values))]
 
 
-def _count(properties: Sized) -> str:
-    return "1 property" if len(properties) == 1 else f"{len(properties)} properties"
-
-
-def encodings(subject: Subject) -> Iterator[Finding]:
-    """In which encodings text goes in and out."""
-    check = "encodings"
-    files, output = sys.getfilesystemencoding(), locale.getpreferredencoding(False)
-    if files.lower() not in ("utf-8", "utf8"):
-        yield warning(check, f"file names and variables are {files}: other characters can't pass", UTF_8)
-    elif output.lower() not in ("utf-8", "utf8"):
-        yield warning(
-            check, f"the locale is {output}: Spark can't open files with other characters in their names", UTF_8
-        )
-    elif sys.platform == "zos" and os.environ.get("_BPXK_AUTOCVT") not in ("ON", "ALL"):
-        yield warning(check, "_BPXK_AUTOCVT is not set: tagged files are not converted", "export _BPXK_AUTOCVT=ON")
-    else:
-        yield ok(check, f"{files}{f'; {NAME} is {subject.conf.encoding}' if subject.conf else ''}")
+def _properties(found: Sized) -> str:
+    return counted(len(found), "property", "properties")

@@ -1,4 +1,4 @@
-"""The master, and whether a notebook finds room."""
+"""Checks the master, and how many notebooks find room in its cluster."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from ...spark.master import master_urls
 from ...spark.master_url import is_local, is_standalone, local_cores
 from ...spark.placement import IdleCluster, Placement
 from ...spark.units import spark_size
+from ..output import counted
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
 #: Seconds that a master has for its answer here.
 MASTER_LIMIT = 0.9
 SMALLER = "lower spark.cores.max, spark.executor.cores or spark.executor.memory, or add workers"
-#: What Spark gives a driver that asks for nothing (spark.driver.memory), MiB.
-DRIVER_MIB = 1024
 
 
-def cluster(subject: Subject) -> Iterator[Finding]:
-    """Is the master ALIVE, and how many notebooks fit."""
+def master(subject: Subject) -> Iterator[Finding]:
+    """Check that the master is ALIVE, and how many notebooks fit."""
     if subject.conf is None:
         yield warning("master", "not asked: Spark's configuration is broken", "mend that first")
         return
@@ -75,7 +74,7 @@ def _master(state: ClusterState) -> Finding:
 
 
 def _room(conf: SparkConf, state: ClusterState) -> Iterator[Finding]:
-    """How many notebooks fit now, and how many if nothing else ran."""
+    """Check how many notebooks fit now, and how many when nothing else runs."""
     request = executors_of(conf)
     if request is None or not capacity(state).workers:
         return
@@ -96,31 +95,13 @@ def _room(conf: SparkConf, state: ClusterState) -> Iterator[Finding]:
 
 
 def _size(request: ExecutorRequest) -> str:
-    cores, each = needed(request), f"{spark_size(request.executor_memory_mib)} for each executor"
-    return f"{cores} core{'' if cores == 1 else 's'} and {each}"
+    cores = counted(needed(request), "core")
+    return f"{cores} and {spark_size(request.executor_memory_mib)} for each executor"
 
 
 def _fitting(state: ClusterState, request: ExecutorRequest) -> int:
-    """How many such requests get all that they ask for, one after the other."""
+    """Return how many such requests get all that they ask for, one after the other."""
     placement, wanted, count = Placement(state), needed(request), 0
     while placement.place(request, at_least=wanted) >= wanted:
         count += 1
     return count
-
-
-def memory(subject: Subject) -> Iterator[Finding]:
-    """Drivers run on this machine, beside the gateway."""
-    if subject.conf is None:
-        return
-    try:
-        import psutil
-
-        free = int(psutil.virtual_memory().available) // 2**20
-    except (ImportError, OSError):  # z/OS
-        return
-    driver = subject.conf.memory_mib("spark.driver.memory", DRIVER_MIB)
-    said = f"{spark_size(free)} free on this machine, and a notebook's driver may take {spark_size(driver)}"
-    if free < driver:
-        yield warning("memory", said, "lower spark.driver.memory, or free some")
-    else:
-        yield ok("memory", f"{said}: enough for {free // driver}")

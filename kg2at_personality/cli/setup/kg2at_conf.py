@@ -1,4 +1,4 @@
-"""The file that a shell sources after `jupyter kg2at setup`: .kg2at_conf."""
+""".kg2at_conf, the file that a shell sources after `jupyter kg2at setup`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENCODING = "cp1047" if sys.platform == "zos" else "utf-8"  # what the shell ther
 
 
 def read_conf(path: str) -> str:
-    """What the file says; "" for one that is in another encoding. Raises OSError."""
+    """Return the content of the file; "" for one that is in another encoding. Raises OSError."""
     try:
         with open(path, encoding=ENCODING) as file:
             return file.read()
@@ -25,7 +25,7 @@ def read_conf(path: str) -> str:
 
 
 def conf_text(venv: str, values: Mapping[str, str], force: bool = False) -> str:
-    """A POSIX shell script to source, as often as one likes: what is set before stays, unless `force`."""
+    """Return a POSIX shell script to source, as often as one likes: what is set before stays, unless `force`."""
     lines = [
         "# Written by `jupyter kg2at setup`. Source it: . .kg2at_conf",
         f"VIRTUAL_ENV={shlex.quote(venv)}",

@@ -1,4 +1,4 @@
-"""The ports of this machine's gateway and Spark, and how they are now."""
+"""The ports of this machine's gateway and Spark, and their states: free, taken, answering."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ...spark.conf import SparkConf
 from ...spark.port_lookup import Given
 from ...spark.port_table import HERE, Port, table
 from ..command import Command
-from ..origin import origin
+from ..setting_origin import origin
 from .sockets import answering, hosts_here, taken_by
 
 
 def ports_of(command: Command, conf: SparkConf) -> list[Port]:
-    """The rows for the settings of `command`. Blocks up to a second for the names of masters. Raises ConfigError."""
+    """Return the rows for the settings of `command`. Blocks up to 1 s for the masters' names. Raises ConfigError."""
     toree: list[Given] = []
     if bounds := port_range_of(command.settings):
         where = origin(command, "KG2ATPersonality", "kernel_ports", "KG2AT_KERNEL_PORTS")
@@ -25,7 +25,7 @@ def ports_of(command: Command, conf: SparkConf) -> list[Port]:
 
 
 def states(ports: Sequence[Port]) -> list[str]:
-    """How each port is: free or taken and by whom here, answering or not elsewhere. Blocks for 1 s or so."""
+    """Return the state of each port: free or taken and by whom here, answering or not elsewhere. Blocks 1 s or so."""
     elsewhere = {(port.host, port.first) for port in ports if port.first and port.host not in (HERE, "workers")}
     answers = answering(elsewhere)
     return [_state(port, answers) for port in ports]
@@ -50,5 +50,5 @@ def _state_here(ports: range) -> str:
 
 
 def free_of(port: Port) -> list[int]:
-    """Those of its ports that are free on this machine."""
+    """Return those of its ports that are free on this machine."""
     return [each for each in range(port.first or 0, port.last + 1) if each and taken_by(each) is None]

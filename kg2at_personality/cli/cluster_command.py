@@ -15,17 +15,17 @@ from traitlets import Int, Unicode
 
 from ..errors import KG2ATError
 from ..spark.standalone import StandaloneCluster
-from ..spark.units import parse_size
+from ..spark.units import MIB, parse_size
 from .command import OK, WRONG, Command, UsageError
-from .output import print_json
+from .output import counted, print_json, say
+from .progress import Progress
 
-LOOK = 0.5  # seconds between two looks at parent, master and workers
+POLL = 0.5  # seconds between two looks at parent, master and workers
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-MIB = 2**20
 
 
-class _Ended(BaseException):
-    """Somebody wants the cluster to end."""
+class _Termination(BaseException):
+    """A signal, or the end of the parent, ends the cluster."""
 
 
 class ClusterApp(Command):
@@ -62,18 +62,18 @@ class ClusterApp(Command):
     }
 
     def run(self) -> int:
-        """Called for `cluster`."""
+        """Start the cluster, and return when it has ended. Called for `cluster`."""
         self._check()
         parent = os.getppid()
         try:
-            with _ended_by(parent):
+            with _terminated_with(parent):
                 return self._serve()
-        except _Ended:
+        except _Termination:
             say("Everything is stopped.")
             return OK
 
     def _check(self) -> None:
-        """Raises UsageError for what no cluster can have."""
+        """Raise UsageError for options that no cluster can have."""
         bounds = {"workers": (1, 1000), "cores": (0, 100_000), "start_timeout": (1, 86400)}
         for name, (low, high) in (bounds | dict.fromkeys(("port", "webui_port"), (0, 65535))).items():
             if not low <= getattr(self, name) <= high:
@@ -88,23 +88,23 @@ class ClusterApp(Command):
             raise UsageError(f"--memory: {error}") from error
 
     def _serve(self) -> int:
-        """Run the cluster until a signal; if its master ends by itself, that is an error."""
+        """Run the cluster until a signal. Raises KG2ATError when its master ends by itself, or does not come up."""
         finder = self.launcher.finder
         spark = finder.spark(os.environ)
         java, _ = finder.java(os.environ, spark)
-        what = f"a master and {_count(self.workers, 'worker')}"
+        what = f"a master and {counted(self.workers, 'worker')}"
         say(f"Starting {what} of Spark {spark.version} on Java {java.version} ...")
-        progress = _Progress(self.workers)
-        with progress, self._cluster(spark.home, java.home, progress) as cluster:
+        with Progress(sys.stderr) as progress, self._cluster(spark.home, java.home, progress) as cluster:
             progress.close()
             self._tell(cluster)
             try:
                 return _watch(cluster)
-            except _Ended:
+            except _Termination:
                 say("\nStopping ...")
                 raise
 
-    def _cluster(self, spark_home: str, java_home: str, progress: _Progress) -> StandaloneCluster:
+    def _cluster(self, spark_home: str, java_home: str, progress: Progress) -> StandaloneCluster:
+        wanted = counted(self.workers, "worker")
         return StandaloneCluster(
             spark_home,
             java_home,
@@ -114,66 +114,26 @@ class ClusterApp(Command):
             timeout=self.start_timeout,
             port=self.port,
             webui_port=self.webui_port,
-            progress=progress,
+            progress=lambda registered: progress.show(f"{registered} of {wanted} registered"),
         )
 
     def _tell(self, cluster: StandaloneCluster) -> None:
-        """The lines for spark-defaults.conf."""
+        """Print the lines for spark-defaults.conf, and say how the cluster is used."""
         lines = {"spark.master": cluster.master_url, "spark.master.ui.port": cluster.ui_url.rpartition(":")[2]}
         if self.as_json:
             print_json(lines | {"ui": cluster.ui_url, "workers": self.workers, "cores": cluster.cores * self.workers})
         else:
             print("\n".join(f"{key} {value}" for key, value in lines.items()))
         sys.stdout.flush()
-        offer = f"{_count(cluster.cores, 'core')} and {self.memory}"
+        offer = f"{counted(cluster.cores, 'core')} and {self.memory}"
         say(f"Each worker has {offer}; see {cluster.ui_url}. Ctrl-C ends it all.")
 
 
-def say(text: str) -> None:
-    """A line for whoever watches. Nobody left to read it is no error."""
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-class _Progress:
-    """A line that says how many workers are there: in place at a terminal, else one for each change."""
-
-    def __init__(self, wanted: int) -> None:
-        self.wanted, self.start, self.shown = wanted, time.monotonic(), ""
-        self.in_place = sys.stderr.isatty()
-
-    def __call__(self, registered: int) -> None:
-        seconds = time.monotonic() - self.start
-        text = f"{registered} of {_count(self.wanted, 'worker')} registered"
-        text += f", {seconds:.0f} s" if self.in_place else ""
-        if text != self.shown:
-            self.shown = text
-            with contextlib.suppress(OSError):
-                print(f"\r{text}" if self.in_place else text, end="" if self.in_place else "\n", file=sys.stderr)
-                sys.stderr.flush()
-
-    def close(self) -> None:
-        """End the line."""
-        if self.in_place and self.shown:
-            say("")
-        self.in_place, self.shown = False, ""
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-
 def _watch(cluster: StandaloneCluster) -> int:
-    """Return WRONG when the master has ended by itself; workers that have are told of."""
+    """Return WRONG when no worker is left; say which have ended. Raises KG2ATError when the master has."""
     told: set[str] = set()
     while True:
-        time.sleep(LOOK)
+        time.sleep(POLL)
         for group in cluster.ended():
             name = group.log.stem
             if name == "master":
@@ -187,20 +147,20 @@ def _watch(cluster: StandaloneCluster) -> int:
 
 
 @contextlib.contextmanager
-def _ended_by(parent: int) -> Iterator[None]:
-    """Inside, a signal or the end of `parent` raises _Ended, once: what cleans up is not disturbed."""
+def _terminated_with(parent: int) -> Iterator[None]:
+    """Raise _Termination inside the block on a signal, or when `parent` ends; only once, while cleaning up goes on."""
 
-    def end(signum: int, _frame: object) -> None:
+    def terminate(signum: int, _frame: object) -> None:
         for each in before:
             signal.signal(each, signal.SIG_IGN)
-        raise _Ended
+        raise _Termination
 
     over = threading.Event()
     kept = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else []  # by nohup
     before = {each: signal.getsignal(each) for each in SIGNALS if each not in kept}
     for each in before:
-        signal.signal(each, end)
-    threading.Thread(target=_end_with, args=(parent, over), daemon=True).start()
+        signal.signal(each, terminate)
+    threading.Thread(target=_watch_parent, args=(parent, over), daemon=True).start()
     try:
         yield
     finally:
@@ -209,9 +169,9 @@ def _ended_by(parent: int) -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _end_with(parent: int, over: threading.Event) -> None:
+def _watch_parent(parent: int, over: threading.Event) -> None:
     """Send this process SIGTERM when `parent` is not its parent any more."""
-    while not over.wait(LOOK):
+    while not over.wait(POLL):
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)
             return

@@ -1,4 +1,4 @@
-"""Who set a setting of the gateway."""
+"""The origin of a setting of the gateway: where its value was set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jupyter_core.application import JupyterApp
 
 
 def origin(app: JupyterApp, section: str, name: str, variable: str) -> str:
-    """Where `section`.`name` has its value from: argument, file and line, environment variable, or default."""
+    """Return where `section`.`name` was set: argument, file and line, environment `variable`, or default."""
     if name in app.cli_config.get(section, {}):
         return f"argument --{section}.{name}"
     if name in app.config.get(section, {}):
@@ -22,7 +22,10 @@ def origin(app: JupyterApp, section: str, name: str, variable: str) -> str:
 
 
 def _in_files(files: Iterable[str], section: str, name: str) -> str:
-    """The last line that assigns it, the file loaded last first; a file may also set it in ways no search finds."""
+    """Return the last line that assigns it, looking into the file first that was loaded last.
+
+    A file may set it in ways that no search finds: then the file alone, if there is only one.
+    """
     paths = list(reversed(list(files)))
     for path in paths:
         lines = Path(path).read_text(errors="replace").splitlines()

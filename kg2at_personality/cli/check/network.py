@@ -1,4 +1,4 @@
-"""Where the gateway listens, who may use it, and whether the ports are free."""
+"""Checks where the gateway listens, who may use it, and whether the ports are free."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ...errors import ConfigError
 from ...spark.port_clashes import clashes, most_kernels
 from ...spark.port_table import HERE, Port
 from ...system.loopback import is_loopback
+from ..ports.port_states import free_of, ports_of, states
 from ..ports.sockets import is_here
-from ..ports.survey import free_of, ports_of, states
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
@@ -17,7 +17,7 @@ FREE = "free"
 
 
 def address(subject: Subject) -> Iterator[Finding]:
-    """The listening address against token and encryption."""
+    """Check the address that the gateway listens on against its token and its certificate."""
     check, gateway = "address", subject.command.gateway
     ip = gateway.ip or "all addresses"
     if gateway.ip and not _exists(gateway.ip):
@@ -42,7 +42,7 @@ def _exists(ip: str) -> bool:
 
 
 def ports(subject: Subject) -> Iterator[Finding]:
-    """Whether what has to be free is, and nothing clashes."""
+    """Check that the ports which have to be free are, and that none clash."""
     if subject.conf is None:
         yield warning("ports", "not looked at: Spark's configuration is broken", "mend that first")
         return
@@ -74,7 +74,7 @@ def _gateway(subject: Subject, rows: Sequence[Port]) -> Iterator[Finding]:
 
 
 def _kernels(rows: Sequence[Port]) -> Iterator[Finding]:
-    """What each kernel needs: one port of each of Spark's rows, five of Toree's range."""
+    """Check that a kernel finds its ports: one of each of Spark's rows, five of Toree's range."""
     toree = [row for row in rows if row.name == "shell_port"]
     spark = [row for row in rows if row.component == "Spark" and row.drivers and row.host == HERE]
     for row, needed in [*((row, 1) for row in spark), *((row, 5) for row in toree)]:
