@@ -11,12 +11,16 @@ from traitlets import List
 from traitlets.config import Config
 from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 
+from .admission.clusters import Clusters
+from .admission.log import Log
+from .admission.policy import AdmissionPolicy
 from .admission.request import RequestBounds
 from .errors import ConfigError
 from .kernels.toree import ToreeLauncher, ToreeOptions
 from .settings import Settings
 from .spark.conf import SparkConfReader
 from .spark.installation import InstallationFinder
+from .spark.master import MasterOptions
 
 ENV_PREFIX = "KG2AT_"
 #: What people write for yes and no (YAML's words, and 1 and 0).
@@ -72,6 +76,31 @@ def launcher_of(settings: Settings) -> ToreeLauncher:
             settings.max_executor_memory,
             settings.max_driver_memory,
         ),
+    )
+
+
+def clusters_of(settings: Settings, log: Log) -> Clusters:
+    """Return what admits the kernels of a gateway with these settings."""
+    policy = AdmissionPolicy(
+        core_check=settings.core_check,
+        core_wait_timeout=settings.core_wait_timeout,
+        core_poll_interval=settings.core_poll_interval,
+        core_requirement=settings.core_requirement,
+        max_queue=settings.max_queue,
+        max_cores_per_user=settings.max_cores_per_user,
+        master_unreachable=settings.master_unreachable,
+    )
+    return Clusters(policy, master_options_of(settings), log)
+
+
+def master_options_of(settings: Settings) -> MasterOptions:
+    """Return how these settings have the masters asked."""
+    return MasterOptions(
+        urls=settings.master_url,
+        timeout=settings.master_timeout,
+        validate_cert=settings.master_validate_cert,
+        ca_certs=settings.master_ca_certs,
+        max_answer=settings.master_max_answer,
     )
 
 

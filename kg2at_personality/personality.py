@@ -18,10 +18,8 @@ from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
 from traitlets import TraitError, default
 
 from . import runtime_file
-from .admission.clusters import Clusters, MasterOptions
 from .admission.messages import closing
-from .admission.policy import AdmissionPolicy
-from .assembly import ENV_PREFIX, is_loopback, launcher_of, normal_base_url, truth, with_environment
+from .assembly import ENV_PREFIX, clusters_of, is_loopback, launcher_of, normal_base_url, truth, with_environment
 from .errors import ConfigError, StateDirInUse
 from .kernels.manager import GatewayKernelManager
 from .kernels.port_range import PortRange
@@ -30,7 +28,7 @@ from .kernels.room import enlarge
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
-from .spark.master import master_urls
+from .spark.master_ui import master_urls
 from .state.ledger import Ledger
 from .web import backlog, status
 from .web.channels import ChannelsConnection
@@ -120,28 +118,9 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     # Wiring.
 
-    def _make_clusters(self) -> Clusters:
-        policy = AdmissionPolicy(
-            core_check=self.core_check,
-            core_wait_timeout=self.core_wait_timeout,
-            core_poll_interval=self.core_poll_interval,
-            core_requirement=self.core_requirement,
-            max_queue=self.max_queue,
-            max_cores_per_user=self.max_cores_per_user,
-            master_unreachable=self.master_unreachable,
-        )
-        options = MasterOptions(
-            self.master_url,
-            self.master_timeout,
-            self.master_validate_cert,
-            self.master_ca_certs,
-            self.master_max_answer,
-        )
-        return Clusters(policy, options, self.log)
-
     def _install_managers(self) -> None:
         app = self.parent
-        self.clusters = self._make_clusters()
+        self.clusters = clusters_of(self, self.log)
         app.kernel_spec_manager = self._derived("kernel_spec_manager_class", ToreeKernelSpecManager)(
             parent=app, log=app.log, launcher=self.launcher, inject=self.inject_kernelspecs
         )

@@ -6,9 +6,14 @@ from typing import Any
 
 from traitlets import Bool, Dict, Enum, Float, HasTraits, Int, List, TraitError, Unicode, validate
 
+from .admission.policy import AdmissionPolicy
 from .kernels.port_range import PortRange
 from .kernels.specs import PROFILE_NAME
+from .spark.master import MasterOptions
 from .spark.units import parse_size
+
+#: The defaults of admission and of asking masters stand there.
+_POLICY, _MASTER = AdmissionPolicy(), MasterOptions()
 
 
 class Settings(HasTraits):
@@ -109,66 +114,69 @@ class Settings(HasTraits):
 
     core_check = Enum(
         ["wait", "reject", "off"],
-        "wait",
+        _POLICY.core_check,
         help="""What happens when the standalone cluster has not the cores that a kernel asks for: wait for them, reject
         the request at once, or off: start it all the same, so that its first job may hang.""",
     ).tag(config=True)
     core_wait_timeout = Float(
-        15.0,
+        _POLICY.core_wait_timeout,
         min=0,
         help="""Seconds that a request for a kernel waits for cores at most. Longer spares a user to try again, but
         clients give up by themselves: JupyterLab after 42 s, nb2kg after 20 s; what a client tells of that
         (KERNEL_LAUNCH_TIMEOUT) is heeded. 0: no wait.""",
     ).tag(config=True)
     core_poll_interval = Float(
-        1.0,
+        _POLICY.core_poll_interval,
         min=0.05,
         help="""Seconds between two looks at the master while somebody waits. Shorter lets waiters in sooner, for more
         requests to the master: one per interval, however many wait.""",
     ).tag(config=True)
     core_requirement = Enum(
         ["max", "min"],
-        "max",
+        _POLICY.core_requirement,
         help="""Which cores must be free: max, all of spark.cores.max, so that jobs run as fast as configured; min, one
         executor, so that more notebooks run at the same time, some of them slower.""",
     ).tag(config=True)
     max_queue = Int(
-        100, min=0, help="""How many requests may wait for cores at the same time, a count; 0: none waits."""
+        _POLICY.max_queue,
+        min=0,
+        help="""How many requests may wait for cores at the same time, a count; 0: none waits.""",
     ).tag(config=True)
     max_cores_per_user = Int(
-        0,
+        _POLICY.max_cores_per_user,
         min=0,
         help="""Most cores that the kernels of one user (KERNEL_USERNAME, as the client tells it) may hold together. A
         bound keeps the cluster fair, and idle when few use it. 0: no bound.""",
     ).tag(config=True)
     master_unreachable = Enum(
         ["wait", "admit"],
-        "wait",
+        _POLICY.master_unreachable,
         help="""What happens when no master answers: wait, and refuse in the end; or admit, start the kernel with a
         warning in the log, trusting that the master comes back.""",
     ).tag(config=True)
     master_url = Unicode(
-        "",
+        _MASTER.urls,
         help="""Web address of the standalone master, as in http://master:8080; several with commas. Empty: the hosts
         of spark.master with spark.master.ui.port, SPARK_MASTER_WEBUI_PORT or 8080.""",
     ).tag(config=True)
     master_timeout = Float(
-        5.0,
+        _MASTER.timeout,
         min=0.1,
         help="""Seconds that the master has for an answer. Longer bears a busy master, shorter tells of a hung one.""",
     ).tag(config=True)
     master_max_answer = Int(
-        64 * 1024 * 1024,
+        _MASTER.max_answer,
         min=1024,
         help="""Bytes that a master's answer may have at most; a larger one counts as none. 1,000 workers and 1,000
         applications, those that ended among them (spark.deploy.retainedApplications), are 0.7 MB. More bears a larger
         cluster, for some ten times as much memory while the answer is read.""",
     ).tag(config=True)
     master_validate_cert = Bool(
-        True, help="""Whether the certificate of an https master is checked. False trusts whoever answers."""
+        _MASTER.validate_cert,
+        help="""Whether the certificate of an https master is checked. False trusts whoever answers.""",
     ).tag(config=True)
     master_ca_certs = Unicode(
-        "", help="""File of the PEM certificates that sign an https master's. Empty: the system's."""
+        _MASTER.ca_certs, help="""File of the PEM certificates that sign an https master's. Empty: the system's."""
     ).tag(config=True)
 
     # How a Toree is started.

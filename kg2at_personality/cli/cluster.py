@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from traitlets import Int, Unicode
 
 from ..errors import KG2ATError
+from ..plural import counted
 from ..spark.standalone import StandaloneCluster
 from ..spark.units import parse_size
 from .command import OK, WRONG, Command, UsageError
@@ -92,7 +93,7 @@ class ClusterApp(Command):
         finder = self.launcher.finder
         spark = finder.spark(os.environ)
         java, _ = finder.java(os.environ, spark)
-        what = f"a master and {_count(self.workers, 'worker')}"
+        what = f"a master and {counted(self.workers, 'worker')}"
         say(f"Starting {what} of Spark {spark.version} on Java {java.version} ...")
         progress = _Progress(self.workers)
         with progress, self._cluster(spark.home, java.home, progress) as cluster:
@@ -125,7 +126,7 @@ class ClusterApp(Command):
         else:
             print("\n".join(f"{key} {value}" for key, value in lines.items()))
         sys.stdout.flush()
-        offer = f"{_count(cluster.cores, 'core')} and {self.memory}"
+        offer = f"{counted(cluster.cores, 'core')} and {self.memory}"
         say(f"Each worker has {offer}; see {cluster.ui_url}. Ctrl-C ends it all.")
 
 
@@ -133,10 +134,6 @@ def say(text: str) -> None:
     """A line for whoever watches. Nobody left to read it is no error."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class _Progress:
@@ -148,7 +145,7 @@ class _Progress:
 
     def __call__(self, registered: int) -> None:
         seconds = time.monotonic() - self.start
-        text = f"{registered} of {_count(self.wanted, 'worker')} registered"
+        text = f"{registered} of {counted(self.wanted, 'worker')} registered"
         text += f", {seconds:.0f} s" if self.in_place else ""
         if text != self.shown:
             self.shown = text

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from traitlets import Bool, Float
 
 from ..errors import KG2ATError
+from ..plural import counted
 from .client import Client, GatewayCommand
 from .command import OK, WRONG, UsageError
 from .output import Row, print_table
@@ -47,7 +48,7 @@ class StopApp(GatewayCommand):
             raise UsageError("name the kernels to stop, or say --all; `jupyter kg2at status` lists them")
         client = self.client()
         ids = self._all_of(client) if self.every else self.extra_args
-        if self.every and ids and not self.confirm(f"End {_count(len(ids), 'kernel')} of {client.url}?"):
+        if self.every and ids and not self.confirm(f"End {counted(len(ids), 'kernel')} of {client.url}?"):
             return WRONG
         results = [self._stop(client, kernel_id) for kernel_id in ids]
         if self.as_json:
@@ -177,9 +178,10 @@ def show(url: str, status: Mapping[str, Any]) -> None:
     _section("", [_cluster(each) for each in clusters], CLUSTER, "No kernel has asked for a standalone cluster yet.")
     _section("Kernels", [_kernel(row) for row in _rows(status, "kernels")], KERNELS, "No kernels.")
     _section("Waiting", [_waiter(row) for row in _rows(status, "queue")], QUEUE, "Nobody waits.")
-    for key, title in (("warm", "Warm kernels"), ("zombies", "Zombies: ended, but they won't go")):
-        rows = [_kernel(row) for row in _rows(status, key)]
-        _section(title, rows, {name: name.replace("_", " ") for row in rows for name in row}, "")
+    rows = [_kernel(row) for row in _rows(status, "zombies")]
+    _section(
+        "Zombies: ended, but they won't go", rows, {name: name.replace("_", " ") for row in rows for name in row}, ""
+    )
 
 
 def _section(title: str, rows: list[dict[str, Any]], columns: Mapping[str, str], empty: str) -> None:
@@ -220,12 +222,8 @@ def _kernel(kernel: Row) -> dict[str, Any]:
 
 def _waiter(waiter: Row) -> dict[str, Any]:
     cores = waiter.get("cores")
-    wanted = _count(cores, "core") if isinstance(cores, int) else cores
+    wanted = counted(cores, "core") if isinstance(cores, int) else cores
     return dict(waiter) | {"cores": wanted, "waited": _span(waiter.get("waited_s"))}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _gib(mib: Any) -> str:

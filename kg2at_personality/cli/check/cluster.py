@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ...admission.request import executors_of
+from ...assembly import master_options_of
 from ...errors import KG2ATError, MasterUnreachable, RequestError
-from ...kernels.specs import local_cores, memory_label
+from ...kernels.specs import local_cores
+from ...plural import counted
 from ...spark.cluster import ALIVE, ClusterState, ExecutorRequest, capacity, check, needed
 from ...spark.conf import SparkConf
-from ...spark.master import MasterClient, master_urls
+from ...spark.master_ui import master_urls
 from ...spark.placement import IdleCluster, Placement
+from ...spark.units import spark_size
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
@@ -51,14 +55,9 @@ def _other_master(conf: SparkConf) -> Finding:
 
 
 async def _state(subject: Subject, conf: SparkConf) -> ClusterState:
-    settings = subject.command.settings
-    client = MasterClient(
-        master_urls(conf, settings.master_url),
-        timeout=min(settings.master_timeout, MASTER_LIMIT),
-        validate_cert=settings.master_validate_cert,
-        ca_certs=settings.master_ca_certs or None,
-        max_answer=settings.master_max_answer,
-    )
+    options = master_options_of(subject.command.settings)
+    options = replace(options, timeout=min(options.timeout, MASTER_LIMIT))
+    client = options.client(master_urls(conf, options.urls))
     try:
         return await client.state()
     finally:
@@ -72,7 +71,7 @@ def _master(state: ClusterState) -> Finding:
     if not total.workers:
         return error("master", f"{state.url} is ALIVE, but has no worker", "start workers")
     cores = f"{total.cores_free} of {total.cores_total} cores"
-    memory = f"{memory_label(total.memory_free_mib)} of {memory_label(total.memory_total_mib)}"
+    memory = f"{spark_size(total.memory_free_mib)} of {spark_size(total.memory_total_mib)}"
     return ok("master", f"{state.url} is ALIVE: {cores} and {memory} free, workers: {total.workers}")
 
 
@@ -98,8 +97,8 @@ def _room(conf: SparkConf, state: ClusterState) -> Iterator[Finding]:
 
 
 def _size(request: ExecutorRequest) -> str:
-    cores, each = needed(request), f"{memory_label(request.executor_memory_mib)} for each executor"
-    return f"{cores} core{'' if cores == 1 else 's'} and {each}"
+    each = f"{spark_size(request.executor_memory_mib)} for each executor"
+    return f"{counted(needed(request), 'core')} and {each}"
 
 
 def _fitting(state: ClusterState, request: ExecutorRequest) -> int:
@@ -121,7 +120,7 @@ def memory(subject: Subject) -> Iterator[Finding]:
     except (ImportError, OSError):  # z/OS
         return
     driver = subject.conf.memory_mib("spark.driver.memory", DRIVER_MIB)
-    said = f"{memory_label(free)} free on this machine, and a notebook's driver may take {memory_label(driver)}"
+    said = f"{spark_size(free)} free on this machine, and a notebook's driver may take {spark_size(driver)}"
     if free < driver:
         yield warning("memory", said, "lower spark.driver.memory, or free some")
     else:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sized
 
 from ...errors import SparkConfError
+from ...plural import counted
 from ...spark.conflicts import check_together
 from ...spark.known_keys import misspelt
 from ...spark.properties import CHECKS, Setting, as_read, converted
@@ -117,7 +118,7 @@ def _profiles(subject: Subject) -> Iterator[Finding]:
 
 
 def _count(properties: Sized) -> str:
-    return "1 property" if len(properties) == 1 else f"{len(properties)} properties"
+    return counted(len(properties), "property", "properties")
 
 
 def encodings(subject: Subject) -> Iterator[Finding]:
