@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -21,9 +20,11 @@ from .kernels.toree import ToreeLauncher, ToreeOptions
 from .settings import Settings
 from .spark.conf import SparkConfReader
 from .spark.installation_finder import InstallationFinder
+from .spark.master_options import MasterOptions
 
 if TYPE_CHECKING:
-    from .admission.clusters import Clusters, MasterOptions
+    from .admission.clusters import Clusters
+    from .admission.log import Log
 
 ENV_PREFIX = "KG2AT_"
 #: What people write for yes and no (YAML's words, and 1 and 0).
@@ -89,9 +90,6 @@ def admission_policy_of(settings: Settings) -> AdmissionPolicy:
 
 def master_options_of(settings: Settings) -> MasterOptions:
     """Return how masters are asked under these settings."""
-    # Most commands ask no master, and tornado's HTTP client takes a quarter of their time to import.
-    from .admission.clusters import MasterOptions
-
     return MasterOptions(
         urls=settings.master_url,
         timeout=settings.master_timeout,
@@ -101,8 +99,9 @@ def master_options_of(settings: Settings) -> MasterOptions:
     )
 
 
-def clusters_of(settings: Settings, log: logging.Logger) -> Clusters:
+def clusters_of(settings: Settings, log: Log) -> Clusters:
     """Return what admits the kernels of a gateway with these settings."""
+    # Most commands ask no master, and tornado's HTTP client takes a quarter of their time to import.
     from .admission.clusters import Clusters
 
     return Clusters(admission_policy_of(settings), master_options_of(settings), log)

@@ -35,7 +35,7 @@ from .kernels.resource_limits import raise_limits
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
-from .spark.master import master_urls
+from .spark.master_ui import master_urls
 from .state.ledger import Ledger
 from .system.loopback import is_loopback
 from .web import backlog, status

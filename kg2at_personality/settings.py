@@ -11,9 +11,11 @@ from .admission.policy import AdmissionPolicy
 from .kernels.port_range import PortRange
 from .kernels.specs import PROFILE_NAME
 from .spark.conf import SparkConfReader
+from .spark.master_options import MasterOptions
 from .spark.units import parse_size
 
-_POLICY = AdmissionPolicy()
+#: The defaults of admission and of asking masters stand there.
+_POLICY, _MASTER = AdmissionPolicy(), MasterOptions()
 
 
 class Settings(HasTraits):
@@ -158,27 +160,28 @@ class Settings(HasTraits):
         warning in the log, trusting that the master comes back.""",
     ).tag(config=True)
     master_url = Unicode(
-        "",
+        _MASTER.urls,
         help="""Web address of the standalone master, as in http://master:8080; several with commas. Empty: the hosts
         of spark.master with spark.master.ui.port, SPARK_MASTER_WEBUI_PORT or 8080.""",
     ).tag(config=True)
     master_timeout = Float(
-        5.0,
+        _MASTER.timeout,
         min=0.1,
         help="""Seconds that the master has for an answer. Longer bears a busy master, shorter tells of a hung one.""",
     ).tag(config=True)
     master_max_answer = Int(
-        64 * 1024 * 1024,
+        _MASTER.max_answer,
         min=1024,
         help="""Bytes that a master's answer may have at most; a larger one counts as none. 1,000 workers and 1,000
         applications, those that ended among them (spark.deploy.retainedApplications), are 0.7 MB. More bears a larger
         cluster, for some ten times as much memory while the answer is read.""",
     ).tag(config=True)
     master_validate_cert = Bool(
-        True, help="""Whether the certificate of an https master is checked. False trusts whoever answers."""
+        _MASTER.validate_cert,
+        help="""Whether the certificate of an https master is checked. False trusts whoever answers.""",
     ).tag(config=True)
     master_ca_certs = Unicode(
-        "", help="""File of the PEM certificates that sign an https master's. Empty: the system's."""
+        _MASTER.ca_certs, help="""File of the PEM certificates that sign an https master's. Empty: the system's."""
     ).tag(config=True)
 
     # How a Toree is started.

@@ -7,7 +7,6 @@ from dataclasses import fields
 
 import pytest
 
-from kg2at_personality.admission.clusters import MasterOptions
 from kg2at_personality.admission.policy import AdmissionPolicy
 from kg2at_personality.assembly import (
     admission_policy_of,
@@ -22,6 +21,8 @@ from kg2at_personality.errors import ConfigError
 from kg2at_personality.settings import Settings
 from kg2at_personality.spark.conf import SparkConfReader
 from kg2at_personality.spark.installation_finder import InstallationFinder
+from kg2at_personality.spark.master import MasterClient
+from kg2at_personality.spark.master_options import MasterOptions
 
 
 def test_defaults_stand_in_one_place() -> None:
@@ -60,10 +61,10 @@ def test_masters_are_asked_as_the_settings_say() -> None:
     assert master_options_of(settings) == options
     clusters = clusters_of(settings, logging.getLogger("tests.assembly"))
     assert (clusters.options, clusters.policy) == (options, AdmissionPolicy())
-    client = options.client(["http://m:1"])
+    client = MasterClient.with_options(["http://m:1"], options)
     made = client.urls, client.timeout, client.validate_cert, client.ca_certs, client.max_answer
     assert made == (("http://m:1",), 2.0, False, "/ca.pem", 2048)
-    assert MasterOptions().client([]).ca_certs is None
+    assert MasterClient.with_options([], MasterOptions()).ca_certs is None
 
 
 def test_launches_are_what_the_settings_say() -> None:

@@ -12,6 +12,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from traitlets import Bool, Instance, default
 
 from ..errors import KG2ATError
+from ..plural import counted
 from ..spark.conf import SparkConf
 from ..spark.master_url import local_cores
 from ..spark.units import spark_size
@@ -155,4 +156,4 @@ def sizes(conf: SparkConf) -> dict[str, Any]:
 def _size_label(profile: str, cores: int | None) -> str:
     if not cores:
         return profile
-    return f"{profile}, {cores} core{'' if cores == 1 else 's'}"
+    return f"{profile}, {counted(cores, 'core')}"

@@ -10,13 +10,14 @@ from dataclasses import replace
 from ...admission.request import executors_of
 from ...assembly import master_options_of
 from ...errors import KG2ATError, MasterUnreachable, RequestError
+from ...plural import counted
 from ...spark.cluster import ALIVE, ClusterState, ExecutorRequest, capacity, check, needed
 from ...spark.conf import SparkConf
-from ...spark.master import master_urls
+from ...spark.master import MasterClient
+from ...spark.master_ui import master_urls
 from ...spark.master_url import is_local, is_standalone, local_cores
 from ...spark.placement import IdleCluster, Placement
 from ...spark.units import spark_size
-from ..output import counted
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
@@ -55,7 +56,7 @@ def _other_master(conf: SparkConf) -> Finding:
 async def _state(subject: Subject, conf: SparkConf) -> ClusterState:
     options = master_options_of(subject.command.settings)
     options = replace(options, timeout=min(options.timeout, MASTER_LIMIT))
-    client = options.client(master_urls(conf, options.urls))
+    client = MasterClient.with_options(master_urls(conf, options.urls), options)
     try:
         return await client.state()
     finally:
