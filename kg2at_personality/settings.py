@@ -69,9 +69,8 @@ class Settings(HasTraits):
     ).tag(config=True)
     profiles = Dict(
         value_trait=Dict(),
-        help="""Sized variants of the Toree kernels: name -> Spark properties, as in
-        {"large": {"spark.cores.max": 8, "spark.executor.memory": "4g"}}. Each adds one kernelspec per language.
-        Empty: only the plain Toree kernels.""",
+        help="""Sized variants of the Toree kernels, each one more kernelspec per language: name -> Spark properties, as
+        in {"large": {"spark.cores.max": 8, "spark.executor.memory": "4g"}}. Empty: none.""",
     ).tag(config=True)
 
     # What a client may ask for itself.
@@ -156,8 +155,7 @@ class Settings(HasTraits):
     master_unreachable = Enum(
         ["wait", "admit"],
         _POLICY.master_unreachable,
-        help="""What happens when no master answers: wait, and refuse in the end; or admit, start the kernel with a
-        warning in the log, trusting that the master comes back.""",
+        help="""What happens when no master answers: wait, and refuse in the end; or admit, with a warning in the log.""",
     ).tag(config=True)
     master_url = Unicode(
         _MASTER.urls,
@@ -177,8 +175,7 @@ class Settings(HasTraits):
         cluster, for some ten times as much memory while the answer is read.""",
     ).tag(config=True)
     master_validate_cert = Bool(
-        _MASTER.validate_cert,
-        help="""Whether the certificate of an https master is checked. False trusts whoever answers.""",
+        _MASTER.validate_cert, help="""Whether an https master's certificate is checked. False trusts any answer."""
     ).tag(config=True)
     master_ca_certs = Unicode(
         _MASTER.ca_certs, help="""File of the PEM certificates that sign an https master's. Empty: the system's."""
