@@ -155,7 +155,7 @@ class Settings(HasTraits):
     master_unreachable = Enum(
         ["wait", "admit"],
         _POLICY.master_unreachable,
-        help="""What happens when no master answers: wait, and refuse in the end; or admit with a warning in the log.""",
+        help="""What happens when no master answers: wait, then refuse; or admit with a warning in the log.""",
     ).tag(config=True)
     master_url = Unicode(
         _MASTER.urls,
