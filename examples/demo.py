@@ -28,7 +28,8 @@ from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.errors import KG2ATError
-from kg2at_personality.spark.installation import Installation, InstallationFinder
+from kg2at_personality.spark.installation import Installation
+from kg2at_personality.spark.installation_finder import InstallationFinder
 from kg2at_personality.spark.standalone import HOST, StandaloneCluster
 from kg2at_personality.system.free_ports import free_ports
 from kg2at_personality.system.process_guard import GuardedProcess

@@ -11,7 +11,9 @@ from traitlets import Bool
 
 from ..errors import ConfigError, KG2ATError
 from ..kernels.specs import ToreeKernelSpecManager
-from ..spark.conf import Redactor, Setting, SparkConf
+from ..spark.conf import SparkConf
+from ..spark.properties import Property
+from ..spark.redaction import Redactor
 from .command import OK, Command
 
 COLUMNS = {"key": "property", "value": "value", "where": "set in", "overrode": "instead of"}
@@ -53,7 +55,7 @@ class ConfigApp(Command):
             _write(f"export SPARK_OPTS={shlex.quote(self._spark_opts(conf))}\n")
         else:
             redactor = None if self.with_secrets else conf.redactor()
-            rows = [self._row(conf.setting(key), redactor) for key in sorted(conf)]
+            rows = [self._row(conf.entry(key), redactor) for key in sorted(conf)]
             self.table(rows, COLUMNS)
         return OK
 
@@ -68,7 +70,7 @@ class ConfigApp(Command):
         known = ", ".join([*specs, *self.launcher.profiles])
         raise ConfigError(f"{name!r} is no Toree kernelspec and no profile. There are: {known}.")
 
-    def _row(self, setting: Setting, redactor: Redactor | None) -> dict[str, Any]:
+    def _row(self, setting: Property, redactor: Redactor | None) -> dict[str, Any]:
         overrode = list(_overridden(setting, redactor))
         row: dict[str, Any] = _shown(setting, redactor) | {"where": setting.where}
         return row | {"overrode": overrode if self.as_json else "; ".join(map(_line, overrode))}
@@ -84,18 +86,18 @@ class ConfigApp(Command):
             raise KG2ATError(f"SPARK_OPTS would hold secrets ({', '.join(secret)}). To have them shown: --with-secrets")
         for key in conf:
             if "=" in key:
-                raise KG2ATError(f"{key!r} can't be in SPARK_OPTS, since it has a '=' ({conf.setting(key).where})")
+                raise KG2ATError(f"{key!r} can't be in SPARK_OPTS, since it has a '=' ({conf.entry(key).where})")
         return shlex.join(word for key in sorted(conf) for word in ("--conf", f"{key}={conf[key]}"))
 
 
-def _overridden(setting: Setting, redactor: Redactor | None) -> Iterator[dict[str, Any]]:
+def _overridden(setting: Property, redactor: Redactor | None) -> Iterator[dict[str, Any]]:
     """Yield what `setting` overrode, and what that overrode, and so on."""
     while setting.overrode:
         setting = setting.overrode
         yield _shown(setting, redactor)
 
 
-def _shown(setting: Setting, redactor: Redactor | None) -> dict[str, Any]:
+def _shown(setting: Property, redactor: Redactor | None) -> dict[str, Any]:
     value = redactor.mask(setting.key, setting.value) if redactor else setting.value
     return {"key": setting.key, "value": value, "source": setting.source, "line": setting.line}
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from .output import Row, counted, print_table
+from ..plural import counted
+from .output import Row, print_table
 
 CLUSTER = {"master": "master", "status": "status", "cores": "cores", "memory": "memory", "workers": "workers"}
 CLUSTER |= {"age": "as of", "error": "error"}
@@ -25,9 +26,9 @@ def print_status(url: str, status: Mapping[str, Any]) -> None:
     _section("", [_cluster(each) for each in clusters], CLUSTER, "No kernel has asked for a standalone cluster yet.")
     _section("Kernels", [_kernel(row) for row in rows_of(status, "kernels")], KERNELS, "No kernels.")
     _section("Waiting", [_waiter(row) for row in rows_of(status, "queue")], QUEUE, "Nobody waits.")
-    for key, title in (("warm", "Warm kernels"), ("zombies", "Zombies: ended, but they won't go")):
-        rows = [_kernel(row) for row in rows_of(status, key)]
-        _section(title, rows, {name: name.replace("_", " ") for row in rows for name in row}, "")
+    rows = [_kernel(row) for row in rows_of(status, "zombies")]
+    columns = {name: name.replace("_", " ") for row in rows for name in row}
+    _section("Zombies: ended, but they won't go", rows, columns, "")
 
 
 def _section(title: str, rows: list[dict[str, Any]], columns: Mapping[str, str], empty: str) -> None:

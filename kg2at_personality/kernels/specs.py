@@ -12,9 +12,10 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from traitlets import Bool, Instance, default
 
 from ..errors import KG2ATError
+from ..plural import counted
 from ..spark.conf import SparkConf
 from ..spark.master_url import local_cores
-from ..spark.units import memory_label
+from ..spark.units import spark_size
 from .toree import ToreeLauncher
 
 PACKAGE = Path(__file__).parents[1]
@@ -151,11 +152,11 @@ def sizes(conf: SparkConf) -> dict[str, Any]:
         "master": conf.master,
         "cores": local_cores(conf.master) or conf.integer("spark.cores.max", 0) or None,
         "executor_cores": executor_cores,
-        "executor_memory": memory_label(conf.memory_mib("spark.executor.memory", 1024)),
+        "executor_memory": spark_size(conf.memory_mib("spark.executor.memory", 1024)),
     }
 
 
 def _size_label(profile: str, cores: int | None) -> str:
     if not cores:
         return profile
-    return f"{profile}, {cores} core{'' if cores == 1 else 's'}"
+    return f"{profile}, {counted(cores, 'core')}"

@@ -13,8 +13,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Instance, default
 from zmq import ZMQError
 
-from ..admission.queue import AdmissionRequest
-from ..admission.request import patience_of
+from ..admission.request import AdmissionRequest, patience_of
 from ..errors import LaunchFailed, NoRoom, UnknownKernelSpec
 from ..spark.cluster import AppIdentity
 from ..state.failpoints import point

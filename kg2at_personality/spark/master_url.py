@@ -16,7 +16,7 @@ _HOST = rf"{_NAME}|[0-9]+(?:\.[0-9]+){{3}}|\[[0-9A-Fa-f:.%a-z]+\]"
 _ADDRESS = re.compile(rf"(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})", re.ASCII)
 _SCHEMES = re.compile(r"(?:(?:spark|https?|tcp):/*)+", re.IGNORECASE)
 
-STANDALONE = "spark://"
+STANDALONE = "spark://"  # SparkMasterRegex.SPARK_REGEX
 SHAPES = "spark://HOST:PORT (more masters as spark://HOST:PORT,HOST:PORT), local, local[N], local[*], yarn or k8s://..."
 PORT, WEB_PORT = 7077, 8080
 

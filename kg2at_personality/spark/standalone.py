@@ -1,7 +1,6 @@
 """A real Spark standalone cluster on this machine's loopback, for tests, demos and trying things out.
 
-The master and each worker are a process group of their own, out of reach of the terminal's Ctrl-C, and end with the
-cluster. Should this Python be killed before that, a guard in each group sees its socket close and ends the group.
+The master and each worker are a `GuardedProcess`: they end with the cluster, and when this Python is killed.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ class StandaloneCluster:
 
     `workers` workers offer `cores` cores and `memory` (as Spark writes sizes: "4g") each. Logs and work files go below
     `directory`, or a temporary one that is removed. Each wait for the cluster takes at most `timeout` seconds.
-    `port` is the master's and `webui_port` that of its web UI; 0 takes a free one. Whoever waits may have `progress`
-    called with the number of workers that are registered, at each look.
+    `port` is the master's and `webui_port` that of its web UI; 0 takes a free one. `progress` is called with the
+    number of registered workers, at each poll of a wait.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class StandaloneCluster:
 
     @property
     def master_url(self) -> str:
-        """What goes into `spark.master`."""
+        """The value for `spark.master`."""
         return f"spark://{HOST}:{self._ports[0]}"
 
     @property
@@ -67,7 +66,7 @@ class StandaloneCluster:
         return f"http://{HOST}:{self._ports[1]}"
 
     def state(self) -> dict[str, Any]:
-        """What the master says of itself, its workers and applications, now."""
+        """Return the master's JSON of itself, its workers and applications. Raises OSError or ValueError."""
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(f"{self.ui_url}/json/", timeout=5.0) as answer:
             return dict(json.load(answer))
@@ -90,7 +89,7 @@ class StandaloneCluster:
         self.stop()
 
     def stop(self) -> None:
-        """End everything this cluster started. A no-op when it is stopped."""
+        """End everything this cluster started. Idempotent. Raises KG2ATError for what can't be ended."""
         groups, self._workers, self._master = [*self._workers, self._master], [], None
         with contextlib.ExitStack() as cleanup:
             if self._wanted_directory is None:
@@ -100,22 +99,23 @@ class StandaloneCluster:
                 cleanup.callback(group.stop)
 
     def ended(self) -> list[GuardedProcess]:
-        """The master and the workers that have ended by themselves."""
+        """Return the master and the workers that have ended by themselves."""
         return [group for group in (self._master, *self._workers) if group and not group.running()]
 
     def kill_master(self) -> None:
-        """End the master as a crash would. The workers live on and look for it; its log stays."""
+        """Kill the master, as a crash would. The workers stay and try to reach it; its log stays."""
         if self._master:
             self._master.signal(signal.SIGKILL)
             self._master.stop()
             self._master = None
 
     def start_master(self) -> None:
-        """Start the master again on its old ports; returns once the workers are back, which takes up to 15 s."""
+        """Start the master again on its old ports and wait until the workers are back, which takes up to 15 s."""
         self._master = self._master or self._launch_master()
         self._wait_for(self.workers)
 
     def _start_master_somewhere(self) -> None:
+        """Start the master, on other ports when another program takes a free one first."""
         for attempts_left in (2, 1, 0):
             self._ports = _choose_ports(*self._wanted_ports)
             self._master = self._launch_master()
@@ -143,23 +143,22 @@ class StandaloneCluster:
         return GuardedProcess(argv, env, self.directory / f"{name}.log")
 
     def _wait_for(self, workers: int) -> None:
-        """Wait until our master answers and has this many workers; an error ends with the last lines of a log."""
-        groups = [group for group in (self._master, *self._workers) if group]
+        """Wait until our master answers and has this many workers. Raises KG2ATError with the last lines of a log."""
+        if not wait_until(lambda: self._has(workers), self.timeout):
+            last = [group for group in (self._master, *self._workers) if group][-1]
+            raise KG2ATError(f"The Spark cluster is not up after {self.timeout:g} s:\n{last.tail()}")
 
-        def up() -> bool:
-            for group in groups:
-                if not group.running():
-                    raise KG2ATError(f"The Spark cluster's {group.log.stem} ended by itself:\n{group.tail()}")
-            with contextlib.suppress(OSError, ValueError):  # not listening yet, or still starting
-                state = self.state()
-                alive = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]
-                if state["url"] == self.master_url:
-                    self._progress(len(alive))
-                    return len(alive) == workers
-            return False
-
-        if not wait_until(up, self.timeout):
-            raise KG2ATError(f"The Spark cluster is not up after {self.timeout:g} s:\n{groups[-1].tail()}")
+    def _has(self, workers: int) -> bool:
+        """Tell whether our master answers and has this many workers. Raises KG2ATError when a process has ended."""
+        if ended := self.ended():
+            raise KG2ATError(f"The Spark cluster's {ended[0].log.stem} ended by itself:\n{ended[0].tail()}")
+        with contextlib.suppress(OSError, ValueError):  # not listening yet, or still starting
+            state = self.state()
+            alive = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]
+            if state["url"] == self.master_url:
+                self._progress(len(alive))
+                return len(alive) == workers
+        return False
 
 
 def _choose_ports(*wanted: int) -> tuple[int, int]:

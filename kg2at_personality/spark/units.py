@@ -46,9 +46,15 @@ def mib(text: str, default_unit: str = "m") -> int:
     return parse_size(text, default_unit) // MIB
 
 
-def memory_label(mib: int) -> str:
-    """Return a size in MiB as Spark writes it: "512m", "4g"."""
-    return f"{mib}m" if mib % 1024 else f"{mib // 1024}g"
+def spark_size(mebibytes: int) -> str:
+    """Return a size in MiB as Spark writes it: 512m, 4g."""
+    return f"{mebibytes}m" if mebibytes % 1024 else f"{mebibytes // 1024}g"
+
+
+def readable_size(mebibytes: int) -> str:
+    """Return a size in MiB as sentences have it: 1 GiB, 1.5 GiB, 600 MiB."""
+    quarters = mebibytes >= 1024 and mebibytes % 256 == 0
+    return f"{mebibytes / 1024:g} GiB" if quarters else f"{mebibytes} MiB"
 
 
 def parse_time(text: str, default_unit: str = "s") -> float:

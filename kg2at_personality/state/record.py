@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jupyter_client.connect import port_names
 
-from ..admission.queue import AdmissionRequest
+from ..admission.request import AdmissionRequest
 from ..spark.cluster import AppIdentity, ExecutorRequest
 
 #: Steps of a kernel's life. STARTING: nobody knows its id yet; RESTARTING: its client waits for the next process.

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.admission.queue import AdmissionPolicy, AdmissionQueue, AdmissionRequest
+from kg2at_personality.admission.policy import AdmissionPolicy
+from kg2at_personality.admission.queue import AdmissionQueue
+from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.errors import (
     ClusterBusy,
     GatewayEnds,
@@ -48,7 +50,9 @@ class Scene:
         self.failure: Exception | None = None
         self.gate: asyncio.Event | None = None
         self.answering: asyncio.Event | None = None
-        self.queue = AdmissionQueue(self.state, AdmissionPolicy(**policy), clock=loop.time)
+        self.queue = AdmissionQueue(
+            self.state, AdmissionPolicy(**{"core_wait_timeout": 30.0} | policy), clock=loop.time
+        )
 
     async def state(self) -> ClusterState:
         self.polls.append(asyncio.get_running_loop().time())
@@ -789,12 +793,12 @@ def test_no_exception_ends_the_poller(caplog: pytest.LogCaptureFixture) -> None:
 @virtual
 async def test_no_bug_in_judging_ends_it_either() -> None:
     scene = Scene()
-    settle = scene.queue._settle
-    scene.queue._settle = None  # type: ignore[method-assign,assignment]
+    read = scene.queue._leases.read
+    scene.queue._leases.read = None  # type: ignore[method-assign,assignment]
     task = scene.ask("a")
     await asyncio.sleep(2.5)
     assert not task.done()
-    scene.queue._settle = settle  # type: ignore[method-assign]
+    scene.queue._leases.read = read  # type: ignore[method-assign]
     await asyncio.sleep(1.0)
     assert task.done()
 
@@ -827,9 +831,9 @@ async def test_hanging_up_right_after_admission_gives_the_lease_back() -> None:
     scene.gate = asyncio.Event()
     first, second = scene.ask("a", 8), scene.ask("b", 8)
     await ticks()
-    waiter = scene.queue._waiting["a"]
+    entry = scene.queue._waiting["a"]
     scene.gate.set()
-    while not waiter.admitted.done():  # noqa: ASYNC110
+    while not entry.admitted.done():  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert list(scene.leases) == ["a"]
     assert not first.done()
@@ -1016,7 +1020,7 @@ def test_a_poll_with_1000_of_each_is_cheap(fit: bool) -> None:
             stage.polls.append(0.0)
             return answer
 
-        stage.queue._state = state
+        stage.queue._master._state = state
         for size in (2, 4):
             names = [str(uuid.UUID(int=size * 1000 + number)) for number in range(1000)]
             cores = 4 if fit or size == 2 else 16000

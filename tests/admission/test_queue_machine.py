@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from kg2at_personality.admission.queue import AdmissionPolicy, AdmissionQueue, AdmissionRequest
+from kg2at_personality.admission.policy import AdmissionPolicy
+from kg2at_personality.admission.queue import AdmissionQueue
+from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.errors import KG2ATError, MasterUnreachable
 from kg2at_personality.spark.cluster import ClusterState, ExecutorRequest, needed
 from kg2at_personality.spark.master_state import cluster_state
@@ -326,7 +328,7 @@ class Machine(RuleBasedStateMachine):
         self.run(3.0)
         waiting = [kernel for kernel in before[:1] if kernel in self.kernels and not kernel.admitted]
         placement = Placement(cluster_state(self.master.to_json()))
-        rests = [lease.rest for lease in self.queue._leases.values() if lease.rest]
+        rests = [lease.outstanding for lease in self.queue._leases.held if lease.outstanding]
         if waiting and (len(self.sizes) == 1 or not rests):
             for rest in rests:
                 placement.place(rest)
@@ -339,7 +341,7 @@ class Machine(RuleBasedStateMachine):
         waiting = [kernel.id for kernel in self.kernels if not kernel.admitted]
         assert set(status["leases"]) == {kernel.id for kernel in self.kernels if kernel.admitted}
         assert [waiter["kernel_id"] for waiter in status["queue"]] == waiting
-        assert sum(waiter.examined for waiter in self.queue._waiting.values()) <= self.policy.max_queue
+        assert sum(entry.waiter.examined for entry in self.queue._waiting.entries) <= self.policy.max_queue
 
     def teardown(self) -> None:
         for kernel in self.kernels:

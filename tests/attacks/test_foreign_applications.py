@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.admission.clusters import Clusters, MasterOptions
+from kg2at_personality.admission.clusters import Clusters
 from kg2at_personality.admission.lease import TOLERANCE, Claim, sightings
-from kg2at_personality.admission.policy import AdmissionPolicy, AdmissionRequest
+from kg2at_personality.admission.policy import AdmissionPolicy
+from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
+from kg2at_personality.spark.master_options import MasterOptions
 from kg2at_personality.spark.master_state import cluster_state
 from tests.fakes.master import FakeApp, FakeMaster, MasterServer
 

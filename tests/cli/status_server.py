@@ -22,7 +22,6 @@ FULL: dict[str, Any] = {
     "queue": [WAITER | {"position": 1}],
     "kernels": [KERNEL],
     "clusters": [{"cluster": CLUSTER, "queue": [], "urls": ["http://m:8080"]}],
-    "warm": [{"name": "apache_toree_scala", "state": "ready", "pid": 12}],
     "zombies": [{"kernel_id": "dead", "pid": 99, "reason": "not permitted"}],
 }
 

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.admission.clusters import Clusters, MasterOptions
-from kg2at_personality.admission.policy import AdmissionPolicy, AdmissionRequest
+from kg2at_personality.admission.clusters import Clusters
+from kg2at_personality.admission.policy import AdmissionPolicy
+from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import ExecutorRequest
 from kg2at_personality.spark.installation import Installation
+from kg2at_personality.spark.master_options import MasterOptions
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.wait import until
 

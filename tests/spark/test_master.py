@@ -21,7 +21,8 @@ import pytest
 
 from kg2at_personality.errors import MalformedAnswer, MasterUnreachable, SparkConfError
 from kg2at_personality.spark.cluster import Capacity, ClusterState, ExecutorRequest, capacity
-from kg2at_personality.spark.master import MasterClient, master_urls, shown
+from kg2at_personality.spark.master import MasterClient
+from kg2at_personality.spark.master_ui import master_urls, shown
 from kg2at_personality.spark.placement import IdleCluster, Placement
 from tests.fakes.master import FakeMaster, Fault, MasterServer
 

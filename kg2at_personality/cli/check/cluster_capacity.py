@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ...admission.request import executors_of
+from ...assembly import master_options_of
 from ...errors import KG2ATError, MasterUnreachable, RequestError
+from ...plural import counted
 from ...spark.cluster import ALIVE, ClusterState, ExecutorRequest, capacity, check, needed
 from ...spark.conf import SparkConf
-from ...spark.master import MasterClient, master_urls
+from ...spark.master import MasterClient
+from ...spark.master_ui import master_urls
 from ...spark.master_url import is_local, is_standalone, local_cores
 from ...spark.placement import IdleCluster, Placement
-from ...spark.units import memory_label
-from ..output import counted
+from ...spark.units import spark_size
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
@@ -51,14 +54,9 @@ def _other_master(conf: SparkConf) -> Finding:
 
 
 async def _state(subject: Subject, conf: SparkConf) -> ClusterState:
-    settings = subject.command.settings
-    client = MasterClient(
-        master_urls(conf, settings.master_url),
-        timeout=min(settings.master_timeout, MASTER_LIMIT),
-        validate_cert=settings.master_validate_cert,
-        ca_certs=settings.master_ca_certs or None,
-        max_answer=settings.master_max_answer,
-    )
+    options = master_options_of(subject.command.settings)
+    options = replace(options, timeout=min(options.timeout, MASTER_LIMIT))
+    client = MasterClient.with_options(master_urls(conf, options.urls), options)
     try:
         return await client.state()
     finally:
@@ -72,7 +70,7 @@ def _master(state: ClusterState) -> Finding:
     if not total.workers:
         return error("master", f"{state.url} is ALIVE, but has no worker", "start workers")
     cores = f"{total.cores_free} of {total.cores_total} cores"
-    memory = f"{memory_label(total.memory_free_mib)} of {memory_label(total.memory_total_mib)}"
+    memory = f"{spark_size(total.memory_free_mib)} of {spark_size(total.memory_total_mib)}"
     return ok("master", f"{state.url} is ALIVE: {cores} and {memory} free, workers: {total.workers}")
 
 
@@ -92,16 +90,14 @@ def _room(conf: SparkConf, state: ClusterState) -> Iterator[Finding]:
     if not idle.fits(request):
         yield error("room", f"{asked} does not fit even when nothing else runs", SMALLER)
     elif not (now := _fitting(state, request)):
-        yield warning(
-            "room", f"{asked} does not fit now, {_fitting(idle.state, request)} when nothing else runs", "wait"
-        )
+        yield warning("room", f"{asked} does not fit now, {at_best}", "wait")
     else:
         yield ok("room", f"{asked} fits {now} times now, {at_best}")
 
 
 def _size(request: ExecutorRequest) -> str:
     cores = counted(needed(request), "core")
-    return f"{cores} and {memory_label(request.executor_memory_mib)} for each executor"
+    return f"{cores} and {spark_size(request.executor_memory_mib)} for each executor"
 
 
 def _fitting(state: ClusterState, request: ExecutorRequest) -> int:

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-from ...spark.port_table import hosts
 from ...spark.spark_defaults import NAME
-from ...spark.units import memory_label
+from ...spark.units import spark_size
 from ...system.loopback import is_loopback
 from ..ports.sockets import is_here
 from .finding import Finding, error, ok, warning
@@ -31,7 +30,7 @@ def memory(subject: Subject) -> Iterator[Finding]:
     if subject.conf is None or free is None:
         return
     driver = subject.conf.memory_mib("spark.driver.memory", DRIVER_MIB)
-    said = f"{memory_label(free)} free on this machine, and a notebook's driver may take {memory_label(driver)}"
+    said = f"{spark_size(free)} free on this machine, and a notebook's driver may take {spark_size(driver)}"
     if free < driver:
         yield warning("memory", said, "lower spark.driver.memory, or free some")
     else:
@@ -59,7 +58,7 @@ def local_ip(subject: Subject) -> Iterator[Finding]:
         here, ip = False, f"{ip} ({problem.strerror})"
     if not here:
         yield error(check, f"{ip} is no address of this machine", "set it to one; `ip addr` or `netstat -h` lists them")
-    elif is_loopback(ip) and subject.conf and not all(map(is_loopback, hosts(subject.conf))):
+    elif is_loopback(ip) and subject.conf and not all(map(is_loopback, subject.conf.master_hosts)):
         said = f"{ip} is reached from this machine only, but the master is {subject.conf.master}"
         yield warning(check, said, "set it to an address that the workers reach")
     else:

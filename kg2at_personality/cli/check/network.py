@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...errors import ConfigError
-from ...spark.port_table import HERE, Port, clashes, most_kernels
+from ...spark.port_clashes import clashes, most_kernels
+from ...spark.port_table import HERE, Port
 from ...system.loopback import is_loopback
 from ..ports.port_states import free_of, ports_of, states
 from ..ports.sockets import is_here

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Sized
 
 from ...errors import SparkConfError
+from ...plural import counted
 from ...spark.conflicts import check_together
 from ...spark.known_keys import misspelt
-from ...spark.properties import CHECKS, Setting, as_read, converted
+from ...spark.properties import Property, as_read, converted
 from ...spark.redaction import Redactor
 from ...spark.spark_defaults import NAME, Defaults, read_defaults
 from ...spark.spark_env import SCRIPT
-from ..output import counted
+from ...spark.values import CHECKS
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
@@ -53,7 +54,7 @@ def spark_defaults(subject: Subject) -> Iterator[Finding]:
 
 
 def _lines(subject: Subject, defaults: Defaults) -> Iterator[Finding]:
-    seen: dict[str, Setting] = {}
+    seen: dict[str, Property] = {}
     for entry in defaults.entries:
         yield from _line(subject, entry)
         if entry.key in seen:
@@ -62,7 +63,7 @@ def _lines(subject: Subject, defaults: Defaults) -> Iterator[Finding]:
         seen[entry.key] = entry
 
 
-def _line(subject: Subject, entry: Setting) -> Iterator[Finding]:
+def _line(subject: Subject, entry: Property) -> Iterator[Finding]:
     if not entry.key.startswith("spark."):
         said = f"{entry.where}: {entry.key!r} is ignored, since it does not start with 'spark.'"
         yield warning(NAME, said, "remove the line, or mend the key")
@@ -79,7 +80,7 @@ def _line(subject: Subject, entry: Setting) -> Iterator[Finding]:
         yield finding(NAME, str(problem), "nobody uses it now; mend it all the same" if overridden else "mend the line")
 
 
-def _misspelt(check: str, setting: Setting) -> Iterator[Finding]:
+def _misspelt(check: str, setting: Property) -> Iterator[Finding]:
     if near := misspelt(setting.key):
         yield warning(check, f"{setting.where}: Spark knows no {setting.key}", f"did you mean {near}?")
 
@@ -92,7 +93,7 @@ def _other_sources(subject: Subject, told: list[Finding]) -> Iterator[Finding]:
             yield error(check, str(subject.problem), "mend it; without it no kernel starts")
         return
     conf, path = subject.conf, os.path.join(subject.conf_dir, NAME)
-    others = [conf.setting(key) for key in conf if conf.setting(key).source != path]
+    others = [conf.entry(key) for key in conf if conf.entry(key).source != path]
     found = [finding for setting in others for finding in _misspelt(check, setting)]
     found += [warning(check, each, "remove it, or put it right") for each in conf.ignored if not each.startswith(path)]
     yield from found or [ok(check, f"{_properties(conf)}, spark.master {conf.master}")]
@@ -110,7 +111,7 @@ def _profiles(subject: Subject) -> Iterator[Finding]:
         except SparkConfError as problem:
             yield error(check, str(problem), "mend KG2ATPersonality.profiles")
             continue
-        found = [finding for key in values if key in conf for finding in _misspelt(check, conf.setting(key))]
+        found = [finding for key in values if key in conf for finding in _misspelt(check, conf.entry(key))]
         yield from found or [ok(check, _properties(values))]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from ...errors import ConfigError, SparkConfError
 from ...kernels.toree import ToreeLauncher
 from ...spark.conf import SparkConf
+from ...spark.conf_dir import conf_dir_of, with_conf_dir
 from ...spark.spark_env import SCRIPT, load_spark_env
 from ..command import Command
 
@@ -35,8 +36,7 @@ class Subject:
     @property
     def conf_dir(self) -> str:
         """Return the directory in which spark-defaults.conf is, or would be; "" when none is known."""
-        home = self.environ.get("SPARK_HOME")
-        return self.environ.get("SPARK_CONF_DIR") or (os.path.join(home, "conf") if home else "")
+        return conf_dir_of(self.environ)
 
 
 def subject_of(command: Command, random_device: str) -> Subject:
@@ -56,13 +56,8 @@ def subject_of(command: Command, random_device: str) -> Subject:
 
 def _environ_anyway(launcher: ToreeLauncher, problem: ConfigError) -> dict[str, str]:
     """Return the environment for the other checks: after spark-env.sh, unless that is what is broken."""
-    environ, reader = dict(os.environ), launcher.reader
-    if reader.spark_home:
-        environ.setdefault("SPARK_HOME", reader.spark_home)
-    home = environ.get("SPARK_HOME")
-    conf_dir = reader.conf_dir or environ.get("SPARK_CONF_DIR") or (os.path.join(home, "conf") if home else "")
-    if conf_dir:
-        environ["SPARK_CONF_DIR"] = conf_dir
+    environ = with_conf_dir(os.environ, launcher.reader.spark_home, launcher.reader.conf_dir)
+    conf_dir = conf_dir_of(environ)
     if not conf_dir or SCRIPT in str(problem):
         return environ
     try:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ...spark.port_table import Port, clashes, firewall, mismatch, most_kernels
+from ...spark.firewall import firewall
+from ...spark.port_clashes import clashes, mismatch, most_kernels
+from ...spark.port_table import Port
 from ...system.loopback import is_loopback
 from ..command import OK, WRONG, Command
 from ..output import print_json, print_table

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from ...errors import InstallationError, KG2ATError
-from ...spark.installation import Installation, InstallationFinder, Java, Spark
+from ...spark.installation import Installation, Java, Spark
+from ...spark.installation_finder import InstallationFinder
 from .kg2at_conf import CONF, ENCODING, WANTED, conf_text, read_conf
 from .starter import Site, StepFailed, replace
 

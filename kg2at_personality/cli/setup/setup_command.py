@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 from traitlets import Bool, Unicode
 
-from ...spark.installation import Installation, InstallationFinder
+from ...spark.installation import Installation
+from ...spark.installation_finder import InstallationFinder
 from ..command import OK, WRONG, Command, UsageError
 from ..output import print_json
 from ..progress import Progress
