@@ -125,9 +125,10 @@ class Fields:
                 self._refuse(name, expected, number)
         return numbers
 
-    def or_none(self, name: str, read: Callable[[str], T]) -> T | None:
-        """Return what `read` makes of the field, None if it is missing or null."""
-        return None if self.content.get(name) is None else read(name)
+    def or_none(self, name: str, read: Callable[[str], T], *, required: bool = False) -> T | None:
+        """Return what `read` makes of the field, None if it is null or, unless it is `required`, missing."""
+        value = self._value(name) if required else self.content.get(name)
+        return None if value is None else read(name)
 
     @property
     def _prefix(self) -> str:
