@@ -19,6 +19,7 @@ from traitlets import TraitError, default
 
 from . import runtime_file
 from .admission.messages import closing
+from .adoption import take_over_kernels
 from .assembly import (
     ENV_PREFIX,
     clusters_of,
@@ -36,6 +37,7 @@ from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import ToreeKernelSpecManager
 from .settings import Settings
 from .spark.master_ui import master_urls
+from .state.failpoints import Failpoints
 from .state.ledger import Ledger
 from .system.loopback import is_loopback
 from .web import backlog, status
@@ -53,6 +55,9 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     `init_configurables`), so the constructor puts kg2at's managers in their place. A set-up that can't work ends the
     gateway with exit status 1 and a sentence.
     """
+
+    #: A test sets others.
+    failpoints = Failpoints()
 
     def __init__(self, **kwargs: Any) -> None:
         app = kwargs["parent"]
@@ -142,6 +147,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             max_kernel_log_size=self.max_kernel_log_size,
             max_buffered_output=self.max_buffered_output,
             clusters=self.clusters,
+            failpoints=self.failpoints,
             shutdown_timeout=self.shutdown_timeout,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )
@@ -212,7 +218,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         directory = self.state_dir or os.path.join(app.runtime_dir, f"kg2at-{app.port}")
         about = {"process": os.getpid(), "host": socket.gethostname(), "port": app.port}
         try:
-            await manager.begin(Ledger(directory, about, self.log))
+            await take_over_kernels(manager, Ledger(directory, about, self.log))
         except StateDirInUse as error:
             app.log.critical("kg2at can't start. %s", error)
             app.exit(1)

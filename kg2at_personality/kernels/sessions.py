@@ -74,7 +74,7 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
         if kernel_id in self.kernel_manager:
             kernel = self.kernel_manager.get_kernel(kernel_id)
             kernel.sessions = [row for row in self._sessions if row["kernel_id"] == kernel_id]
-            kernel.note_if_possible()
+            kernel.recorder.write_if_possible()
 
     def restore(self) -> None:
         """Know the sessions of the kernels that were taken over. Called once, before anybody is served."""

@@ -16,7 +16,7 @@ import pytest
 from kg2at_personality.spark.standalone import StandaloneCluster
 from kg2at_personality.state import failpoints as faults
 from tests.e2e.gateway import Gateway, defaults_on
-from tests.e2e.survival import Ward, until
+from tests.e2e.survival import DYING, Ward, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: How often the gateway is killed at random; KG2AT_TEST_ROUNDS=50 takes its time.
@@ -26,7 +26,7 @@ ROUNDS = int(os.environ.get("KG2AT_TEST_ROUNDS", "4"))
 @pytest.fixture(scope="module")
 def ward(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     directory: Path = tmp_path_factory.mktemp("gateway")
-    with Gateway(directory, defaults=defaults_on(cluster, "spark.ui.enabled false")) as running:
+    with Gateway(directory, defaults=defaults_on(cluster, "spark.ui.enabled false"), **DYING) as running:
         yield Ward(running, cluster)
     assert Ward(running, cluster).files() == []
 
