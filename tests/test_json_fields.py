@@ -40,7 +40,7 @@ def test_each_kind_of_field_is_read() -> None:
     assert (fields.texts("texts"), fields.text_map("map")) == (["a", "b"], {"a": "b"})
     assert fields.wholes("wholes", least=1, most=2) == [1, 2]
     assert (fields.or_none("null", fields.text), fields.or_none("missing", fields.text)) == (None, None)
-    assert fields.or_none("text", fields.text) == "t"
+    assert fields.or_none("text", fields.text, required=True) == "t"
     assert fields.one_of("whole", (1, 3)) == 3
     assert fields.one_of("text", ("s", "t")) == "t"
 
@@ -92,6 +92,7 @@ def test_text_is_parsed() -> None:
         (lambda fields: fields.one_of("n", (2, 3)), "'n': expected one of 2, 3, got 1"),
         (lambda fields: fields.one_of("true", (1, 2)), "'true': expected one of 1, 2, got true or false"),
         (lambda fields: fields.only(["n"]), "there is no such field"),
+        (lambda fields: fields.or_none("none", fields.text, required=True), "'none' is missing"),
         (lambda fields: fields.or_none("n", fields.text), "'n': expected text, got 1"),
     ],
 )

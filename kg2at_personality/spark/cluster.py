@@ -44,7 +44,7 @@ class App:
 class AppIdentity:
     """How a master shows a driver's applications: `name` is `spark.app.name`, `user` the driver's `user.name`.
 
-    `user` None: not known, so that anybody's count. A master takes both as the driver tells them.
+    `user` None: not known, so that applications of any user match. A master takes both as the driver tells them.
     """
 
     name: str
@@ -68,7 +68,7 @@ class ClusterState:
 
 @dataclass(frozen=True)
 class ExecutorRequest:
-    """The executors an application asks for.
+    """The executors that an application asks for.
 
     `cores_max` is `spark.cores.max`, `executor_cores` `spark.executor.cores` (None: one executor a worker takes what
     is free there). `executor_memory_mib` is `spark.executor.memory` alone: a standalone master counts neither
