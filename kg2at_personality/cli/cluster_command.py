@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 from traitlets import Int, Unicode
 
 from ..errors import KG2ATError
+from ..plural import counted
 from ..spark.standalone import StandaloneCluster
 from ..spark.units import MIB, parse_size
 from .command import OK, WRONG, Command, UsageError
-from .output import counted, print_json, say
+from .output import print_json, say
 from .progress import Progress
 
 POLL = 0.5  # seconds between two looks at parent, master and workers

@@ -28,11 +28,6 @@ def is_interactive(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return "1 core", "2 cores"; `plural` when it is not `noun` with an s."""
-    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
-
-
 def printable(value: object) -> str:
     """Return `value` on one line: control characters, which could move the cursor, are escaped; None is ""."""
     text = "" if value is None else str(value)

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 from traitlets import Bool, Float
 
 from ..errors import KG2ATError
+from ..plural import counted
 from .command import OK, WRONG, UsageError
 from .gateway_client import GatewayClient
 from .gateway_options import GatewayCommand
-from .output import counted, is_interactive
+from .output import is_interactive
 from .screen import screen
 from .status_table import print_status, rows_of
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from .output import Row, counted, print_table
+from ..plural import counted
+from .output import Row, print_table
 
 CLUSTER = {"master": "master", "status": "status", "cores": "cores", "memory": "memory", "workers": "workers"}
 CLUSTER |= {"age": "as of", "error": "error"}

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 from ...admission.request import executors_of
 from ...errors import KG2ATError, MasterUnreachable, RequestError
+from ...plural import counted
 from ...spark.cluster import ALIVE, ClusterState, ExecutorRequest, capacity, check, needed
 from ...spark.conf import SparkConf
 from ...spark.master import MasterClient, master_urls
 from ...spark.master_url import is_local, is_standalone, local_cores
 from ...spark.placement import IdleCluster, Placement
 from ...spark.units import spark_size
-from ..output import counted
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sized
 
 from ...errors import SparkConfError
+from ...plural import counted
 from ...spark.conflicts import check_together
 from ...spark.known_keys import misspelt
 from ...spark.properties import Property, as_read, converted
@@ -13,7 +14,6 @@ from ...spark.redaction import Redactor
 from ...spark.spark_defaults import NAME, Defaults, read_defaults
 from ...spark.spark_env import SCRIPT
 from ...spark.values import CHECKS
-from ..output import counted
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 
