@@ -36,6 +36,16 @@ class MasterOptions:
     ca_certs: str = ""
     max_answer: int = MAX_ANSWER
 
+    def client(self, urls: Sequence[str]) -> MasterClient:
+        """Return a client that asks the masters at these URLs; `close` it in the end."""
+        return MasterClient(
+            urls,
+            timeout=self.timeout,
+            validate_cert=self.validate_cert,
+            ca_certs=self.ca_certs or None,
+            max_answer=self.max_answer,
+        )
+
 
 class Clusters:
     """Admits kernels to the standalone cluster that their configuration names; to anything else freely."""
@@ -65,15 +75,8 @@ class Clusters:
         return request.executors is not None and self.policy.core_check != "off"
 
     def _queue(self, urls: tuple[str, ...]) -> AdmissionQueue:
-        options = self.options
         if urls not in self._queues:
-            client = MasterClient(
-                urls,
-                timeout=options.timeout,
-                validate_cert=options.validate_cert,
-                ca_certs=options.ca_certs or None,
-                max_answer=options.max_answer,
-            )
+            client = self.options.client(urls)
             self._queues[urls] = AdmissionQueue(client.state, self.policy, log=self.log), client
         return self._queues[urls][0]
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ...admission.request import executors_of
+from ...assembly import master_options_of
 from ...errors import KG2ATError, MasterUnreachable, RequestError
 from ...plural import counted
 from ...spark.cluster import ALIVE, ClusterState, ExecutorRequest, capacity, check, needed
 from ...spark.conf import SparkConf
-from ...spark.master import MasterClient, master_urls
+from ...spark.master import master_urls
 from ...spark.master_url import is_local, is_standalone, local_cores
 from ...spark.placement import IdleCluster, Placement
 from ...spark.units import spark_size
@@ -51,14 +53,9 @@ def _other_master(conf: SparkConf) -> Finding:
 
 
 async def _state(subject: Subject, conf: SparkConf) -> ClusterState:
-    settings = subject.command.settings
-    client = MasterClient(
-        master_urls(conf, settings.master_url),
-        timeout=min(settings.master_timeout, MASTER_LIMIT),
-        validate_cert=settings.master_validate_cert,
-        ca_certs=settings.master_ca_certs or None,
-        max_answer=settings.master_max_answer,
-    )
+    options = master_options_of(subject.command.settings)
+    options = replace(options, timeout=min(options.timeout, MASTER_LIMIT))
+    client = options.client(master_urls(conf, options.urls))
     try:
         return await client.state()
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from ...kernels.port_range import PortRange
+from ...assembly import port_range_of
 from ...spark.conf import SparkConf
 from ...spark.port_lookup import Given
 from ...spark.port_table import HERE, Port, table
@@ -17,9 +17,8 @@ from .sockets import answering, hosts_here, taken_by
 def ports_of(command: Command, conf: SparkConf) -> list[Port]:
     """Return the rows for the settings of `command`. Blocks up to 1 s for the masters' names. Raises ConfigError."""
     toree: list[Given] = []
-    if text := command.settings.kernel_ports:
+    if bounds := port_range_of(command.settings):
         where = origin(command, "KG2ATPersonality", "kernel_ports", "KG2AT_KERNEL_PORTS")
-        bounds = PortRange.parse(text)
         toree = [Given(bounds.first, where), Given(bounds.last, where)]
     gateway = Given(command.gateway.port, origin(command, "KernelGatewayApp", "port", "KG_PORT"))
     return table(conf, os.environ, toree, gateway, hosts_here(conf.master_hosts))
