@@ -36,8 +36,8 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
     ) -> tuple[dict[str, Any], Begun]:
         """Return the session of `path`, and what was begun for it.
 
-        One that is there keeps its kernel, as in Jupyter Server. `kernel_id` is that of a kernel that runs, None for a new one. Raises UnknownKernel, and what `start_kernel`
-        raises.
+        One that is there keeps its kernel, as in Jupyter Server. `kernel_id` is that of a kernel that runs, None for a
+        new one. Raises UnknownKernel, and what `start_kernel` raises.
         """
         lock = self._locks.setdefault(path, asyncio.Lock())
         async with lock:
