@@ -37,4 +37,4 @@ async def learn_user(kernel: Kernel) -> None:
 
 def _identify(kernel: Kernel, admission: Admission, shown: AppIdentity) -> None:
     kernel.admission = replace(admission, request=replace(admission.request, application=shown))
-    kernel.host.supplies.clusters.rename(kernel.kernel_id, shown)
+    kernel.parent.supplies.clusters.rename(kernel.kernel_id, shown)

@@ -16,6 +16,12 @@ from .timing import Timing
 STATE_LOOKS = 10
 
 
+class ClientHost(Protocol):
+    """A manager, as a client of its kernel sees it."""
+
+    timing: Timing
+
+
 class ClientKernel(Protocol):
     """What a client needs of its kernel. `launches` is the number of its processes so far."""
 
@@ -26,7 +32,7 @@ class ClientKernel(Protocol):
     log: Logger
 
     @property
-    def timing(self) -> Timing: ...
+    def parent(self) -> ClientHost: ...
 
     def is_alive(self) -> Awaitable[bool]: ...
 
@@ -71,7 +77,7 @@ class KernelClient:
             while not reply.done():
                 if kernel.launches != launches or not await kernel.is_alive():
                     return None
-                await asyncio.wait([reply], timeout=kernel.timing.start_poll)
+                await asyncio.wait([reply], timeout=kernel.parent.timing.start_poll)
         return reply.result()
 
     def content(self, parts: list[Any]) -> dict[str, Any]:
@@ -84,5 +90,5 @@ class KernelClient:
         for _ in range(STATE_LOOKS):
             if self._kernel.execution_state != state:
                 return True
-            await asyncio.sleep(self._kernel.timing.start_poll / STATE_LOOKS)
+            await asyncio.sleep(self._kernel.parent.timing.start_poll / STATE_LOOKS)
         return False

@@ -22,7 +22,7 @@ class Console:
     @contextmanager
     def opened(self, env: Mapping[str, str]) -> Iterator[int]:
         """Yield the descriptor for the output of the next process, which has `env`. Raises OSError."""
-        self._output = ProcessOutput(self._files, self._kernel.host.max_kernel_log_size)
+        self._output = ProcessOutput(self._files, self._kernel.parent.max_kernel_log_size)
         with self._output.opened(env) as sink:
             yield sink
 
@@ -37,8 +37,8 @@ class Console:
 
     def without_secrets(self, text: str) -> str:
         """Return `text` without the secrets of the kernel's configuration; as it is when nobody knows those."""
-        redactor = self._kernel.kind.redactor()
-        return redactor.text(text) if redactor is not None else text
+        plan = self._kernel.kind.plan
+        return plan.conf.redactor().text(text) if plan is not None else text
 
     @property
     def _files(self) -> KernelFiles:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +49,16 @@ class JupyterKernel(KernelGatewayIOLoopKernelManager):
         """Return the arguments of its last start, which are those of its next one; {} before the first."""
         return self._launch_args or {}
 
-    def begin_launch(self) -> asyncio.Future[None]:
-        """Return the future that tells others of the end of a launch (KernelManager.ready)."""
-        self._ready = unobserved_future()
-        return self._ready
+    @contextmanager
+    def pending(self) -> Iterator[None]:
+        """Tell others of the end of a launch, or its exception, by the future KernelManager.ready."""
+        ready = self._ready = unobserved_future()
+        try:
+            yield
+        except Exception as error:
+            ready.set_exception(error)
+            raise
+        ready.set_result(None)
 
     async def launch_process(self, **kwargs: Any) -> None:
         """Write the connection file, launch a process and look after it."""
@@ -64,7 +72,8 @@ class JupyterKernel(KernelGatewayIOLoopKernelManager):
         """Have the state of a kernel that was started with `launch_args`; its connection file is there."""
         self._connection_file_written = self._attempted_start = True
         self._launch_args = launch_args
-        self.begin_launch().set_result(None)
+        with self.pending():
+            pass  # it is ready at once
 
     def replace_spec(self, spec: KernelSpec) -> None:
         """Use this kernelspec, whatever the name of the kernel says."""

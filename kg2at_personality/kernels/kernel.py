@@ -29,7 +29,6 @@ from .resource_limits import no_room
 from .restart import Restart, Restarter
 from .startup import Startup
 from .termination import Termination
-from .timing import Timing
 from .toree import Plan
 
 #: Seconds between two looks at a kernel that was asked to end; jupyter_client's 0.1 is half of a Toree's end.
@@ -76,16 +75,6 @@ class GatewayKernel(JupyterKernel):
         return Restarter
 
     # What it is.
-
-    @property
-    def host(self) -> KernelHost:
-        """Return the manager that it belongs to."""
-        return self.parent
-
-    @property
-    def timing(self) -> Timing:
-        """Return the manager's."""
-        return self.parent.timing
 
     @property
     def kind(self) -> KernelKind:
@@ -153,11 +142,6 @@ class GatewayKernel(JupyterKernel):
 
     # Its files, output and sockets.
 
-    @property
-    def files(self) -> KernelFiles:
-        """Return its files, beside its connection file."""
-        return KernelFiles(self.connection_file)
-
     def write_connection_file(self, **kwargs: Any) -> None:
         """Called before each launch: write it anew, as the notebook may have overwritten or removed it."""
         if self._connection_file_written:
@@ -167,7 +151,7 @@ class GatewayKernel(JupyterKernel):
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
         await super()._async_cleanup_resources(restart=restart)
         if not restart:
-            self.files.remove()
+            KernelFiles(self.connection_file).remove()
 
     cleanup_resources: Callable[..., Any] = _async_cleanup_resources
 
@@ -190,13 +174,8 @@ class GatewayKernel(JupyterKernel):
 
     async def launch(self, **kwargs: Any) -> None:
         """Launch a process; see Startup."""
-        ready = self.begin_launch()
-        try:
+        with self.pending():
             await self.startup.launch(**kwargs)
-        except Exception as error:
-            ready.set_exception(error)
-            raise
-        ready.set_result(None)
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kwargs: Any) -> None:
         if not isinstance(self.provisioner, LocalProvisioner):

@@ -21,9 +21,9 @@ async def start_on_other_ports(kernel: Kernel) -> None:
         await kernel.cleanup_resources(restart=True)
         _forget_ports(kernel)
         kernel.cleanup_connection_file()
-        kernel.plan = await kernel.host.supplies.plan(kernel.kernel_name, kernel.launch_args["env"])
+        kernel.plan = await kernel.parent.supplies.plan(kernel.kernel_name, kernel.launch_args["env"])
         await kernel.launch(**kernel.launch_args)
-    kernel.host.watch_again(kernel.kernel_id)
+    kernel.parent.watch_again(kernel.kernel_id)
 
 
 def _forget_ports(kernel: Kernel) -> None:

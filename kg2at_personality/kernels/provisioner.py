@@ -60,7 +60,7 @@ class ToreeProvisioner(KernelKind, LocalProvisioner):
         return plan
 
     def _take_ports(self) -> None:
-        ports = self.parent.host.kernel_ports
+        ports = self.parent.parent.kernel_ports
         if ports is not None and self.lent_ports is None:
             self._borrow(ports.take(self.parent.ip))
 
@@ -116,7 +116,7 @@ class ToreeProvisioner(KernelKind, LocalProvisioner):
 
     def give_back_ports(self) -> None:
         """Return what `kernel_ports` lent; the next launch takes others that are free then."""
-        lender = self.parent.host.kernel_ports
+        lender = self.parent.parent.kernel_ports
         if self.lent_ports is not None and lender is not None:
             lender.give_back(self.lent_ports)
         self.lent_ports = None

@@ -18,7 +18,7 @@ class RecordKeeper:
     def write(self, step: str | None = None) -> None:
         """Write the record, at `step` from now on (None: as before). Raises OSError, and changes nothing then."""
         kernel = self._kernel
-        kernel.host.supplies.ledger.write(self._record(step or self._step))
+        kernel.parent.supplies.ledger.write(self._record(step or self._step))
         self._step = step or self._step
 
     def write_if_possible(self, step: str | None = None) -> None:

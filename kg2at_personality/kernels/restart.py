@@ -55,7 +55,7 @@ class Restart:
             self._refuse_when_closed()
             admission = await self._supply()
             self._write_record(admission)
-            self._kernel.host.failpoints.reached("restart: recorded")
+            self._kernel.parent.failpoints.reached("restart: recorded")
             await self._replace_process(now, **kwargs)
 
     def _refuse_when_closed(self) -> None:
@@ -76,7 +76,7 @@ class Restart:
         return admission
 
     async def _get_supplies(self) -> tuple[Plan | None, Admission | None]:
-        kernel, supplies = self._kernel, self._kernel.host.supplies
+        kernel, supplies = self._kernel, self._kernel.parent.supplies
         env = kernel.launch_args["env"]
         plan = await supplies.plan(kernel.kernel_name, env)
         return plan, await supplies.admit(kernel.kernel_id, kernel.kernel_name, env, plan)
@@ -86,7 +86,7 @@ class Restart:
             self._recorder.write(RESTARTING)
         except OSError as error:
             if admission is not None:
-                self._kernel.host.supplies.clusters.release(self._kernel.kernel_id)
+                self._kernel.parent.supplies.clusters.release(self._kernel.kernel_id)
             raise LaunchFailed(f"The kernel goes on as it is, as no record can be written: {error}.") from error
 
     async def _replace_process(self, now: bool, **kwargs: Any) -> None:

@@ -71,9 +71,9 @@ class Startup:
         kernel = self._kernel
         rename_application(kernel)
         self._recorder.write(RESTARTING if kernel.launches else STARTING)
-        kernel.host.failpoints.reached("start: recorded")
+        kernel.parent.failpoints.reached("start: recorded")
         await kernel.launch_process(**kwargs)
-        kernel.host.failpoints.reached("start: launched")
+        kernel.parent.failpoints.reached("start: launched")
         kernel.launches += 1
         kernel.adopted_group = None
         self._recorder.write_process()
@@ -91,7 +91,7 @@ class Startup:
     async def _wait_for_answer(self, answer: asyncio.Future[None]) -> None:
         """Ask the new process for its info until it answers or dies."""
         # Whoever asked for the kernel gets an answer first; no kernel is ready sooner.
-        await asyncio.sleep(self._kernel.timing.start_poll)
+        await asyncio.sleep(self._kernel.parent.timing.start_poll)
         for _ in range(PORT_TRIES):
             if await self._answers(answer):
                 return
@@ -110,7 +110,7 @@ class Startup:
             try:
                 return await self._ask_for_info(answer)
             except NoRoom:
-                await asyncio.sleep(self._kernel.timing.start_poll)
+                await asyncio.sleep(self._kernel.parent.timing.start_poll)
 
     async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
         kernel = self._kernel
@@ -171,7 +171,7 @@ class Startup:
             with self._client.question("execute_request", silent("")) as reply:
                 await reply
             # The manager follows its states, but may have got none so far.
-            await asyncio.sleep(kernel.timing.start_poll)
+            await asyncio.sleep(kernel.parent.timing.start_poll)
             if not states:
                 kernel.execution_state = "idle"
         finally:

@@ -75,7 +75,7 @@ class Termination:
                 await kernel.provisioner.wait()
                 await self._kill_descendants()
             await kernel.cleanup_resources()
-            kernel.host.supplies.forget(kernel.kernel_id)
+            kernel.parent.supplies.forget(kernel.kernel_id)
         finally:
             self._startup.fail(KernelDied(reason))
         kernel.tell_of_death()
@@ -94,8 +94,8 @@ class Termination:
         """Kill what the kernel's process left behind, wherever it went. Called right after the death of the process."""
         kernel = self._kernel
         is_group_gone = await self._kill_group()
-        look = partial(kernel.host.supplies.processes_of, kernel.kernel_id)
-        return await kill_all(look, kernel.log, kernel.timing.kill) and is_group_gone
+        look = partial(kernel.parent.supplies.processes_of, kernel.kernel_id)
+        return await kill_all(look, kernel.log, kernel.parent.timing.kill) and is_group_gone
 
     async def _kill_group(self) -> bool:
         """Kill what is left of the kernel's process group. Called right after the death of its process."""
@@ -104,4 +104,4 @@ class Termination:
         if adopted is not None and not await asyncio.to_thread(is_group_of, adopted, kernel.kernel_id):
             # Its number may be another group's: init has reaped the process, which no parent kept for us.
             return True
-        return await kill_group(kernel.group, kernel.log, kernel.timing.kill)
+        return await kill_group(kernel.group, kernel.log, kernel.parent.timing.kill)

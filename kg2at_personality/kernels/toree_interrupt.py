@@ -40,7 +40,9 @@ async def install(client: KernelClient) -> bool:
     """
     kernel = client.kernel
     try:
-        reply = await asyncio.wait_for(client.reply("execute_request", silent(CELL)), kernel.timing.interrupt_limit)
+        reply = await asyncio.wait_for(
+            client.reply("execute_request", silent(CELL)), kernel.parent.timing.interrupt_limit
+        )
         if reply is None:
             return False
         said = client.content(reply)
