@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,10 @@ from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from tornado.websocket import websocket_connect
 
 from kg2at_personality import adoption
-from kg2at_personality.kernels import starts as supplies
-from kg2at_personality.kernels import startup as watched
-from kg2at_personality.kernels import zombies
-from kg2at_personality.kernels.manager import GatewayKernelManager
+from kg2at_personality.kernels import supplies
+from kg2at_personality.kernels.supplies import Supplies
 from kg2at_personality.state.ledger import ASIDE, LOCK, MARK
 from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING, STOPPING
-from kg2at_personality.system import process_group as group
 from kg2at_personality.system.processes import started_at
 from tests.fakes.gateways import (
     ID,
@@ -52,14 +50,6 @@ from tests.fakes.wait import until
 pytestmark = pytest.mark.gen_test(timeout=60)
 HANGS = "spark.fake.does hang"
 KILLPG = os.killpg
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that does not heed SIGTERM, or that is not there, costs no seconds."""
-    monkeypatch.setattr(adoption, "SECOND_LOOK", 0.05)
-    monkeypatch.setattr(group, "PATIENCE", 0.3)
-    monkeypatch.setattr(group, "LIMIT", 0.5)
 
 
 def running() -> float:
@@ -140,8 +130,8 @@ async def test_one_that_has_not_answered_yet_and_dies_says_so(gateways: Gateways
     assert await code_of(client, "DELETE") == 204 and gateways.files() == []
 
 
-async def test_one_that_is_busy_is_until_its_cell_ends(gateways: Gateways, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched, "START_POLL", 0.02)
+async def test_one_that_is_busy_is_until_its_cell_ends(gateways: Gateways) -> None:
+    gateways.timing = replace(gateways.timing, start_poll=0.02)
     kernel_id, gate = await busy(gateways)
     client = await gateways.open()
     seen = []
@@ -509,15 +499,15 @@ async def test_a_restart_that_takes_long_is_no_death(
     gateways: Gateways, monkeypatch: pytest.MonkeyPatch, info: dict[str, Any] | None
 ) -> None:
     """A spark-env.sh or a queue may take seconds."""
-    monkeypatch.setattr(watched, "START_POLL", 0.02)
-    go, waiting, real = asyncio.Event(), asyncio.Event(), GatewayKernelManager.launch_arguments
+    gateways.timing = replace(gateways.timing, start_poll=0.02)
+    go, waiting, real = asyncio.Event(), asyncio.Event(), Supplies.plan
 
-    async def slow(*args: Any) -> dict[str, Any]:
+    async def slow(*args: Any) -> Any:
         waiting.set()
         await go.wait()
         return await real(*args)
 
-    monkeypatch.setattr(GatewayKernelManager, "launch_arguments", slow)
+    monkeypatch.setattr(Supplies, "plan", slow)
     gateways.gone(step=RESTARTING, launches=1, info=info)
     client = await gateways.open()
     states: list[str] = []
@@ -535,10 +525,10 @@ async def test_a_restart_that_takes_long_is_no_death(
 
 
 async def test_a_restart_that_fails_again_says_so(gateways: Gateways, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*args: Any) -> dict[str, Any]:
+    async def fail(*args: Any) -> None:
         raise OSError("no luck")
 
-    monkeypatch.setattr(GatewayKernelManager, "launch_arguments", fail)
+    monkeypatch.setattr(Supplies, "plan", fail)
     gateways.gone(step=RESTARTING, launches=1, info={"status": "ok"})
     client = await gateways.open()
     await settled(client)
@@ -741,7 +731,7 @@ async def test_nonsense_in_a_record_harms_nobody_else_and_leaves_nothing_behind(
 async def test_one_that_may_not_be_signalled_is_a_zombie_until_it_may(
     gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zombies, "RETRY", 0.05)
+    gateways.timing = replace(gateways.timing, zombie_retry=0.05)
     process = await gateways.mute()
     gateways.connection_file().unlink()
 

@@ -1,4 +1,4 @@
-"""The gateway's settings without the gateway, whose import takes longer than a whole command may (2 s, 20 s when cold).
+"""The gateway's settings without the gateway: its import takes 2.3 s of a processor, and a whole command 0.4 s.
 
 A test holds each of these settings against the real one: name, type, default and environment variable.
 """

@@ -10,7 +10,7 @@ from typing import IO
 import javaproperties
 
 from ..system.private_file import temporary, write_private
-from .reasons import telling
+from .log_excerpt import excerpt
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class KernelFiles:
             text = self._tail(limit).decode("utf-8", "replace")
         except OSError:
             return []
-        return telling([line for line in text.splitlines() if line.strip()], count)
+        return excerpt([line for line in text.splitlines() if line.strip()], count)
 
     def _tail(self, size: int) -> bytes:
         """The last whole lines of the log in `size` bytes; of a longer line, its end."""

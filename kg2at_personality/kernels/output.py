@@ -18,7 +18,7 @@ from .files import KernelFiles
 DRAIN_LIMIT, DRAIN_POLL = 2.0, 0.01
 
 
-class KernelOutput:
+class ProcessOutput:
     """What one process of a kernel prints. Each process has its own; `limit` is in bytes, 0 for no bound."""
 
     def __init__(self, files: KernelFiles, limit: int) -> None:

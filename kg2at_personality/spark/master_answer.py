@@ -1,4 +1,4 @@
-"""A parser of a master's JSON that reads a large one piece by piece: Python's own lets no other thread run meanwhile."""
+"""A parser of a master's JSON that reads a large one in pieces: Python's own lets no other thread run meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DECODER = json.JSONDecoder()
 
 
 def parse(body: bytes) -> object:
-    """Return the value that `body` holds. Raises ValueError for what is no JSON, RecursionError for what is nested deep.
+    """Return the value that `body` holds. Raises ValueError for what is no JSON, and RecursionError.
 
     A large body must be an object; its lists that are not among ROWS are empty in what is returned.
     """
@@ -116,7 +116,7 @@ class _Pieces:
 
 
 def _flat(row: object) -> object:
-    """Return a row without what is nested in it: nobody reads that, and the garbage collector need not visit flat rows."""
+    """Return a row without what is nested in it: nobody reads that, and flat rows spare the garbage collector work."""
     if not isinstance(row, dict):
         return row
     return {name: value for name, value in row.items() if not isinstance(value, (list, dict))}

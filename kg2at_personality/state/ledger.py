@@ -12,7 +12,10 @@ import os
 import re
 import stat
 import time
+from collections.abc import Mapping
+from logging import Logger
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import StateDirInUse
@@ -28,13 +31,29 @@ KERNEL_ID = re.compile(r"\w+-\w+-\w+-\w+-\w+", re.ASCII)
 LOCK_TRIES, LOCK_POLL = 10, 0.1
 
 
+class NoLedger:
+    """A ledger that keeps nothing: that of a gateway which has not begun."""
+
+    #: What each kernel's environment says of its ledger.
+    mark: Mapping[str, str] = MappingProxyType({})
+
+    def write(self, record: Record) -> None:
+        """No-op."""
+
+    def drop(self, kernel_id: str) -> None:
+        """No-op."""
+
+    def close(self) -> None:
+        """No-op."""
+
+
 class Ledger:
     """The directory `path`, locked as long as it is open. Blocking; its files are small.
 
     `about` tells others who holds it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], about: dict[str, Any], log: Any) -> None:
+    def __init__(self, path: str | os.PathLike[str], about: dict[str, Any], log: Logger) -> None:
         self.path = Path(os.path.realpath(os.path.expanduser(path)))
         self._about, self._log = about, log
         self._lock: int | None = None

@@ -8,7 +8,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import IO, TypeVar
 
 T = TypeVar("T")
@@ -64,11 +63,19 @@ def run_within(
     try:
         return process.wait(limit)
     except BaseException:
-        # The program leads its group, which has whatever it waits for.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _kill_group_of(process)
         raise
+
+
+def _kill_group_of(process: subprocess.Popen[bytes]) -> None:
+    """Kill the group that the process leads, with whatever it waits for, and wait for its own end."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    except OSError:
+        return  # z/OS may refuse a signal, and then waiting could take for ever
+    process.wait()
 
 
 def wait_until(condition: Callable[[], bool], limit: float, poll: float = 0.05) -> bool:

@@ -193,7 +193,7 @@ async def test_a_kernel_that_nobody_could_ask_is_asked_later(gateway: Any) -> No
     manager.context.set(zmq.MAX_SOCKETS, 16)
     kernel = manager.get_kernel(await gateway.start())
     sockets = fill(manager.context)
-    with pytest.raises(NoRoom), kernel.question("kernel_info_request"):
+    with pytest.raises(NoRoom), kernel.own_client.question("kernel_info_request"):
         pass
     assert not kernel.has_answered and not kernel.is_dead
     for socket in sockets:

@@ -7,19 +7,25 @@ import threading
 import time
 from collections.abc import Callable
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 from websocket import WebSocketException
 
+from kg2at_personality.kernels.kernel_processes import find
 from kg2at_personality.spark.standalone import StandaloneCluster
-from kg2at_personality.state.failpoints import VARIABLE
 from kg2at_personality.state.ledger import MARK
-from kg2at_personality.system.processes import find
+from tests.fakes.dying_gateway import VARIABLE
 from tests.fakes.gateway_process import Gateway
 from tests.fakes.wait import wait_until
 
 #: Seconds in which a gateway that was started again is done with what it found.
 LIMIT = 60.0
+#: How a gateway is made that `Ward.dies_at` can kill.
+DYING: dict[str, Any] = {
+    "personality": "tests.fakes.dying_gateway",
+    "environ": {"PYTHONPATH": str(Path(__file__).parents[2])},
+}
 ASKED = ("200 GET /kg2at/status", "200 GET /api/kernels")
 
 
@@ -72,7 +78,7 @@ class Ward:
     def processes(self) -> dict[str, list[int]]:
         """Kernel id -> the processes that were started for it and live."""
         found: dict[str, list[int]] = {}
-        for one in find(MARK, str(self.state_dir), {}):
+        for one in find({MARK: str(self.state_dir)}, {}):
             found.setdefault(one.kernel_id, []).append(one.pid)
         return found
 

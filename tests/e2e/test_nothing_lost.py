@@ -15,7 +15,7 @@ import pytest
 
 from kg2at_personality.spark.standalone import StandaloneCluster
 from kg2at_personality.state import failpoints as faults
-from tests.e2e.survival import Ward
+from tests.e2e.survival import DYING, Ward
 from tests.fakes.gateway_process import Gateway, defaults_on
 from tests.fakes.wait import wait_until
 
@@ -27,7 +27,7 @@ ROUNDS = int(os.environ.get("KG2AT_TEST_ROUNDS", "4"))
 @pytest.fixture(scope="module")
 def ward(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     directory: Path = tmp_path_factory.mktemp("gateway")
-    with Gateway(directory, defaults=defaults_on(cluster, "spark.ui.enabled false")) as running:
+    with Gateway(directory, defaults=defaults_on(cluster, "spark.ui.enabled false"), **DYING) as running:
         yield Ward(running, cluster)
     assert Ward(running, cluster).files() == []
 

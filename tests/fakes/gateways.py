@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -23,8 +24,10 @@ from tornado.netutil import bind_sockets
 
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.manager import GatewayKernelManager
+from kg2at_personality.kernels.timing import Timing
 from kg2at_personality.state.ledger import LOCK, MARK, Ledger
 from kg2at_personality.state.record import RESTARTING, RUNNING, Record
+from kg2at_personality.system.process_group import KillTimes
 from kg2at_personality.system.processes import started_at
 from tests.fakes.app import Client, make_app
 from tests.fakes.processes import runs
@@ -33,6 +36,8 @@ from tests.fakes.wait import until
 
 ID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 SINCE = "2026-01-02T03:04:05.678901+00:00"
+#: A process that does not heed SIGTERM, or that is not there, costs no seconds.
+QUICK_TIMING = Timing(second_look=0.05, kill=KillTimes(grace=0.3, limit=0.5))
 #: What runs where a kernel should, and never answers.
 MUTE = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
 
@@ -48,6 +53,7 @@ class Gateways:
     spark: FakeSpark
     processes: list[psutil.Process] = field(default_factory=list)
     serving: list[tuple[Client, HTTPServer]] = field(default_factory=list)
+    timing: Timing = QUICK_TIMING
 
     @property
     def path(self) -> Path:
@@ -63,6 +69,7 @@ class Gateways:
             patch.setattr(IOLoop.current(), "call_later", lambda *arguments: None)
             app = make_app(QUICK | traits | {"KG2ATPersonality": own})
         app.log.propagate = True
+        app.kernel_manager.timing = self.timing
         sockets, server = bind_sockets(0, "127.0.0.1"), HTTPServer(app.web_app)
         server.add_sockets(sockets)
         client = Client(app, f"http://127.0.0.1:{sockets[0].getsockname()[1]}")
@@ -79,12 +86,12 @@ class Gateways:
         """Leave all as `kill -9` would: processes, files and records, and the lock to whoever comes."""
         manager = client.app.kernel_manager
         for each in manager._kernels.values():
-            await each.let_go()
+            await each.termination.detach()
             manager.stop_watching_activity(each.kernel_id)
             KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=each.kernel_name).dec()
             self._orphan(each.provisioner.process)
         await manager.clusters.close()
-        manager.ledger.close()
+        manager.supplies.ledger.close()
         await self._stop(client)
         LocalPortCache.clear_instance()
 
@@ -129,7 +136,7 @@ class Gateways:
         return Record.loads((self.path / f"{kernel_id}.json").read_text())
 
     def write(self, record: Record) -> Record:
-        ledger = Ledger(self.path, {}, None)
+        ledger = Ledger(self.path, {}, logging.getLogger("tests.ledger"))
         ledger.write(record)
         ledger.close()
         return record

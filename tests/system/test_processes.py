@@ -17,8 +17,10 @@ from typing import Any
 import psutil
 import pytest
 
+from kg2at_personality.kernels.kernel_processes import KernelProcess, find
 from kg2at_personality.system import processes as process
-from kg2at_personality.system.processes import SAME, UNKNOWN_STATUS, AdoptedProcess, Found, elapsed_seconds
+from kg2at_personality.system.foreign_process import UNKNOWN_STATUS, ForeignProcess
+from kg2at_personality.system.ps import SAME, Ps, elapsed_seconds
 
 Run = Callable[..., "subprocess.Popen[str]"]
 
@@ -114,12 +116,12 @@ def has_begun(child: psutil.Process) -> bool:
     return True
 
 
-def adopt(child: subprocess.Popen[str]) -> AdoptedProcess:
+def adopt(child: subprocess.Popen[str]) -> ForeignProcess:
     """Adopt it, and reap it as whoever started it would."""
     began = process.started_at(child.pid)
     assert began is not None
     threading.Thread(target=child.wait, daemon=True).start()
-    return AdoptedProcess(child.pid, began)
+    return ForeignProcess(child.pid, began)
 
 
 def environment(value: str, kernel_id: str | None = "one") -> dict[str, str]:
@@ -184,7 +186,7 @@ def test_a_process_that_waits_to_be_reaped(run: Run, mode: str) -> None:
     child = run(*SLEEP)
     began = process.started_at(child.pid)
     assert began is not None
-    adopted = AdoptedProcess(child.pid, began)
+    adopted = ForeignProcess(child.pid, began)
     child.kill()
     until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     # ps does not tell.
@@ -199,7 +201,7 @@ def test_a_process_that_waits_to_be_reaped(run: Run, mode: str) -> None:
 def test_no_process_has_such_a_pid(pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert process.started_at(pid) is None
     assert not process.is_same(pid, time.time())
-    adopted = AdoptedProcess(pid, time.time())
+    adopted = ForeignProcess(pid, time.time())
     monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("signalled"))
     adopted.kill()
     assert adopted.poll() == adopted.wait(0) == UNKNOWN_STATUS
@@ -233,15 +235,15 @@ def test_a_ps_that_fails(
     child = run(*SLEEP)
     adopted = adopt(child)
     fake_ps(script)
-    monkeypatch.setattr(process, "PS_LIMIT", 0.2)
+    monkeypatch.setattr(process, "ps", Ps(limit=0.2))
     with pytest.raises(OSError, match=reason):
         process.started_at(child.pid)
     with pytest.raises(OSError, match=reason):
-        AdoptedProcess(child.pid, time.time())
+        ForeignProcess(child.pid, time.time())
     with pytest.raises(OSError, match=reason):
         adopted.kill()
     assert adopted.poll() is None
-    assert process.find(MARK, "1", {"one": "sleep"}) == []
+    assert find({MARK: "1"}, {"one": "sleep"}) == []
 
 
 @only_ps
@@ -264,7 +266,7 @@ def test_a_ps_that_is_slow_once(fake_ps: Callable[[str], None], tmp_path: Path, 
 
 @only_ps
 def test_a_ps_that_is_always_slow_is_believed(fake_ps: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "SAME", 0)
+    monkeypatch.setattr(process, "ps", Ps(tolerance=0))
     fake_ps("echo 01:40")
     began = process.started_at(os.getpid())
     assert began is not None
@@ -321,7 +323,7 @@ def test_a_process_that_ignores_sigterm(run: Run) -> None:
 
 def test_a_pid_that_is_somebody_elses_by_now(run: Run) -> None:
     child = run(*SLEEP)
-    adopted = AdoptedProcess(child.pid, time.time() - 100)
+    adopted = ForeignProcess(child.pid, time.time() - 100)
     adopted.kill()
     adopted.terminate()
     assert adopted.poll() == adopted.wait(0) == UNKNOWN_STATUS
@@ -353,7 +355,7 @@ def test_a_clock_that_is_set_ends_nobody(run: Run, monkeypatch: pytest.MonkeyPat
 def test_polls_need_no_ps(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     adopted = adopt(run(*SLEEP))
     with monkeypatch.context() as patch:
-        patch.setattr(process, "_ps", lambda *_: pytest.fail("ran ps"))
+        patch.setattr(Ps, "_run", lambda *_: pytest.fail("ran ps"))
         assert adopted.poll() is None
 
 
@@ -378,7 +380,7 @@ def test_a_process_of_somebody_else(run: Run, value: str, connection_file: str, 
     adopted = adopt(child)
     with nobody():
         assert process.started_at(child.pid) is not None
-        assert process.find(MARK, value, {"one": connection_file}) == []
+        assert find({MARK: value}, {"one": connection_file}) == []
         with pytest.raises(PermissionError):
             adopted.kill()
         assert adopted.poll() is None
@@ -391,8 +393,8 @@ def test_a_process_of_somebody_else(run: Run, value: str, connection_file: str, 
 
 def test_a_kernel_is_found(run: Run, value: str, connection_file: str) -> None:
     child = run(*KERNEL, "--profile", connection_file, env=environment(value))
-    [found] = process.find(MARK, value, {"two": "/nowhere/kernel-two.json", "one": connection_file})
-    assert found == Found(child.pid, child.pid, "one", found.started, is_kernel=True)
+    [found] = find({MARK: value}, {"two": "/nowhere/kernel-two.json", "one": connection_file})
+    assert found == KernelProcess(child.pid, child.pid, "one", found.started, is_kernel=True)
     assert process.is_same(child.pid, found.started)
 
 
@@ -401,14 +403,14 @@ def test_a_cut_of_the_arguments_is_none_of_ours(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     child = run(*KERNEL, *["-Dspark.padding=1"] * 50, f"--profile={connection_file}", env=environment(value))
-    assert [one.pid for one in process.find(MARK, value, {"one": connection_file})] == [child.pid]
+    assert [one.pid for one in find({MARK: value}, {"one": connection_file})] == [child.pid]
 
 
 def test_children_are_no_kernels(run: Run, value: str, connection_file: str, mode: str) -> None:
     child = run(*PARENT, connection_file, env=environment(value))
 
     def found() -> set[tuple[bool, int, bool]]:
-        everyone = process.find(MARK, value, {"one": connection_file})
+        everyone = find({MARK: value}, {"one": connection_file})
         return {(one.pid == child.pid, one.pgid, one.is_kernel) for one in everyone}
 
     # ps finds kernels alone. A child has its parent's command line until it has its own.
@@ -420,16 +422,16 @@ def test_children_are_no_kernels(run: Run, value: str, connection_file: str, mod
 def test_a_connection_file_is_known_by_its_name_too(run: Run, value: str) -> None:
     child = run(*KERNEL, "/elsewhere/kernel-one.json", env=environment(value))
     run(*KERNEL, "/elsewhere/kernel-one.json", env=environment(value, "two"))
-    found = process.find(MARK, value, {"one": "", "two": "/nowhere/else.json"})
+    found = find({MARK: value}, {"one": "", "two": "/nowhere/else.json"})
     assert {one.kernel_id: one.is_kernel for one in found} == {"one": True, "two": False}
     assert {one.pid for one in found if one.is_kernel} == {child.pid}
-    assert {one.kernel_id for one in process.find(MARK, value, {})} == {"one", "two"}
+    assert {one.kernel_id for one in find({MARK: value}, {})} == {"one", "two"}
 
 
 @only_psutil
 def test_a_connection_file_may_have_any_name(run: Run, value: str, tmp_path: Path) -> None:
     run(*KERNEL, str(tmp_path / "mine.json"), env=environment(value))
-    [found] = process.find(MARK, value, {"one": str(tmp_path / "mine.json")})
+    [found] = find({MARK: value}, {"one": str(tmp_path / "mine.json")})
     assert found.is_kernel
 
 
@@ -437,20 +439,20 @@ def test_a_connection_file_may_have_any_name(run: Run, value: str, tmp_path: Pat
 def test_processes_without_our_mark(run: Run, value: str, connection_file: str) -> None:
     for env in (None, environment("another"), environment(value, None), environment(value, "")):
         run(*KERNEL, connection_file, env=env)
-    assert process.find(MARK, value, {"one": connection_file}) == []
+    assert find({MARK: value}, {"one": connection_file}) == []
 
 
 @only_ps
 def test_processes_without_our_connection_file(run: Run, value: str) -> None:
     run(*KERNEL, "kernel-one.json", env=environment(value))
-    assert process.find(MARK, value, {"one": "/nowhere/kernel-one.json", "two": ""}) == []
-    assert process.find(MARK, value, {}) == []
+    assert find({MARK: value}, {"one": "/nowhere/kernel-one.json", "two": ""}) == []
+    assert find({MARK: value}, {}) == []
 
 
 def test_this_process_is_not_found(run: Run, value: str, connection_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     child = run(*KERNEL, connection_file, env=environment(value))
     monkeypatch.setattr(os, "getpid", lambda: child.pid)
-    assert process.find(MARK, value, {"one": connection_file}) == []
+    assert find({MARK: value}, {"one": connection_file}) == []
 
 
 @only_psutil
@@ -458,7 +460,7 @@ def test_a_kernel_that_waits_to_be_reaped_is_not_found(run: Run, value: str, con
     child = run(*KERNEL, connection_file, env=environment(value))
     child.kill()
     until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
-    assert process.find(MARK, value, {"one": connection_file}) == []
+    assert find({MARK: value}, {"one": connection_file}) == []
 
 
 @only_ps
@@ -473,7 +475,7 @@ def test_rows_that_can_not_be_read(fake_ps: Callable[[str], None]) -> None:
         "7 8 01:00 kernel.json",
     ]
     fake_ps(f"printf '%s\\n' {' '.join(json.dumps(row) for row in rows)}")
-    [found] = process.find(MARK, "1", {"one": "kernel.json"})
+    [found] = find({MARK: "1"}, {"one": "kernel.json"})
     assert (found.pid, found.pgid, found.kernel_id, found.is_kernel) == (7, 8, "one", True)
     assert abs(time.time() - 60 - found.started) <= SAME
 

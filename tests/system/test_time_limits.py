@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -53,6 +54,22 @@ def test_a_program_that_is_slow_is_killed_with_its_children(tmp_path: Path) -> N
         run_within(1.0, ["/bin/sh", "-c", script])
     child = int((tmp_path / "child").read_text())
     assert wait_until(lambda: not exists(child) or _is_zombie(child), 10)
+
+
+def test_a_refused_signal_leaves_the_program_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[int] = []
+
+    def refuse(group: int, signum: int) -> None:
+        refused.append(group)
+        raise PermissionError(1, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "killpg", refuse)
+        with pytest.raises(subprocess.TimeoutExpired):
+            run_within(0.2, ["/bin/sh", "-c", "sleep 60"])
+    [group] = refused
+    os.killpg(group, signal.SIGKILL)
+    os.waitpid(group, 0)
 
 
 def _is_zombie(pid: int) -> bool:

@@ -18,7 +18,7 @@ from tornado.websocket import websocket_connect
 
 from kg2at_personality.adoption import Adoption
 from kg2at_personality.kernels.provisioner import ToreeProvisioner
-from kg2at_personality.kernels.recorded import RecordedKernel
+from kg2at_personality.kernels.record_keeper import RecordKeeper
 from kg2at_personality.kernels.toree import ToreeLauncher
 from kg2at_personality.personality import KG2ATPersonality
 from kg2at_personality.state import ledger
@@ -119,8 +119,8 @@ async def ticks() -> None:
 def check_nothing_is_left(gateways: Gateways, client: Client) -> None:
     manager = client.app.kernel_manager
     assert gateways.files() == [] and gateways.spark.living() == []
-    assert (manager.list_kernel_ids(), manager._launching, manager._pending_kernels) == ([], {}, {})
-    assert (manager._starts, manager._launches, manager._stops) == ({}, {}, {})
+    assert (manager.list_kernel_ids(), manager.starts._launching, manager._pending_kernels) == ([], {}, {})
+    assert (manager.starts._tasks, manager.starts._launches, manager.stops._tasks) == ({}, {}, {})
     assert not manager.clusters.holds(ID)
 
 
@@ -390,7 +390,7 @@ async def test_it_waits_for_an_end_that_is_under_way(gateways: Gateways) -> None
     client = await gateways.open(**KEEP)
     assert (await post(client)).code == 201
     pid, ended = kernel_of(client).pid, delete(client)
-    await until(lambda: client.app.kernel_manager._stops, "its end")
+    await until(lambda: client.app.kernel_manager.stops, "its end")
     await client.app.personality.shutdown()
     assert await ended == 204 and pid is not None and not runs(pid)
     assert not gateways.path.exists() and gateways.spark.left() == []
@@ -447,7 +447,7 @@ async def test_deleting_one_in_the_midst_of_its_launch(gateways: Gateways, launc
     await launches.reached()
     assert gateways.record().step == STARTING, "the next gateway would know of it"
     clicked = [delete(client) for _ in range(clicks)]
-    await until(lambda: client.app.kernel_manager._stops, "its end")
+    await until(lambda: client.app.kernel_manager.stops, "its end")
     await ticks()
     assert not any(each.done() for each in clicked), "what is not there yet can't be ended"
     launches.let_go()
@@ -478,13 +478,13 @@ async def test_a_start_on_a_full_disk_is_refused_and_leaves_nothing(
 ) -> None:
     """Before its process, and after."""
     gateways.spark.defaults(HANGS)
-    client, pids, note = await gateways.open(), [], RecordedKernel._note_process
+    client, pids, write = await gateways.open(), [], RecordKeeper.write_process
 
-    def launched(kernel: RecordedKernel) -> None:
-        pids.append(kernel.pid or 0)
-        note(kernel)
+    def launched(recorder: RecordKeeper) -> None:
+        pids.append(recorder._kernel.pid or 0)
+        write(recorder)
 
-    monkeypatch.setattr(RecordedKernel, "_note_process", launched)
+    monkeypatch.setattr(RecordKeeper, "write_process", launched)
     disk.fill(after=writes)
     answer = await post(client, name)
     assert (answer.code, answer.reason) == (503, "Kernel could not be launched")

@@ -15,7 +15,7 @@ _EXCEPTION = re.compile(r"Caused by: |(?:[\w$]+\.)+\w*(?:Error|Exception)\b")
 _DETAIL = re.compile(r"[ \t]")
 
 
-def telling(lines: Sequence[str], count: int) -> list[str]:
+def excerpt(lines: Sequence[str], count: int) -> list[str]:
     """At most `count` of the lines, from the one on that says why; the last ones when none does.
 
     Where these are more, lines that are indented go first, so that a cause is shown that comes after a long stack.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kg2at_personality.kernels.reasons import telling
+from kg2at_personality.kernels.log_excerpt import excerpt
 
 #: What spark-submit says of -Xmx, and Spark's usage, which is 90 lines long.
 XMX = "Error: Not allowed to specify max heap(Xmx) memory settings through java options (was -Xmx1g)."
@@ -44,15 +44,15 @@ NOISE = [f"25/11/25 12:00:{number:02} INFO SparkContext: Running Spark" for numb
     ],
 )
 def test_it_begins_where_the_reason_is(lines: list[str], first: str, also: list[str]) -> None:
-    told = telling(lines, 20)
+    told = excerpt(lines, 20)
     assert told[0] == first and set(also) <= set(told) and len(told) <= 20
 
 
 @pytest.mark.parametrize("lines", [NOISE, ["spark-class: line 71: /no/java: No such file or directory"], []])
 def test_without_a_reason_it_is_the_end(lines: list[str]) -> None:
-    assert telling(lines, 20) == lines[-20:]
+    assert excerpt(lines, 20) == lines[-20:]
 
 
 def test_what_is_short_is_whole() -> None:
     lines = [MAIN, *FRAMES[:5], DISK, *FRAMES[:5]]
-    assert telling([*NOISE, *lines], 20) == lines
+    assert excerpt([*NOISE, *lines], 20) == lines
