@@ -27,8 +27,8 @@ MARK = "KERNEL_STATE_DIR"
 LOCK, RECORD, ASIDE = "lock", ".json", ".aside"
 #: jupyter_server's rule for a kernel id, since the id names the file.
 KERNEL_ID = re.compile(r"\w+-\w+-\w+-\w+-\w+", re.ASCII)
-#: How often, and seconds between, a lock that is held is tried: one that was killed just now still has it.
-LOCK_TRIES, LOCK_POLL = 10, 0.1
+#: Seconds between two tries of a lock that is held.
+LOCK_POLL = 0.1
 
 
 class NoLedger:
@@ -50,12 +50,15 @@ class NoLedger:
 class Ledger:
     """The directory `path`, locked as long as it is open. Blocking; its files are small.
 
-    `about` tells others who holds it.
+    `about` tells others who holds it. A lock that is held is tried for `lock_limit` seconds: a gateway that was killed
+    just now still has it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], about: dict[str, Any], log: Logger) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], about: dict[str, Any], log: Logger, lock_limit: float = 1.0
+    ) -> None:
         self.path = Path(os.path.realpath(os.path.expanduser(path)))
-        self._about, self._log = about, log
+        self._about, self._log, self._lock_limit = about, log, lock_limit
         self._lock: int | None = None
         self._is_closed = False
         #: Whether the directory was made just now, so that nothing can be in it.
@@ -75,15 +78,17 @@ class Ledger:
         if self._is_closed:
             raise OSError("The gateway has ended, and writes no records any more.")
         self.is_new = not self.path.exists()
-        for tries_left in reversed(range(LOCK_TRIES)):
+        deadline = time.monotonic() + self._lock_limit
+        while True:
             # Again each time: whoever had it removes an empty one.
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = self._try_lock()
             if self._lock is not None:
                 self._sign(self._lock)
                 return
-            if tries_left:
-                time.sleep(LOCK_POLL)
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(LOCK_POLL)
         raise StateDirInUse(
             f"The state directory {self.path} belongs to a gateway that runs{self._holder()}. End that one, or give "
             "this one a directory of its own (KG2ATPersonality.state_dir)."
