@@ -12,15 +12,20 @@ from jupyter_server.utils import url_path_join
 from kernel_gateway.jupyter_websocket import JupyterWebsocketPersonality
 from traitlets import TraitError, default
 
-from .admission.clusters import Clusters, MasterOptions
 from .admission.messages import closing
-from .admission.queue import AdmissionPolicy
 from .adoption import take_over_kernels
 from .announcement import Announcement
-from .assembly import ENV_PREFIX, is_loopback, launcher_of, normal_base_url, truth, with_environment
+from .assembly import (
+    ENV_PREFIX,
+    clusters_of,
+    launcher_of,
+    normal_base_url,
+    port_range_of,
+    truth,
+    with_environment,
+)
 from .errors import ConfigError, StateDirInUse
 from .kernels.manager import GatewayKernelManager
-from .kernels.port_range import PortRange
 from .kernels.prespawn import prespawn
 from .kernels.resource_limits import raise_limits
 from .kernels.sessions import GatewaySessionManager
@@ -30,6 +35,7 @@ from .start_checks import check_classes, check_defaults, check_spark
 from .state.failpoints import Failpoints
 from .state.ledger import Ledger
 from .system.interrupt_signal import let_children_be_interrupted
+from .system.loopback import is_loopback
 from .web import backlog, status
 from .web.channels import ChannelsConnection
 from .web.logs import CleanLog
@@ -80,28 +86,9 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     # Wiring.
 
-    def _make_clusters(self) -> Clusters:
-        policy = AdmissionPolicy(
-            core_check=self.core_check,
-            core_wait_timeout=self.core_wait_timeout,
-            core_poll_interval=self.core_poll_interval,
-            core_requirement=self.core_requirement,
-            max_queue=self.max_queue,
-            max_cores_per_user=self.max_cores_per_user,
-            master_unreachable=self.master_unreachable,
-        )
-        options = MasterOptions(
-            self.master_url,
-            self.master_timeout,
-            self.master_validate_cert,
-            self.master_ca_certs,
-            self.master_max_answer,
-        )
-        return Clusters(policy, options, self.log)
-
     def _install_managers(self) -> None:
         app = self.parent
-        self.clusters = self._make_clusters()
+        self.clusters = clusters_of(self, self.log)
         app.kernel_spec_manager = self._derived("kernel_spec_manager_class", ToreeKernelSpecManager)(
             parent=app, log=app.log, launcher=self.launcher, inject=self.inject_kernelspecs
         )
@@ -111,7 +98,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             connection_dir=app.runtime_dir,
             kernel_spec_manager=app.kernel_spec_manager,
             launcher=self.launcher,
-            kernel_ports=PortRange.parse(self.kernel_ports) if self.kernel_ports else None,
+            kernel_ports=port_range_of(self),
             max_kernel_log_size=self.max_kernel_log_size,
             max_buffered_output=self.max_buffered_output,
             clusters=self.clusters,

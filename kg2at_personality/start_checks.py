@@ -15,7 +15,7 @@ from .errors import ConfigError
 from .kernels.manager import GatewayKernelManager
 from .kernels.specs import ToreeKernelSpecManager
 from .kernels.toree import ToreeLauncher
-from .spark.master import master_urls
+from .spark.master_ui import master_urls
 from .web.channels import ChannelsConnection
 
 #: KernelGatewayApp's traits for classes that kg2at replaces: the stock one, and kg2at's.

@@ -32,7 +32,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from kg2at_personality.spark.installation import Installation, InstallationFinder  # noqa: E402
+from kg2at_personality.spark.installation import Installation  # noqa: E402
+from kg2at_personality.spark.installation_finder import InstallationFinder  # noqa: E402
 from kg2at_personality.spark.standalone import StandaloneCluster  # noqa: E402
 from tests.e2e.gateway import Answer, Channels, Gateway  # noqa: E402
 

@@ -10,8 +10,9 @@ from typing import Any
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
 from traitlets import Float, Instance, Int, default
 
-from ..admission.clusters import Clusters, MasterOptions
+from ..admission.clusters import Clusters
 from ..admission.policy import AdmissionPolicy
+from ..spark.master_options import MasterOptions
 from ..state.failpoints import Failpoints
 from .activity import Activity
 from .jupyter_manager import JupyterKernelManager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jupyter_client.connect import port_names
 
+from ..system.free_ports import is_free
 from .interfaces import Kernel
-from .port_range import is_free
 
 
 def has_its_ports(kernel: Kernel) -> bool:

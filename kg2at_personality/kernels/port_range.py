@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import socket
-
 from ..errors import NoFreePort
+from ..system.free_ports import is_free
 
 #: shell, iopub, stdin, heartbeat, control
 PORTS_PER_KERNEL = 5
@@ -51,17 +49,3 @@ class PortRange:
     def give_back(self, ports: list[int]) -> None:
         """Return ports; returning one twice is nothing."""
         self._taken.difference_update(ports)
-
-
-def is_free(ip: str, port: int) -> bool:
-    """Whether a listener could have the port now."""
-    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
-        # As ZeroMQ's own listeners do: a port in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((ip, port))
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                return False
-            raise
-    return True

@@ -12,7 +12,10 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from traitlets import Bool, Instance, default
 
 from ..errors import KG2ATError
+from ..plural import counted
 from ..spark.conf import SparkConf
+from ..spark.master_url import local_cores
+from ..spark.units import spark_size
 from .toree import ToreeLauncher
 
 TEMPLATES = Path(__file__).parent.parent / "kernelspecs"
@@ -146,24 +149,11 @@ def sizes(conf: SparkConf) -> dict[str, Any]:
         "master": conf.master,
         "cores": local_cores(conf.master) or conf.integer("spark.cores.max", 0) or None,
         "executor_cores": executor_cores,
-        "executor_memory": memory_label(conf.memory_mib("spark.executor.memory", 1024)),
+        "executor_memory": spark_size(conf.memory_mib("spark.executor.memory", 1024)),
     }
-
-
-def memory_label(mib: int) -> str:
-    """A size in MiB as Spark writes it: "512m", "4g"."""
-    return f"{mib}m" if mib % 1024 else f"{mib // 1024}g"
-
-
-def local_cores(master: str) -> int | None:
-    """The threads of a local master, None for `local[*]` and for clusters (Spark's SparkMasterRegex)."""
-    if master == "local":
-        return 1
-    match = re.fullmatch(r"local\[\s*(\d+)\s*(?:,\s*\d+\s*)?\]", master)
-    return int(match[1]) if match else None
 
 
 def _size_label(profile: str, cores: int | None) -> str:
     if not cores:
         return profile
-    return f"{profile}, {cores} core{'' if cores == 1 else 's'}"
+    return f"{profile}, {counted(cores, 'core')}"

@@ -11,8 +11,7 @@ from typing import Protocol
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
 from ..admission.clusters import Clusters
-from ..admission.queue import AdmissionRequest
-from ..admission.request import patience_of
+from ..admission.request import AdmissionRequest, patience_of
 from ..errors import UnknownKernelSpec
 from ..spark.cluster import AppIdentity
 from ..state.failpoints import Failpoints

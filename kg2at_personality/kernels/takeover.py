@@ -24,7 +24,9 @@ def take_over(
     A kernel that has answered is taken for busy until it is through with its cells. Raises OSError and ValueError for
     a connection file that is of no use.
     """
-    kernel.load_connection_info(read_connection_file(record.connection_file))
+    # Any: jupyter_client's type for it is a dict in one release, a TypedDict in another.
+    connection: Any = read_connection_file(record.connection_file)
+    kernel.load_connection_info(connection)
     kernel.kernel_id = record.kernel_id
     kernel.since = datetime.fromisoformat(record.since)
     kernel.requested, kernel.admission, kernel.sessions = record.env, record.admission, record.sessions

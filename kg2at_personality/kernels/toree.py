@@ -12,9 +12,12 @@ from ..admission.request import RequestBounds, executors_of, requested_propertie
 from ..errors import SparkConfError
 from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf, SparkConfReader
+from ..spark.conf_dir import conf_dir_of
 from ..spark.conflicts import check_together
-from ..spark.installation import Installation, InstallationFinder
+from ..spark.installation import Installation
+from ..spark.installation_finder import InstallationFinder
 from ..spark.java_options import DRIVER, DRIVER_DEFAULT, EXECUTOR, EXECUTOR_DEFAULT, UTF_8, split
+from ..spark.master_url import is_standalone
 from ..spark.spark_env import load_spark_env
 from . import toree_interrupt
 
@@ -100,7 +103,7 @@ class ToreeLauncher:
 
 def _with_cores(conf: SparkConf) -> SparkConf:
     """Cap an uncapped application on a standalone master, which would take every core (Spark's spark.cores.max)."""
-    if not conf.master.startswith("spark://") or "spark.cores.max" in conf:
+    if not is_standalone(conf.master) or "spark.cores.max" in conf:
         return conf
     if conf.boolean("spark.dynamicAllocation.enabled", False):
         return conf
@@ -219,7 +222,7 @@ def environment(plan: Plan, env: Mapping[str, str], kernel_id: str) -> dict[str,
     if plan.options.job_name:
         found["_BPX_JOBNAME"] = plan.options.job_name
     before = {**PYTHON_UTF_8, **env, **found, "PYTHONHASHSEED": "0"}  # as spark-submit sets it: all Pythons hash alike
-    if conf_dir := plan.conf_dir or before.get("SPARK_CONF_DIR"):
-        before["SPARK_CONF_DIR"] = conf_dir
-    after = load_spark_env(before, conf_dir or os.path.join(found["SPARK_HOME"], "conf"), plan.script_timeout)
+    if plan.conf_dir:
+        before["SPARK_CONF_DIR"] = plan.conf_dir
+    after = load_spark_env(before, conf_dir_of(before), plan.script_timeout)
     return {name: value for name, value in after.items() if name not in OTHERS_OPTIONS} | found

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.admission.clusters import Clusters, MasterOptions
+from kg2at_personality.admission.clusters import Clusters
 from kg2at_personality.admission.lease import TOLERANCE, Claim, sightings
-from kg2at_personality.admission.policy import AdmissionPolicy, AdmissionRequest
-from kg2at_personality.spark.cluster import AppIdentity, ClusterState, ExecutorRequest
+from kg2at_personality.admission.policy import AdmissionPolicy
+from kg2at_personality.admission.request import AdmissionRequest
+from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
+from kg2at_personality.spark.master_options import MasterOptions
+from kg2at_personality.spark.master_state import cluster_state
 from tests.fakes.master import FakeApp, FakeMaster, MasterServer
 
 KERNEL = "0a1b2c3d-0000-4000-8000-000000000001"
@@ -107,7 +110,7 @@ def test_a_master_whose_clock_is_wrong_is_no_matter(hours: float) -> None:
     master.epoch += hours * 3600
     master.submit(NAME, 1, user="gateway")
     master.step()
-    answer = ClusterState.from_json(master.to_json(), now=master.epoch + master.clock() + 5)
+    answer = cluster_state(master.to_json(), now=master.epoch + master.clock() + 5)
     assert len(sightings(answer, [claim], asked_at=1010.0)[claim].active) == 1
     later = replace(claim, since=2000.0)
     assert not sightings(answer, [later], 1010.0)[later].active

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.kernels.toree import Plan, environment
-from kg2at_personality.spark.installation import InstallationFinder
+from kg2at_personality.spark.installation_finder import InstallationFinder
 from tests.kernels.test_toree import plan
 
 # As launcher.Main, it prints the command that spark-class is to run: itself (3.5: NUL and a new line go before).

@@ -23,7 +23,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import kg2at_personality
-from kg2at_personality.cli.setup.conf_file import conf_text
+from kg2at_personality.cli.setup.kg2at_conf import conf_text
 from kg2at_personality.cli.setup.own_wheel import repack
 from tests.cli.wheel import make_wheel
 from tests.spark.test_installation import make_jar, make_java, make_spark
@@ -100,6 +100,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     dropped = ("KG_", "KG2AT_", "SPARK_", "PIP_", "JAVA_", "TOREE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     found = {"SPARK_HOME": str(spark), "JAVA_HOME": str(java), "JUPYTER_CONFIG_DIR": str(own), "HOME": str(own)}
+    found |= {"TERM": "dumb"}  # rich is not among the packages of the small bundle
     return inherited | UNREACHABLE | found
 
 

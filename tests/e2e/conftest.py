@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.spark.installation import Installation, InstallationFinder
+from kg2at_personality.spark.installation import Installation
+from kg2at_personality.spark.installation_finder import InstallationFinder
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.e2e.gateway import Gateway
 

@@ -21,8 +21,9 @@ import pytest
 
 from kg2at_personality.errors import MalformedAnswer, MasterUnreachable, SparkConfError
 from kg2at_personality.spark.cluster import Capacity, ClusterState, ExecutorRequest, capacity
-from kg2at_personality.spark.master import MasterClient, master_urls, shown
-from kg2at_personality.spark.placement import ever, grantable
+from kg2at_personality.spark.master import MasterClient
+from kg2at_personality.spark.master_ui import master_urls, shown
+from kg2at_personality.spark.placement import IdleCluster, Placement
 from tests.fakes.master import FakeMaster, Fault, MasterServer
 
 T = TypeVar("T")
@@ -226,7 +227,8 @@ def test_an_application_is_ended_and_its_cores_are_free() -> None:
 
     state = play(scene, master)
     assert [app.id for app in state.apps] == [other]
-    assert [(app.id, app.state) for app in state.completed] == [(ended, "KILLED")]
+    assert [app.id for app in state.completed] == [ended]
+    assert [app.state for app in master.completed] == ["KILLED"]
     assert capacity(state).cores_free == 2
 
 
@@ -314,7 +316,7 @@ def test_failover() -> None:
 
         async def look() -> tuple[str, str, int]:
             state = await client.state()
-            return state.url, state.status, grantable(state, ExecutorRequest(9, 1, 1024))
+            return state.url, state.status, Placement(state).grantable(ExecutorRequest(9, 1, 1024))
 
         seen = [await look()]
         first.fail_over_to(second)
@@ -349,7 +351,7 @@ def test_recovering_alone_is_an_answer() -> None:
 
     state = play(scene, fake("RECOVERING"))
     assert state.status == "RECOVERING"
-    assert ever(state, ExecutorRequest(4, 4, 1024))
+    assert IdleCluster(state).fits(ExecutorRequest(4, 4, 1024))
 
 
 def test_all_fail_in_one_error() -> None:
@@ -485,7 +487,7 @@ def test_a_real_master_and_worker(tmp_path: Path) -> None:
         state = asyncio.run(_first_worker(f"http://127.0.0.1:{ui}"))
     assert (state.url, state.status, state.apps) == (f"spark://127.0.0.1:{master}", "ALIVE", ())
     assert capacity(state) == Capacity(1, 4, 4, 4096, 4096)
-    assert grantable(state, ExecutorRequest(5, 2, 1024)) == 4
+    assert Placement(state).grantable(ExecutorRequest(5, 2, 1024)) == 4
 
 
 def _free_ports(count: int) -> list[int]:
