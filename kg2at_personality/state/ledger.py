@@ -66,7 +66,7 @@ class Ledger:
 
     @property
     def mark(self) -> dict[str, str]:
-        """What each kernel's environment says of its ledger."""
+        """Return what each kernel's environment says of its ledger."""
         return {MARK: str(self.path)}
 
     # The lock.
@@ -95,7 +95,7 @@ class Ledger:
         )
 
     def _try_lock(self) -> int | None:
-        """The locked file's descriptor, which no kernel inherits; None while somebody else holds it."""
+        """Return the locked file's descriptor, which no kernel inherits; None while somebody else holds it."""
         path = self.path / LOCK
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -117,7 +117,7 @@ class Ledger:
         return None
 
     def _is_in_place(self, descriptor: int) -> bool:
-        """Whether the open file is the directory's lock still: its last holder, or anybody, may have removed it."""
+        """Return whether the open file is still the directory's lock: its last holder, or anybody, may have removed it."""
         try:
             return os.path.samestat(os.fstat(descriptor), os.stat(self.path / LOCK))
         except FileNotFoundError:
@@ -137,7 +137,7 @@ class Ledger:
             return ""
 
     def close(self) -> None:
-        """Give the directory back, for good; one that holds nothing any more is removed. Closing twice is nothing."""
+        """Release the directory for good; remove it when it holds nothing any more. Idempotent."""
         self._is_closed = True
         if self._lock is None:
             return
@@ -154,21 +154,21 @@ class Ledger:
     def write(self, record: Record) -> None:
         """Put the record in the place of its kernel's last one. Raises OSError, and leaves that one then."""
         try:
-            self._let_go_of_what_was_removed()
+            self._forget_removed_lock()
             self.open()
         except StateDirInUse as error:
             raise OSError(str(error)) from error
         write_private(self._file(record.kernel_id), record.dumps().encode())
 
-    def _let_go_of_what_was_removed(self) -> None:
-        """A directory that somebody removed while it was held is made, and locked, again."""
+    def _forget_removed_lock(self) -> None:
+        """Give up a lock whose directory somebody removed; it is made, and locked, again."""
         if self._lock is None or self._is_in_place(self._lock):
             return
         os.close(self._lock)
         self._lock = None
 
     def drop(self, kernel_id: str) -> None:
-        """Forget a kernel that left nothing behind; one without a record is fine. Raises OSError."""
+        """Remove the record of a kernel that left nothing behind. No-op when it has none. Raises OSError."""
         # Where the directory is none, there is no record either.
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self._file(kernel_id).unlink()
@@ -177,7 +177,7 @@ class Ledger:
         return self.path / f"{kernel_id}{RECORD}"
 
     def read(self) -> tuple[list[Record], list[str]]:
-        """All records, and the ids of the kernels whose record is of no use.
+        """Return all records, and the ids of the kernels whose record is of no use.
 
         Those are set aside, with a line in the log. Raises OSError for a directory that can't be read.
         """
