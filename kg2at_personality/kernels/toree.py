@@ -165,7 +165,7 @@ def driver_options(plan: Plan) -> str:
 
 
 def executor_options(plan: Plan) -> str:
-    """Return the Java options of the executors, which write text as the driver does unless the administrator's differ."""
+    """Return the Java options of the executors, which write text as the driver does if the administrator's let them."""
     return _joined(UTF_8, plan.conf.get(EXECUTOR_DEFAULT, ""), plan.conf.get(EXECUTOR, ""))
 
 

@@ -117,7 +117,7 @@ class Ledger:
         return None
 
     def _is_in_place(self, descriptor: int) -> bool:
-        """Return whether the open file is still the directory's lock: its last holder, or anybody, may have removed it."""
+        """Return whether the open file is still the directory's lock, which anybody may have removed."""
         try:
             return os.path.samestat(os.fstat(descriptor), os.stat(self.path / LOCK))
         except FileNotFoundError:
