@@ -70,12 +70,12 @@ class Adoption:
     # Which process is whose.
 
     def _leader(self, kernel_id: str) -> KernelProcess | None:
-        """The kernel's own process: the first of its group, as a launch script's children may have its arguments."""
+        """Return the kernel's own process: the first of its group, as children of a script may have its arguments."""
         kernels = [found for found in self._found.get(kernel_id, ()) if found.is_kernel]
         return min(kernels, key=lambda found: found.pid != found.pgid, default=None)
 
     def _with_process(self, record: Record) -> Record:
-        """The record with the process that runs now; with None for one that is gone, or was never written down."""
+        """Return the record with the process that runs now; with None when it is gone, or was never written down."""
         if record.pid is not None and record.started is not None and is_same(record.pid, record.started):
             env = environment_of(record.pid)
             if env is None or env.get(KERNEL_ID) == record.kernel_id:
@@ -86,7 +86,7 @@ class Adoption:
         return replace(record, pid=leader.pid, pgid=leader.pgid, started=leader.started)
 
     async def _rescued(self, kernel_id: str) -> Record | None:
-        """A record for a kernel that runs and lost its own, by what its process and its connection file say."""
+        """Return a record of a kernel that runs and lost its own, by what its process and its connection file say."""
         leader, path, manager = self._leader(kernel_id), self._connection_file(kernel_id), self._manager
         if leader is None:
             return None
@@ -175,12 +175,12 @@ class Adoption:
         self._manager.stops.remember(kernel_id)
 
     def _groups(self, kernel_id: str, group: int | None = None) -> set[int]:
-        """The process groups of the kernel, `group` among them if one in it is known to be the kernel's."""
+        """Return the process groups of the kernel, `group` among them if a process in it is the kernel's."""
         of_kernel = self._found.get(kernel_id, ())
         return {found.pgid for found in of_kernel if found.is_kernel or found.pgid == group}
 
     async def _terminate_groups(self, kernel_id: str, groups: Iterable[int]) -> bool:
-        """True when all are gone. One that can't be ended is a zombie from now on."""
+        """Terminate them. Return whether all are gone; one that can't be ended is a zombie from now on."""
         is_gone = True
         for group in groups:
             if not await terminate_group(group, self._log, self._manager.timing.kill):
@@ -194,7 +194,7 @@ class Adoption:
         return await kill_group(group, self._log, times) and await kill_all(look, self._log, times)
 
     async def _kill_descendants(self, kernel_id: str) -> bool:
-        """As `_terminate_groups`, for what left the kernel's process groups."""
+        """Kill what left the kernel's process groups, as `_terminate_groups` does."""
         retry = partial(self._kill_again, kernel_id, None)
         if await retry():
             return True

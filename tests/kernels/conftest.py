@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from tests.fakes.app import serving
+from tests.fakes.processes import connection_file, fake_ps, mode, run, value
 from tests.fakes.toree import QUICK, FakeSpark
+
+__all__ = ["connection_file", "fake_ps", "gateway", "mode", "run", "settings", "value"]
 
 
 @pytest.fixture
