@@ -24,7 +24,8 @@ from kg2at_personality.spark.cluster import Capacity, ClusterState, ExecutorRequ
 from kg2at_personality.spark.master import MasterClient
 from kg2at_personality.spark.master_ui import master_urls, shown
 from kg2at_personality.spark.placement import IdleCluster, Placement
-from tests.fakes.master import FakeMaster, Fault, MasterServer
+from tests.fakes.master import FakeMaster
+from tests.fakes.master_server import Fault, MasterServer
 
 T = TypeVar("T")
 SHORT = 0.3  # seconds; time-outs that are meant to pass
