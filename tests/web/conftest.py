@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from kernel_gateway.gatewayapp import KernelGatewayApp
@@ -17,6 +17,9 @@ from tornado.httpserver import HTTPServer
 from traitlets.config import Config
 
 from tests.e2e.gateway import free_port
+
+if TYPE_CHECKING:
+    from tests.fakes.toree import FakeSpark  # it imports Client from here
 
 DEFAULTS = "spark.master local[2]\nspark.hadoop.fs.secret.key hush-hush-secret\n"
 
@@ -75,18 +78,10 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Jupyter and a Spark set-up of the test's own."""
-    conf = tmp_path / "conf"
-    conf.mkdir()
-    (conf / "spark-defaults.conf").write_text(DEFAULTS)
-    monkeypatch.setenv("SPARK_CONF_DIR", str(conf))
-    for name in ("RUNTIME", "DATA", "CONFIG"):
-        (tmp_path / name).mkdir()
-        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
-    for name in ("SPARK_OPTS", "KG_AUTH_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    return conf
+def environ(spark: FakeSpark) -> Path:
+    """A Jupyter and a Spark set-up of the test's own; the directory of Spark's configuration."""
+    (spark.conf / "spark-defaults.conf").write_text(DEFAULTS)
+    return spark.conf
 
 
 def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
