@@ -55,18 +55,10 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Jupyter and a Spark set-up of the test's own."""
-    conf = tmp_path / "conf"
-    conf.mkdir()
-    (conf / "spark-defaults.conf").write_text(DEFAULTS)
-    monkeypatch.setenv("SPARK_CONF_DIR", str(conf))
-    for name in ("RUNTIME", "DATA", "CONFIG"):
-        (tmp_path / name).mkdir()
-        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
-    for name in ("SPARK_OPTS", "KG_AUTH_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    return conf
+def environ(spark: FakeSpark) -> Path:
+    """A Jupyter and a Spark set-up of the test's own; the directory of Spark's configuration."""
+    (spark.conf / "spark-defaults.conf").write_text(DEFAULTS)
+    return spark.conf
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from kg2at_personality.admission.clusters import Clusters
 from kg2at_personality.admission.policy import AdmissionPolicy
 from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
-from kg2at_personality.spark.master import MasterOptions
-from tests.fakes.master import FakeApp, FakeMaster, Fault, MasterServer
+from kg2at_personality.spark.master_options import MasterOptions
+from tests.fakes.master import FakeApp, FakeMaster
+from tests.fakes.master_server import Fault, MasterServer
 
 KERNEL = "0a1b2c3d-0000-4000-8000-000000000001"
 OTHER = "0a1b2c3d-0000-4000-8000-000000000002"
