@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 
 from tests.fakes.gateways import Gateways
 from tests.fakes.toree import FakeSpark
+
+#: The python3 of all tests: a small kernel of our own, unless one asks for ipykernel.
+KERNELS = Path(__file__).parent / "fakes" / "jupyter"
+os.environ["JUPYTER_PATH"] = str(KERNELS)
 
 # In the background of a shell SIGINT is ignored, and whatever a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -24,6 +29,12 @@ def log_filters() -> Iterator[None]:
     yield
     for handler, filters in before:
         handler.filters[:] = filters
+
+
+@pytest.fixture
+def ipykernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real python3."""
+    monkeypatch.delenv("JUPYTER_PATH")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from kg2at_personality.system.processes import Found, started_at
 from tests.fakes.gateways import ID, OTHER, Gateways, answering, code_of, json_of, kernel_of, listed
 from tests.fakes.toree import runs, until
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.usefixtures("ipykernel")]
 #: A cell with a child that leaves the kernel's group, and one that forgets whose it is, too.
 LEAVE = """
 import os, subprocess

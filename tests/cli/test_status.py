@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from kg2at_personality import runtime_file
+from tests.cli.program import run
 from tests.e2e.gateway import Gateway
 
 PROGRAM = [sys.executable, "-m", "kg2at_personality.cli", "status"]
@@ -94,11 +95,10 @@ def environ(tmp_path: Path, **more: str) -> dict[str, str]:
 
 
 def status(env: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    ran = subprocess.run(
-        [*PROGRAM, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
-    )
-    assert "Traceback" not in ran.stderr
-    return ran.returncode, ran.stdout, ran.stderr
+    ran = run(["status", *arguments], env)
+    out, err = ran.stdout.decode(), ran.stderr.decode()
+    assert "Traceback" not in err
+    return ran.returncode, out, err
 
 
 def test_every_part_is_shown(fake: Fake, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_reader_that_has_enough_is_no_error(fake: Fake, tmp_path: Path) -> Non
 
 def test_a_real_gateway(tmp_path: Path) -> None:
     (tmp_path / "client").mkdir()
-    with Gateway(tmp_path, "--KG2ATPersonality.inject_kernelspecs=False") as gateway:
+    with Gateway(tmp_path, "--KG2ATPersonality.inject_kernelspecs=False", quick=True) as gateway:
         env = environ(tmp_path / "client", KG2AT_URL=gateway.url, KG_AUTH_TOKEN=gateway.token)
         ids = [gateway.start_kernel("python3") for _ in range(3)]
         code, out, _ = status(env)

@@ -21,7 +21,7 @@ from tests.e2e.test_clients import JupyterServer, server
 
 __all__ = ["server"]
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("ipykernel")]
 #: How many notebooks do so; KG2AT_TEST_PAIRS=200 takes its time. Those of a kernel do so together.
 PAIRS = int(os.environ.get("KG2AT_TEST_PAIRS", "20"))
 EACH = 10
@@ -32,7 +32,7 @@ PYTHON = ("--KG2ATPersonality.inject_kernelspecs=False", "--KernelGatewayApp.def
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    with Gateway(tmp_path, *PYTHON) as running:
+    with Gateway(tmp_path, *PYTHON, quick=True) as running:
         yield running
 
 
