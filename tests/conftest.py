@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ DEFAULTS = "spark.master local[2]\nspark.hadoop.fs.secret.key hush-hush-secret\n
 # How long an example takes says how busy the machine is: no test fails by that.
 hypothesis.settings.register_profile("kg2at", deadline=None)
 hypothesis.settings.load_profile("kg2at")
+#: The python3 of all tests: a small kernel of our own, unless one asks for ipykernel.
+KERNELS = Path(__file__).parent / "fakes" / "jupyter"
+os.environ["JUPYTER_PATH"] = str(KERNELS)
+
 # In the background of a shell SIGINT is ignored, and whatever a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -31,6 +36,12 @@ def log_filters() -> Iterator[None]:
     yield
     for handler, filters in before:
         handler.filters[:] = filters
+
+
+@pytest.fixture
+def ipykernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real python3."""
+    monkeypatch.delenv("JUPYTER_PATH")
 
 
 @pytest.fixture

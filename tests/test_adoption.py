@@ -109,6 +109,7 @@ def _time(row: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(row["since"].replace("Z", "+00:00"))
 
 
+@pytest.mark.usefixtures("ipykernel")  # which takes its time
 async def test_one_that_has_not_answered_yet_goes_on_to_start(gateways: Gateways) -> None:
     first = await gateways.open()
     kernel_id = await first.start()

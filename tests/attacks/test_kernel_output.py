@@ -108,6 +108,7 @@ class TestWriter:
 
 
 @pytest.mark.gen_test(timeout=90)
+@pytest.mark.usefixtures("ipykernel")
 async def test_the_log_of_a_flooding_kernel_keeps_its_bound_beyond_its_gateway(gateways: Gateways, capfd: Any) -> None:
     first = await gateways.open(**BOUNDED)
     kernel_id = await first.start()
@@ -133,6 +134,7 @@ async def test_the_log_of_a_flooding_kernel_keeps_its_bound_beyond_its_gateway(g
 
 
 @pytest.mark.gen_test(timeout=60)
+@pytest.mark.usefixtures("ipykernel")
 async def test_signals_for_the_kernels_group_are_not_for_its_writer(gateways: Gateways) -> None:
     gateway = await gateways.open(**BOUNDED)
     kernel_id = await gateway.start()
@@ -146,6 +148,7 @@ async def test_signals_for_the_kernels_group_are_not_for_its_writer(gateways: Ga
 
 
 @pytest.mark.gen_test(timeout=60)
+@pytest.mark.usefixtures("ipykernel")
 async def test_a_restart_has_a_writer_and_a_log_of_its_own(gateways: Gateways) -> None:
     gateway = await gateways.open(**BOUNDED)
     kernel_id = await gateway.start()
@@ -160,6 +163,7 @@ async def test_a_restart_has_a_writer_and_a_log_of_its_own(gateways: Gateways) -
 
 
 @pytest.mark.gen_test(timeout=60)
+@pytest.mark.usefixtures("ipykernel")
 async def test_without_a_bound_there_is_no_writer(gateways: Gateways) -> None:
     gateway = await gateways.open(KG2ATPersonality={"max_kernel_log_size": 0})
     kernel_id = await gateway.start()

@@ -110,7 +110,7 @@ def ask(port: int, *lines: str) -> bytes:
 
 def test_a_gateway_that_is_asked_by_odd_roads(tmp_path: Path) -> None:
     spark, token = FakeSpark(tmp_path), "s3cr3t-gateway-token"
-    with spark, Gateway(tmp_path / "gateway", "--debug", environ=spark.environ, token=token) as gateway:
+    with spark, Gateway(tmp_path / "gateway", "--debug", environ=spark.environ, token=token, quick=True) as gateway:
         typed = token[:-1] + "X"  # as somebody types it who does not remember
         for path in ("/api", "/nothing", f"/api/kernels/{percent(token)}", "/kernelspecs/x/y", "/%1b[2J\x1b]0;x"):
             for query in (f"%74oken={token}", f"Token={typed}", f"token={typed}&token={token}", f"a={percent(token)}"):

@@ -111,6 +111,7 @@ def test_parsing_takes_no_more_memory_than_the_message_deserves(protocol: str) -
 
 
 @pytest.mark.parametrize("protocol", ["", V1])
+@pytest.mark.usefixtures("ipykernel")
 @pytest.mark.gen_test(timeout=120)
 async def test_a_gateway_goes_on(
     gateway: Any,

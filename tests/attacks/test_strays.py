@@ -17,7 +17,7 @@ from tests.fakes.gateways import ID, OTHER, Gateways, answering, code_of, json_o
 from tests.fakes.processes import runs
 from tests.fakes.wait import until
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.usefixtures("ipykernel")]
 LOG = logging.getLogger("tests.strays")
 #: A cell with a child that leaves the kernel's group, and one that forgets whose it is, too.
 LEAVE = """

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.cli.program import run
 
 PROGRAM = [sys.executable, "-m", "kg2at_personality.cli", "status"]
 TOKEN = "s3cr3t"
@@ -73,8 +74,7 @@ def environ(tmp_path: Path, **more: str) -> dict[str, str]:
 
 
 def status(env: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    ran = subprocess.run(
-        [*PROGRAM, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
-    )
-    assert "Traceback" not in ran.stderr
-    return ran.returncode, ran.stdout, ran.stderr
+    ran = run(["status", *arguments], env)
+    out, err = ran.stdout.decode(), ran.stderr.decode()
+    assert "Traceback" not in err
+    return ran.returncode, out, err

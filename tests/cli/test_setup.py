@@ -27,6 +27,7 @@ from packaging.requirements import Requirement
 import kg2at_personality
 from kg2at_personality.cli.setup.kg2at_conf import conf_text
 from kg2at_personality.cli.setup.own_wheel import repack
+from tests.cli import program
 from tests.cli.wheel import make_wheel
 from tests.fakes.installation import make_jar, make_java, make_spark
 
@@ -146,10 +147,10 @@ def run(bundle: Path, target: Path, environ: dict[str, str], *options: str) -> t
 
 
 def setup(environ: dict[str, str], *options: str) -> tuple[int, str, str]:
-    argv = [sys.executable, "-m", "kg2at_personality.cli", "setup", *options]
-    ran = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
-    assert "Traceback" not in ran.stderr
-    return ran.returncode, ran.stdout, ran.stderr
+    ran = program.run(["setup", *options], environ, timeout=120)
+    out, err = ran.stdout.decode(), ran.stderr.decode()
+    assert "Traceback" not in err
+    return ran.returncode, out, err
 
 
 def installed(target: Path, environ: dict[str, str]) -> bool:

@@ -215,7 +215,7 @@ def test_a_reader_that_has_enough_is_no_error(fake: Fake, tmp_path: Path) -> Non
 
 def test_a_real_gateway(tmp_path: Path) -> None:
     (tmp_path / "client").mkdir()
-    with Gateway(tmp_path, "--KG2ATPersonality.inject_kernelspecs=False") as gateway:
+    with Gateway(tmp_path, "--KG2ATPersonality.inject_kernelspecs=False", quick=True) as gateway:
         env = environ(tmp_path / "client", KG2AT_URL=gateway.url, KG_AUTH_TOKEN=gateway.token)
         ids = [gateway.start_kernel("python3") for _ in range(3)]
         code, out, _ = status(env)

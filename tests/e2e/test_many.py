@@ -27,7 +27,7 @@ PYTHON = ("--KG2ATPersonality.inject_kernelspecs=False", "--KernelGatewayApp.def
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Iterator[Ward]:
-    with Gateway(tmp_path, *PYTHON) as running:
+    with Gateway(tmp_path, *PYTHON, quick=True) as running:
         yield Ward(running)
     assert Ward(running).files() == [] and not (running.runtime / f"kg2at-{running.port}").exists()
 
@@ -139,7 +139,7 @@ def test_a_full_disk_refuses_new_kernels_and_touches_no_running_one(ward: Ward) 
 
 def test_a_state_directory_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
-    with Gateway(tmp_path, *PYTHON, f"--KG2ATPersonality.state_dir={tmp_path / 'state'}") as gateway:
+    with Gateway(tmp_path, *PYTHON, f"--KG2ATPersonality.state_dir={tmp_path / 'state'}", quick=True) as gateway:
         answer = gateway.request("POST", "/api/kernels", {})
         assert (answer.status, answer.body["reason"]) == (503, "Kernel could not be launched"), answer
         assert str(tmp_path / "state") in answer.body["message"]

@@ -20,10 +20,12 @@ import websocket
 
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.channels import ANSWER_LIMIT, Channels
+from tests.fakes.forkserver import Fork, ForkServer
 from tests.fakes.ports import free_port
 
 #: Seconds within which a gateway has to listen.
 START_LIMIT = 60.0
+FORKS = ForkServer("kernel_gateway.gatewayapp", "kg2at_personality.personality")
 
 
 def defaults_on(cluster: StandaloneCluster, *more: str) -> str:
@@ -54,7 +56,9 @@ class Gateway:
         token: str = "s3cr3t-gateway-token",
         personality: str = "kg2at_personality",
         nohup: bool = False,
+        quick: bool = False,
     ) -> None:
+        """`quick`: as a fork of a process that has imported all, and with the python3 of tests/conftest.py."""
         self.directory, self.token, self.port = directory, token, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.runtime = directory / "runtime"
@@ -70,10 +74,11 @@ class Gateway:
             "--KernelGatewayApp.port_retries=0",
             *options,
         ]
-        self.environ = self._environ() | (environ or {})
-        self.nohup = nohup
+        kernels = {"JUPYTER_PATH": os.environ.get("JUPYTER_PATH", "")} if quick else {}
+        self.environ = self._environ() | kernels | (environ or {})
+        self.nohup, self.quick = nohup, quick
         self.log_path = directory / "gateway.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Fork | None = None
 
     def _environ(self) -> dict[str, str]:
         dropped = ("KG_", "KG2AT_", "SPARK_", "JUPYTER_")
@@ -96,18 +101,7 @@ class Gateway:
 
     def start(self) -> None:
         """Start and wait until it answers."""
-        ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if self.nohup else None
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                self.argv,
-                env=self.environ,
-                cwd=self.directory / "cwd",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=ignore,
-            )
+        self.process = self._fork() if self.quick else self._popen()
         limit = time.monotonic() + START_LIMIT
         while time.monotonic() < limit:
             if self.process.poll() is not None:
@@ -117,6 +111,26 @@ class Gateway:
                     return
             time.sleep(0.05)
         raise RuntimeError(f"the gateway did not listen within {START_LIMIT} s:\n{self.log}")
+
+    def _fork(self) -> Fork:
+        streams = (os.devnull, "rb"), (self.log_path, "ab"), (self.log_path, "ab")
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(open(path, mode)).fileno() for path, mode in streams]
+            return FORKS.start(self.argv[2:], self.environ, self.directory / "cwd", files, session=True)
+
+    def _popen(self) -> subprocess.Popen[bytes]:
+        ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if self.nohup else None
+        with open(self.log_path, "ab") as log:
+            return subprocess.Popen(
+                self.argv,
+                env=self.environ,
+                cwd=self.directory / "cwd",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=ignore,
+            )
 
     def kill(self) -> None:
         """SIGKILL: it can't tidy up."""

@@ -70,7 +70,7 @@ class TestFirstAnswer:
     async def test_the_answer_is_kept_for_the_connections(self, gateway: Any) -> None:
         _, kernel = await start(gateway)
         await kernel.answered()
-        assert kernel._kernel_info_future.result()["implementation"] == "ipython"
+        assert kernel._kernel_info_future.result()["implementation"] == "small"
 
     async def test_each_who_waits_may_go_without_the_others(self, gateway: Any, spark: FakeSpark) -> None:
         gate = spark.gate()
