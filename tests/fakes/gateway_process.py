@@ -20,7 +20,7 @@ import websocket
 
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.channels import ANSWER_LIMIT, Channels
-from tests.fakes.ports import free_port
+from tests.fakes.ports import held_port
 
 #: Seconds within which a gateway has to listen.
 START_LIMIT = 60.0
@@ -55,7 +55,7 @@ class Gateway:
         personality: str = "kg2at_personality",
         nohup: bool = False,
     ) -> None:
-        self.directory, self.token, self.port = directory, token, free_port()
+        self.directory, self.token, self.port = directory, token, held_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.runtime = directory / "runtime"
         self.conf_dir = directory / "conf"
