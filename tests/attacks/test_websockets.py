@@ -23,7 +23,8 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from kg2at_personality.errors import NoRoom
 from kg2at_personality.web.pulse import Pulse
 from tests.fakes.gateway_process import Gateway
-from tests.fakes.wait import until
+from tests.fakes.notebook import connections
+from tests.fakes.wait import until, wait_until
 
 pytestmark = pytest.mark.gen_test(timeout=100)
 #: How many are open at the same time, on a kernel for each 50; KG2AT_TEST_WEBSOCKETS=1000 takes longer.
@@ -54,10 +55,6 @@ async def ask(socket: WebSocketClientConnection, expression: str) -> str:
             return str(answer["content"]["user_expressions"]["value"]["data"]["text/plain"])
 
 
-def connections(gateway: Any, kernel_id: str) -> int:
-    return int(gateway.app.kernel_manager.kernel_model(kernel_id)["connections"])
-
-
 @pytest.fixture
 def many() -> Iterator[None]:
     """As many open files as the system allows, in this process and in those that it starts."""
@@ -86,11 +83,7 @@ async def test_all_are_served_and_all_close_at_once(many: None, tmp_path: Path) 
         assert await asyncio.to_thread(counts) == Counter(places)
         for socket in sockets:
             socket.close()
-        for _ in range(600):
-            if not any((await asyncio.to_thread(counts)).values()):
-                break
-            await asyncio.sleep(0.1)
-        assert (await asyncio.to_thread(counts)).total() == 0
+        await asyncio.to_thread(wait_until, lambda: counts().total() == 0, counts)
         assert await ask(await connect(gateway.url, ids[0]), "6 * 7") == "42"
         assert "Traceback" not in gateway.log and "Too many open files" not in gateway.log
 

@@ -6,12 +6,17 @@ import json
 import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import websocket
 
+from tests.fakes.wait import wait_until
+
 #: Seconds within which an answer has to come.
 ANSWER_LIMIT = 120.0
+#: Stands in a Scala cell where it is to tell that it has come there.
+HERE = "HERE"
 
 
 @dataclass
@@ -59,6 +64,12 @@ class Channels:
         """Begin to run a cell; its message id."""
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
         return self.send("execute_request", content | {"stop_on_error": True})
+
+    def begin(self, code: str, marker: Path) -> str:
+        """Begin to run a Scala cell, and wait until it comes to `HERE`, where it makes the file; its message id."""
+        msg_id = self.execute(code.replace(HERE, f'new java.io.File("{marker}").createNewFile()'))
+        wait_until(marker.exists, "the cell", ANSWER_LIMIT)
+        return msg_id
 
     def run(self, code: str, timeout: float = ANSWER_LIMIT) -> Result:
         """Run a cell to its end."""
