@@ -57,7 +57,7 @@ def status(gateway: Gateway) -> dict[str, Any]:
 
 
 def waiting(gateway: Gateway, threads: ThreadPoolExecutor, **env: str) -> Future[Answer]:
-    """A POST that waits in the queue."""
+    """Send a POST; returns when it waits in the queue."""
     before = len(status(gateway)["queue"])
     answer = threads.submit(post, gateway, **env)
     wait_until(lambda: len(status(gateway)["queue"]) > before or answer.done(), "its place in the queue")
@@ -67,7 +67,7 @@ def waiting(gateway: Gateway, threads: ThreadPoolExecutor, **env: str) -> Future
 
 @pytest.fixture(scope="module")
 def four(gateway: Gateway, cluster: StandaloneCluster, threads: ThreadPoolExecutor) -> list[str]:
-    """The kernels that got in when 12 asked at once."""
+    """Return the kernels that got in when 12 asked at once."""
     answers = list(threads.map(lambda _: post(gateway, **IMPATIENT), range(12)))
     admitted = [answer for answer in answers if answer.status == 201]
     refused = [answer for answer in answers if answer.status == 503]

@@ -34,7 +34,7 @@ def ward(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def survivor(ward: Ward) -> str:
-    """A Toree with a variable, and two of the four cores."""
+    """Start a Toree with a variable, and two of the four cores."""
     kernel_id = ward.gateway.start_kernel(
         env={"KERNEL_SPARK_CORES_MAX": "2", "KERNEL_USERNAME": "ada"}, kernel_id="12345678-1234-1234-1234-123456789abc"
     )

@@ -23,12 +23,12 @@ def gateway(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory
 
 
 def granted(cluster: StandaloneCluster) -> dict[str, int]:
-    """Application name -> cores it holds."""
+    """Return the cores that each application holds, by its name."""
     return {app["name"]: app["cores"] for app in cluster.state()["activeapps"]}
 
 
 def app_id(gateway: Gateway, kernel_id: str) -> str | None:
-    """The application that the gateway takes for the kernel's."""
+    """Return the application that the gateway takes for the kernel's."""
     rows = gateway.request("GET", "/kg2at/status").body["kernels"]
     return next(row["app_id"] for row in rows if row["kernel_id"] == kernel_id)
 

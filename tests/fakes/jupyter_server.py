@@ -20,7 +20,7 @@ from tests.fakes.wait import wait_until
 
 
 class JupyterServer:
-    """`jupyter server --gateway-url`, with a client of its own."""
+    """Runs `jupyter server --gateway-url`, and asks it."""
 
     def __init__(self, gateway: Gateway, directory: Path) -> None:
         self.port = held_port()

@@ -129,7 +129,7 @@ class FakeMaster:
         self.schedule()
 
     def revive_worker(self, worker: FakeWorker) -> FakeWorker:
-        """The same machine registers again: a new id and port, the DEAD entry stays in the list."""
+        """Register the same machine again: a new id and port, the DEAD entry stays in the list."""
         return self.add_worker(worker.cores, worker.memory_mib, worker.host)
 
     def submit(
@@ -142,7 +142,7 @@ class FakeMaster:
         user: str = "someone",
         delay: float = 0.0,
     ) -> FakeApp:
-        """An application that registers `delay` seconds from now, at the next `step()` after that."""
+        """Submit an application, which registers at the first `step()` after `delay` seconds."""
         due = self.clock() + delay
         app = FakeApp(name, cores_max, executor_cores, memory_mib, executor_limit, user, due)
         self.submitted.append(app)
@@ -172,7 +172,7 @@ class FakeMaster:
             self.finish(app, "KILLED")
 
     def fail_over_to(self, other: FakeMaster) -> None:
-        """This master is lost and comes back as STANDBY; `other` starts to recover what was registered here."""
+        """Lose this master, which comes back as STANDBY; `other` starts to recover what was registered here."""
         other.workers, other.apps, other.completed = self.workers, self.apps, []
         other.submitted = self.submitted
         self.workers, self.apps, self.completed, self.submitted = [], [], [], []
@@ -385,11 +385,11 @@ class _Json(RequestHandler):
         return json.dumps(self.server.master.to_json(self.server.shape), indent=2).encode()
 
     async def _slow(self) -> None:
-        """Nothing at all until the server ends."""
+        """Send nothing at all until the server ends."""
         await self.server.ended.wait()
 
     async def _drip(self) -> None:
-        """Headers and a start at once, the rest never."""
+        """Send the headers and a start at once, and never the rest."""
         self.write(self._body()[:10])
         await self.flush()
         await self.server.ended.wait()
@@ -416,17 +416,17 @@ class _Json(RequestHandler):
         self.redirect("https://user:secret@127.0.0.1:8480/json/")
 
     async def _half_closed(self) -> None:
-        """Half of what the header promises, then the connection ends."""
+        """Send half of what the header promises, then close the connection."""
         body = self._body()
         await self._raw(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode(), [body[: len(body) // 2]])
 
     async def _huge(self) -> None:
-        """200 chunks of 1 MiB."""
+        """Send 200 chunks of 1 MiB."""
         chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
         await self._raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", [chunk] * 200)
 
     async def _huge_until_close(self) -> None:
-        """The same with no length given at all."""
+        """Send the same with no length given at all."""
         await self._raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", [b" " * 0x100000] * 200)
 
     async def _raw(self, head: bytes, parts: list[bytes]) -> None:
