@@ -1,4 +1,4 @@
-"""What all tests stand on."""
+"""The fixtures that tests of several folders use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(autouse=True)
 def log_filters() -> Iterator[None]:
-    """A gateway in this process cleans what the handlers of its log get; those of pytest are there for all tests."""
+    """Take away the filters that a gateway in this process gives to the handlers of pytest's log."""
     before = [(handler, list(handler.filters)) for handler in logging.getLogger().handlers]
     yield
     for handler, filters in before:
@@ -46,14 +46,14 @@ def ipykernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpark]:
-    """A Spark and a Toree that are small Python programs."""
+    """Return a Spark and a Toree that are small Python programs."""
     with FakeSpark(tmp_path).enter(monkeypatch) as fake:
         yield fake
 
 
 @pytest.fixture
 def gateways(io_loop: Any, spark: FakeSpark) -> Iterator[Gateways]:
-    """Gateways on that Spark, one after the other in one state directory."""
+    """Return gateways on that Spark, one after the other in one state directory."""
     made = Gateways(spark)
     yield made
     io_loop.run_sync(made.end)
@@ -61,7 +61,7 @@ def gateways(io_loop: Any, spark: FakeSpark) -> Iterator[Gateways]:
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    """Traits for the gateway under test: class name -> traits. Tests override it."""
+    """Return traits for the gateway under test: class name -> traits. Tests override it."""
     return {}
 
 
@@ -74,6 +74,6 @@ def environ(spark: FakeSpark) -> Path:
 
 @pytest.fixture
 def gateway(io_loop: Any, environ: Path, settings: dict[str, Any]) -> Iterator[Client]:
-    """A gateway in this process, with python kernels: quick, and every handler is the real one."""
+    """Run a gateway in this process, with python kernels: quick, and every handler is the real one."""
     with serving(io_loop, settings) as client:
         yield client

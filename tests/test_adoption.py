@@ -43,7 +43,7 @@ from tests.fakes.gateways import (
     settled,
     state_of,
 )
-from tests.fakes.ports import free_range
+from tests.fakes.ports import held_range
 from tests.fakes.processes import runs
 from tests.fakes.wait import until
 
@@ -299,7 +299,7 @@ async def test_a_toree_goes_on(gateways: Gateways) -> None:
 
 
 async def test_what_it_was_lent_is_lent_to_nobody_else(gateways: Gateways) -> None:
-    ports = {"KG2ATPersonality": {"kernel_ports": free_range(10)}}
+    ports = {"KG2ATPersonality": {"kernel_ports": held_range(10)}}
     gateways.spark.defaults(HANGS)
     first = await gateways.open(**ports)
     kernel_id = await first.start(name="apache_toree_scala")

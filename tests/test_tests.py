@@ -1,12 +1,16 @@
-"""What holds for the tests themselves: who imports whom."""
+"""What holds for the tests themselves: who imports whom, and whose a port is."""
 
 from __future__ import annotations
 
 import ast
+import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.fakes.ports import LOOPBACK, held_port, held_range
 
 ROOT = Path(__file__).parent
 FILES = sorted(ROOT.glob("**/*.py"))
@@ -41,3 +45,27 @@ def test_nobody_imports_from_a_conftest_or_from_a_file_of_tests(path: Path) -> N
     """Fixtures stand in a conftest.py above all that use them; what else is shared, in a module without tests."""
     names = [part for parts in of_tests(path) for part in parts]
     assert [name for name in names if name == "conftest" or name.startswith("test_")] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they can't be held")
+class TestHeldPorts:
+    @staticmethod
+    def refused(port: int) -> bool:
+        """Whether a program that names the port without SO_REUSEADDR, as other tests do, is refused."""
+        with socket.socket() as other:
+            try:
+                other.bind((LOOPBACK, port))
+            except OSError:
+                return True
+            return False
+
+    def test_who_knows_one_can_listen_on_it_again_and_again(self) -> None:
+        port = held_port()
+        for _ in range(2):
+            assert self.refused(port)
+            with socket.create_server((LOOPBACK, port)), socket.create_connection((LOOPBACK, port)):
+                pass
+
+    def test_a_range(self) -> None:
+        first, last = map(int, held_range(7).split("-"))
+        assert last - first == 6 and all(self.refused(port) for port in range(first, last + 1))

@@ -1,4 +1,4 @@
-"""What must not come into the log: the token, by whatever road, and what speaks to the reader's terminal."""
+"""What must not come into the log: the token, in whatever spelling, and characters that control a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TYPED = "tYp0-of-it"
 
 
 def percent(text: str) -> str:
-    """`text` with every character encoded."""
+    """Return `text` with every character encoded."""
     return "".join(f"%{byte:02x}" for byte in text.encode())
 
 
@@ -78,7 +78,7 @@ def test_what_speaks_to_a_terminal(text: str, shown: str) -> None:
 
 
 def written(handler_of: Any, log: logging.Logger) -> list[str]:
-    """What a handler writes that has the filter, in a logger of its own."""
+    """Return what a handler writes that has the filter, in a logger of its own."""
     lines: list[str] = []
     handler = handler_of()
     handler.emit = lambda record: lines.append(handler.format(record))
@@ -102,7 +102,7 @@ def test_every_part_of_a_record_is_cleaned() -> None:
 
 
 def ask(port: int, *lines: str) -> bytes:
-    """The answer to a request of these lines, sent as they are."""
+    """Send a request of these lines, as they are, and return the answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall("\r\n".join([*lines, "Host: localhost", "Connection: close", "", ""]).encode("latin-1"))
         return b"".join(iter(lambda: connection.recv(65536), b""))

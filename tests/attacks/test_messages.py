@@ -28,7 +28,7 @@ PARSED, SENT = 10_000, 300
 
 
 def sound(chance: random.Random) -> dict[str, Any]:
-    """A message as a client may send it."""
+    """Return a message as a client may send it."""
     msg_type = chance.choice(["execute_request", "comm_msg", "kernel_info_request", "complete_request", "x"])
     content = {"code": "é" * chance.randrange(20), "comm_id": "c", "cursor_pos": chance.choice([0, None, -5])}
     message = request(msg_type, content, channel=chance.choice(["shell", "control", "stdin", "iopub", "no"]))
@@ -42,7 +42,7 @@ def number(chance: random.Random, size: int, order: Any) -> bytes:
 
 
 def mutated(chance: random.Random, raw: bytes, size: int, order: Any) -> bytes:
-    """`raw` with some of its numbers or bytes changed, cut or doubled."""
+    """Return `raw` with some of its numbers or bytes changed, cut or doubled."""
     data = bytearray(raw)
     for _ in range(chance.randrange(1, 4)):
         place = chance.randrange(len(data) + 1)
@@ -62,14 +62,14 @@ def mutated(chance: random.Random, raw: bytes, size: int, order: Any) -> bytes:
 
 
 def offsets(chance: random.Random) -> bytes:
-    """A v1 message whose parts are all of it, again and again."""
+    """Return a v1 message each of whose parts is the whole message."""
     count = chance.randrange(2, 2000)
     length = 8 * (1 + count) + 5000
     return b"".join(each.to_bytes(8, "little") for each in (count, *[0, length] * (count // 2))) + bytes(5008)
 
 
 def messages(protocol: str, count: int) -> list[str | bytes]:
-    """What an attacker sends, the same in each run."""
+    """Return what an attacker sends, the same in each run."""
     chance = random.Random(f"{protocol} {count}")
     found: list[str | bytes] = []
     for _ in range(count):
@@ -146,7 +146,7 @@ async def opened(gateway: Any, kernel_id: str, protocol: str) -> AsyncIterator[W
 
 @asynccontextmanager
 async def watched() -> AsyncIterator[list[float]]:
-    """How long the loop kept others waiting, in seconds."""
+    """Measure for how many seconds the event loop kept others waiting, each time."""
     stalls = [0.0]
 
     async def look() -> None:
@@ -163,7 +163,7 @@ async def watched() -> AsyncIterator[list[float]]:
 
 
 async def answer(socket: WebSocketClientConnection, protocol: str) -> dict[str, Any]:
-    """The reply to one more request, sent after all others."""
+    """Send one more request and return its reply."""
     last = request("kernel_info_request", msg_id=uuid.uuid4().hex)
     await socket.write_message(v1(last) if protocol else older(last), binary=bool(protocol))
     while True:

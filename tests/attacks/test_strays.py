@@ -28,7 +28,7 @@ print(leave(), leave(KERNEL_ID=""))
 
 
 async def leaving(gateways: Gateways, client: Any, kernel_id: str) -> tuple[int, int]:
-    """The children that left a kernel's group: one that has its KERNEL_ID, and one that has none."""
+    """Return the children that left a kernel's group: one that has its KERNEL_ID, and one that has none."""
     stray, free = map(int, (await client.run(kernel_id, LEAVE)).split())
     gateways.processes += [process(free)]
     await until(lambda: all(os.getpgid(pid) == pid for pid in (stray, free)), "their leave")

@@ -25,7 +25,7 @@ def settings() -> dict[str, Any]:
 
 
 def shown(messages: list[dict[str, Any]]) -> list[int]:
-    """The numbers of the outputs among `messages`."""
+    """Return the numbers of the outputs among `messages`."""
     return [int(each["content"]["data"]["text/plain"][:5]) for each in messages if each["msg_type"] == "display_data"]
 
 
@@ -34,7 +34,7 @@ def told(messages: list[dict[str, Any]]) -> list[str]:
 
 
 def check(messages: list[dict[str, Any]]) -> None:
-    """All messages of the cell are there, but for the oldest output, of which the notebook is told."""
+    """Check that all messages of the cell are there but the oldest output, of which the notebook is told."""
     numbers, sentences = shown(messages), told(messages)
     assert numbers == sorted(numbers) and numbers[-1] == COUNT - 1
     left_out = sum(int(sentence.split()[0]) for sentence in sentences)
@@ -45,7 +45,7 @@ def check(messages: list[dict[str, Any]]) -> None:
 
 
 def has_ended(buffer: OutputBuffer) -> bool:
-    """Whether the cell's idle status is there. Its reply may have gone out before: it does not wait for the output."""
+    """Return whether the cell's idle status is there. Its reply may have gone out before."""
     return any(b'"idle"' in parts[-1] for _, parts in buffer)
 
 

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -46,7 +45,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 #: For requests that are to be refused: shorter than core_wait_timeout.
-IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": "8"}
+IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": "5"}
 
 
 def post(gateway: Gateway, **env: str) -> Answer:
@@ -58,7 +57,7 @@ def status(gateway: Gateway) -> dict[str, Any]:
 
 
 def waiting(gateway: Gateway, threads: ThreadPoolExecutor, **env: str) -> Future[Answer]:
-    """A POST that waits in the queue."""
+    """Send a POST; returns when it waits in the queue."""
     before = len(status(gateway)["queue"])
     answer = threads.submit(post, gateway, **env)
     wait_until(lambda: len(status(gateway)["queue"]) > before or answer.done(), "its place in the queue")
@@ -68,7 +67,7 @@ def waiting(gateway: Gateway, threads: ThreadPoolExecutor, **env: str) -> Future
 
 @pytest.fixture(scope="module")
 def four(gateway: Gateway, cluster: StandaloneCluster, threads: ThreadPoolExecutor) -> list[str]:
-    """The kernels that got in when 12 asked at once."""
+    """Return the kernels that got in when 12 asked at once."""
     answers = list(threads.map(lambda _: post(gateway, **IMPATIENT), range(12)))
     admitted = [answer for answer in answers if answer.status == 201]
     refused = [answer for answer in answers if answer.status == 503]
@@ -150,7 +149,12 @@ def test_a_restart_keeps_its_cores(gateway: Gateway, threads: ThreadPoolExecutor
 
 
 def test_a_foreign_application_is_respected(
-    gateway: Gateway, cluster: StandaloneCluster, installation: Installation, four: list[str], tmp_path: Path
+    gateway: Gateway,
+    cluster: StandaloneCluster,
+    installation: Installation,
+    threads: ThreadPoolExecutor,
+    four: list[str],
+    tmp_path: Path,
 ) -> None:
     while four:
         assert gateway.delete(four.pop()) == 204
@@ -167,8 +171,9 @@ def test_a_foreign_application_is_respected(
             assert foreign.stdout.readline() == "up\n"
             wait_until(lambda: [app["cores"] for app in cluster.state()["activeapps"]] == [3], cluster.state)
             assert post(gateway, KERNEL_SPARK_CORES_MAX="2", **IMPATIENT).status == 503
-            threading.Timer(1, os.killpg, (foreign.pid, signal.SIGTERM)).start()
-            answer = post(gateway, KERNEL_SPARK_CORES_MAX="2")
+            request = waiting(gateway, threads, KERNEL_SPARK_CORES_MAX="2")
+            os.killpg(foreign.pid, signal.SIGTERM)
+            answer = request.result()
             assert answer.status == 201, answer.body
             assert gateway.delete(answer.body["id"]) == 204
         finally:

@@ -38,7 +38,7 @@ time.sleep(600)
 
 @contextmanager
 def driver(installation: Installation, master_url: str, name: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """A Python and its JVM, in a process group of their own, with a SparkContext; gone after the `with` block."""
+    """Run a Python and its JVM, in a process group of their own, with a SparkContext."""
     dropped = ("KG_", "KG2AT_", "SPARK_")
     environ = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
     environ |= {"SPARK_HOME": installation.spark.home, "JAVA_HOME": installation.java.home}

@@ -17,12 +17,10 @@ import psutil
 import pytest
 
 from tests.e2e.survival import Ward
-from tests.fakes.gateway_process import Gateway
+from tests.fakes.gateway_process import PYTHON, Gateway
 from tests.fakes.wait import wait_until
 
 pytestmark = pytest.mark.timeout(240)
-#: No Toree, so that neither Spark nor Java is needed.
-PYTHON = ("--KG2ATPersonality.inject_kernelspecs=False", "--KernelGatewayApp.default_kernel_name=python3")
 
 
 @pytest.fixture

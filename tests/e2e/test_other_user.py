@@ -41,7 +41,7 @@ def become(user: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
-    """Where both users may write."""
+    """Return a directory where both users may write."""
     path = Path(tempfile.mkdtemp(prefix="kg2at-users-"))
     path.chmod(0o777)
     yield path
@@ -49,7 +49,7 @@ def directory() -> Iterator[Path]:
 
 
 def spark_home(directory: Path, installation: Installation) -> Path:
-    """The installed Spark, whose spark-submit runs as the other user."""
+    """Make a copy of the installed Spark whose spark-submit runs as the other user."""
     home = directory / "spark"
     (home / "bin").mkdir(parents=True)
     for path in Path(installation.spark.home).iterdir():
@@ -88,7 +88,7 @@ def pid_of(ward: Ward, kernel_id: str) -> int:
 
 
 def started(ward: Ward, name: str) -> tuple[str, int]:
-    """A kernel that answers, and its process, which the gateway may not signal."""
+    """Start a kernel; return its id and its pid when it answers. The gateway may not signal it."""
     kernel_id = ward.gateway.start_kernel(name)
     assert "2" in ward.run(kernel_id, "println(1 + 1)" if "toree" in name else "print(1 + 1)")
     pid = pid_of(ward, kernel_id)

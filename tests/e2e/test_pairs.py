@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.channels import Channels
-from tests.fakes.gateway_process import Gateway
+from tests.fakes.gateway_process import PYTHON, Gateway
 from tests.fakes.jupyter_server import JupyterServer
 from tests.fakes.wait import wait_until
 
@@ -26,7 +26,6 @@ PAIRS = int(os.environ.get("KG2AT_TEST_PAIRS", "20"))
 EACH = 10
 #: Seconds between two steps of one notebook, at most: JupyterLab takes 0.06.
 SPACING = 0.1
-PYTHON = ("--KG2ATPersonality.inject_kernelspecs=False", "--KernelGatewayApp.default_kernel_name=python3")
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 
 def notebook(server: JupyterServer, kernel_id: str, seed: int) -> Channels:
-    """The websocket that a notebook goes on with, after a cell of it."""
+    """Open two websockets, drop one, and return the other when a cell has run."""
     chance, session = random.Random(seed), uuid.uuid4().hex
     pair = []
     for _ in range(2):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ class Client:
     async def ask(
         self, method: str, path: str, body: Any = None, raw: bytes | None = None, **headers: str
     ) -> HTTPResponse:
-        """One request, whatever its status. `body` is sent as JSON, `raw` as it is."""
+        """Send one request and return the answer, whatever its status. `body` is sent as JSON, `raw` as it is."""
         content = raw if raw is not None else json.dumps(body).encode() if body is not None else None
         if content is None and method in ("POST", "PATCH"):
             content = b""
@@ -41,13 +40,13 @@ class Client:
         )
 
     async def start(self, **body: Any) -> str:
-        """Start a python kernel; its id."""
+        """Start a python kernel and return its id."""
         answer = await self.ask("POST", "/api/kernels", {"name": "python3"} | body)
         assert answer.code == 201, answer.body
         return str(json.loads(answer.body)["id"])
 
     async def run(self, kernel_id: str, code: str) -> str:
-        """What `code` prints in a python kernel."""
+        """Run `code` in a python kernel and return what it prints."""
         kernel = self.app.kernel_manager.get_kernel(kernel_id)
         await kernel.answered()  # until then its ports may change
         client = kernel.client()
@@ -64,7 +63,7 @@ class Client:
 
 
 def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
-    """A gateway with kg2at, not listening yet."""
+    """Return a gateway with kg2at that does not listen yet."""
     config = Config(settings)
     config.KernelGatewayApp.api = "kg2at_personality"
     app = KernelGatewayApp(config=config)
@@ -74,7 +73,7 @@ def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
 
 @contextmanager
 def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
-    """A gateway in this process, listening; all its kernels are ended afterwards."""
+    """Run a gateway in this process, and end it and all its kernels afterwards."""
     sockets = bind_sockets(0, "127.0.0.1")
 
     async def serve() -> tuple[Any, HTTPServer]:
@@ -94,8 +93,5 @@ def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
             await app.personality.shutdown()
             await app.kernel_websocket_connection_class.close_all()
             await server.close_all_connections()
-            # What was cancelled comes to its end.
-            for _ in range(5):
-                await asyncio.sleep(0)
 
         io_loop.run_sync(end)

@@ -6,24 +6,29 @@ import json
 import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import websocket
 
+from tests.fakes.wait import wait_until
+
 #: Seconds within which an answer has to come.
 ANSWER_LIMIT = 120.0
+#: Stands in a Scala cell where it is to tell that it has come there.
+HERE = "HERE"
 
 
 @dataclass
 class Result:
-    """What one cell gave."""
+    """The reply to one cell, and the messages that came of it."""
 
     reply: dict[str, Any]
     messages: list[dict[str, Any]]
 
     @property
     def text(self) -> str:
-        """All that the cell showed: streams, results, displays, errors."""
+        """The text of all that the cell showed: streams, results, displays, errors."""
         parts = []
         for message in self.messages:
             content = message["content"]
@@ -39,7 +44,7 @@ class Channels:
         self.socket, self.session = socket, session
 
     def send(self, msg_type: str, content: dict[str, Any], channel: str = "shell") -> str:
-        """Send a message; its id."""
+        """Send a message and return its id."""
         header = {
             "msg_id": uuid.uuid4().hex,
             "msg_type": msg_type,
@@ -56,9 +61,15 @@ class Channels:
         return self.finish(self.send(msg_type, content), timeout, idle=False).reply
 
     def execute(self, code: str) -> str:
-        """Begin to run a cell; its message id."""
+        """Begin to run a cell and return its message id."""
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
         return self.send("execute_request", content | {"stop_on_error": True})
+
+    def begin(self, code: str, marker: Path) -> str:
+        """Begin to run a Scala cell; return its message id when it comes to `HERE`, where it makes `marker`."""
+        msg_id = self.execute(code.replace(HERE, f'new java.io.File("{marker}").createNewFile()'))
+        wait_until(marker.exists, "the cell", ANSWER_LIMIT)
+        return msg_id
 
     def run(self, code: str, timeout: float = ANSWER_LIMIT) -> Result:
         """Run a cell to its end."""
@@ -83,7 +94,7 @@ class Channels:
         return Result(reply, messages)
 
     def receive(self, timeout: float) -> dict[str, Any]:
-        """The next message of any kind."""
+        """Return the next message of any kind. Raises TimeoutError, and ConnectionError when the websocket closes."""
         limit = time.monotonic() + timeout
         while time.monotonic() < limit:
             # Not recv(): a ping would begin the time-out anew.

@@ -21,17 +21,24 @@ import websocket
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.channels import ANSWER_LIMIT, Channels
 from tests.fakes.forkserver import Fork, ForkServer
-from tests.fakes.ports import free_port
+from tests.fakes.ports import held_port
 
 #: Seconds within which a gateway has to listen.
 START_LIMIT = 60.0
 FORKS = ForkServer("kernel_gateway.gatewayapp", "kg2at_personality.personality")
 
 
+#: Options of a gateway without Toree: neither Spark nor Java is needed.
+PYTHON = ("--KG2ATPersonality.inject_kernelspecs=False", "--KernelGatewayApp.default_kernel_name=python3")
+#: For JVMs that live for seconds: C2 and G1 take more than half of a processor's time then, and give nothing back.
+QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
 def defaults_on(cluster: StandaloneCluster, *more: str) -> str:
-    """The spark-defaults.conf of kernels on `cluster`, with `more` lines."""
+    """Return the spark-defaults.conf of kernels on `cluster`, with `more` lines."""
     ui_port = cluster.ui_url.rpartition(":")[2]
-    lines = f"spark.master {cluster.master_url}", f"spark.master.ui.port {ui_port}", "spark.executor.memory 512m"
+    lines = [f"spark.master {cluster.master_url}", f"spark.master.ui.port {ui_port}", "spark.executor.memory 512m"]
+    lines += [f"spark.{who}.extraJavaOptions {QUICK_JVM}" for who in ("driver", "executor")]
     return "\n".join((*lines, *more, ""))
 
 
@@ -59,7 +66,7 @@ class Gateway:
         quick: bool = False,
     ) -> None:
         """`quick`: as a fork of a process that has imported all, and with the python3 of tests/conftest.py."""
-        self.directory, self.token, self.port = directory, token, free_port()
+        self.directory, self.token, self.port = directory, token, held_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.runtime = directory / "runtime"
         self.conf_dir = directory / "conf"
@@ -133,13 +140,13 @@ class Gateway:
             )
 
     def kill(self) -> None:
-        """SIGKILL: it can't tidy up."""
+        """Send SIGKILL, so that it can't tidy up, and wait for its end."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
 
     def stop(self, limit: float = 60.0) -> int:
-        """SIGTERM, and its exit status."""
+        """Send SIGTERM and return the exit status. Raises TimeoutExpired, and kills it, after `limit` seconds."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.terminate()
@@ -160,7 +167,7 @@ class Gateway:
     def request(
         self, method: str, path: str, body: Any = None, token: str | None = None, raw: bytes | None = None
     ) -> Answer:
-        """One request. `raw` is sent as it is; `token` "" sends none, None the right one."""
+        """Send one request and return the answer. `raw` is sent as it is; `token` "" sends none, None the right one."""
         data = raw if raw is not None else None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"token {self.token if token is None else token}"} if token != "" else {}
         call = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
@@ -172,7 +179,7 @@ class Gateway:
             return _answer(error.code, error.read(), error.headers)
 
     def start_kernel(self, name: str | None = None, **body: Any) -> str:
-        """POST, and the new kernel's id."""
+        """Start a kernel and return its id."""
         answer = self.request("POST", "/api/kernels", body | ({"name": name} if name else {}))
         assert answer.status == 201, answer
         return str(answer.body["id"])
@@ -181,7 +188,7 @@ class Gateway:
         return self.request("DELETE", f"/api/kernels/{kernel_id}").status
 
     def connect(self, kernel_id: str, session: str | None = None, timeout: float = ANSWER_LIMIT) -> Channels:
-        """Open the websocket; waits until the kernel answers."""
+        """Open a websocket to the kernel; waits until the kernel answers."""
         session = session or uuid.uuid4().hex
         url = f"ws://127.0.0.1:{self.port}/api/kernels/{kernel_id}/channels?session_id={session}&token={self.token}"
         return Channels(websocket.create_connection(url, timeout=timeout, suppress_origin=True), session)

@@ -11,7 +11,7 @@ BUILD_INFO = "org/apache/toree/kernel/BuildInfo$.class"
 
 
 def make_spark(root: Path, core: str = "3.5.9", scala: str = "2.12", library: str = "") -> Path:
-    """A Spark tree; no spark-core jar without `core`, scala-library of `scala` unless `library` says another name."""
+    """Make a Spark tree: no spark-core jar without `core`, scala-library of `scala` or named `library`."""
     (root / "bin").mkdir(parents=True)
     (root / "bin" / "spark-submit").write_text("#!/bin/sh\n")
     (root / "jars").mkdir()
@@ -22,7 +22,7 @@ def make_spark(root: Path, core: str = "3.5.9", scala: str = "2.12", library: st
 
 
 def make_java(root: Path, version: str | None = "17.0.15", script: str = "exit 1") -> Path:
-    """A Java home; without `version` no release file, so that bin/java (a shell `script`) has to be asked."""
+    """Make a Java home; without `version` no release file, so that bin/java (a shell `script`) has to be asked."""
     (root / "bin").mkdir(parents=True)
     (root / "bin" / "java").write_text(f"#!/bin/sh\n{script}\n")
     (root / "bin" / "java").chmod(0o755)
@@ -32,7 +32,7 @@ def make_java(root: Path, version: str | None = "17.0.15", script: str = "exit 1
 
 
 def make_jar(path: Path, version: str = "0.5.0", scala: str = "2.12.15", *more: str, method: int = 8) -> Path:
-    """A Toree assembly with a BuildInfo class as sbt-buildinfo makes it; none if `scala` is ""."""
+    """Make a Toree assembly with a BuildInfo class as sbt-buildinfo makes it; none if `scala` is ""."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", method) as jar:
         for other in ("x/META-INF/MANIFEST.MF", "META-INF/MANIFEST.MF.old"):
@@ -47,7 +47,7 @@ def make_jar(path: Path, version: str = "0.5.0", scala: str = "2.12.15", *more: 
 
 
 def make_spec(kernels: Path, name: str, spec: object, toree: bool = True) -> Path:
-    """An installed kernelspec with kernel.json as given."""
+    """Make an installed kernelspec with kernel.json as given."""
     folder = kernels / name
     folder.mkdir(parents=True)
     text = spec if isinstance(spec, str) else json.dumps(spec)
@@ -56,5 +56,5 @@ def make_spec(kernels: Path, name: str, spec: object, toree: bool = True) -> Pat
 
 
 def toree_spec(folder: Path, **env: object) -> dict[str, object]:
-    """kernel.json as `jupyter toree install` writes it."""
+    """Return kernel.json as `jupyter toree install` writes it."""
     return {"argv": [f"{folder}/bin/run.sh", "--profile", "{connection_file}"], "env": {"__TOREE_OPTS__": "", **env}}

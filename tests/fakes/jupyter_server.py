@@ -15,15 +15,15 @@ import websocket
 
 from tests.fakes.channels import Channels
 from tests.fakes.gateway_process import Gateway
-from tests.fakes.ports import free_port
+from tests.fakes.ports import held_port
 from tests.fakes.wait import wait_until
 
 
 class JupyterServer:
-    """`jupyter server --gateway-url`, with a client of its own."""
+    """Runs `jupyter server --gateway-url`, and asks it."""
 
     def __init__(self, gateway: Gateway, directory: Path) -> None:
-        self.port = free_port()
+        self.port = held_port()
         names = {f"JUPYTER_{name}_DIR": str(directory / name) for name in ("RUNTIME", "DATA", "CONFIG")}
         argv = [sys.executable, "-m", "jupyter_server", f"--port={self.port}", "--no-browser", "--allow-root"]
         argv += [f"--gateway-url={gateway.url}", f"--GatewayClient.auth_token={gateway.token}"]

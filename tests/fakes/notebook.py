@@ -25,20 +25,20 @@ class Notebook:
         self.socket, self.session = socket, session
 
     def execute(self, code: str) -> str:
-        """Send a cell; its message id."""
+        """Send a cell and return its message id."""
         header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": self.session, "username": ""}
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": {"code": code}, "channel": "shell"}
         self.socket.write_message(json.dumps(message))
         return header["msg_id"]
 
     async def receive(self) -> dict[str, Any]:
-        """The next message."""
+        """Return the next message; fails after 20 s."""
         message = await asyncio.wait_for(self.socket.read_message(), 20)
         assert message is not None, "the gateway closed the websocket"
         return dict(json.loads(message))
 
     async def until(self, msg_type: str, msg_id: str) -> list[dict[str, Any]]:
-        """The messages that answer `msg_id`, up to the first of `msg_type` (`idle` for that status)."""
+        """Return the messages that answer `msg_id`, up to the first of `msg_type` (`idle` for that status)."""
         found: list[dict[str, Any]] = []
         while not found or msg_type not in (found[-1]["msg_type"], found[-1]["content"].get("execution_state")):
             message = await self.receive()
@@ -47,7 +47,7 @@ class Notebook:
         return found
 
     async def run(self, code: str) -> str:
-        """What a cell prints; waits for its reply and its idle status."""
+        """Run a cell and return what it prints; waits for its reply and its idle status."""
         msg_id = self.execute(code)
         found = await self.until("idle", msg_id)
         if not any(message["msg_type"] == "execute_reply" for message in found):
@@ -56,13 +56,13 @@ class Notebook:
 
 
 def has_ended(messages: list[dict[str, Any]]) -> bool:
-    """Whether a cell's reply and its idle status are among them."""
+    """Return whether a cell's reply and its idle status are among them."""
     states = [message["content"].get("execution_state") for message in messages]
     return "idle" in states and any(message["msg_type"] == "execute_reply" for message in messages)
 
 
 def printed(messages: list[dict[str, Any]]) -> str:
-    """What they print; a kernel may part it as it likes."""
+    """Return what they print; a kernel may send it in any number of parts."""
     return "".join(message["content"].get("text", "") for message in messages)
 
 
@@ -76,7 +76,7 @@ async def opened(gateway: Any, kernel_id: str, session: str = "s1") -> AsyncIter
 
 
 def opened_by(kernel_id: str, session: str = "s1") -> list[Any]:
-    """The open connections of a session, in the gateway."""
+    """Return the gateway's open connections of a session."""
     return session_of(f"{kernel_id}:{session}").all
 
 

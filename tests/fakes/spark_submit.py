@@ -30,12 +30,12 @@ from tests.fakes.kernel import main as run_kernel
 
 
 def option(name: str) -> str:
-    """What follows `name` on the command line."""
+    """Return what follows `name` on the command line."""
     return sys.argv[sys.argv.index(name) + 1]
 
 
 def beside(path: Path, suffix: str) -> str | None:
-    """The text of the file like `path` with another suffix; None when there is none."""
+    """Return the text of the file like `path` with another suffix; None when there is none."""
     file = path.with_suffix(suffix)
     return file.read_text() if file.exists() else None
 
@@ -50,6 +50,7 @@ def record(records: Path, seen: dict[str, Any]) -> None:
 
 
 def note(path: Path, line: str) -> None:
+    """Append a line to the file."""
     with open(path, "a") as file:
         file.write(f"{line}\n")
 

@@ -83,30 +83,30 @@ class FakeSpark:
         return gate
 
     def launches(self, kernel_id: str = "*") -> list[dict[str, Any]]:
-        """What each spark-submit of `kernel_id` recorded, in order."""
+        """Return what each spark-submit of `kernel_id` recorded, in order."""
         return [json.loads(path.read_text()) for path in sorted(self.records.glob(f"{kernel_id}.*.json"))]
 
     async def launched(self, kernel_id: str, times: int = 1) -> dict[str, Any]:
-        """Wait until spark-submit has been called `times` times, and what it recorded last."""
+        """Wait until spark-submit has been called `times` times; return what it recorded then."""
         await until(lambda: len(self.launches(kernel_id)) >= times, f"launch {times} of {kernel_id}")
         return self.launches(kernel_id)[times - 1]
 
     def interrupts(self, kernel_id: str) -> list[str]:
-        """The names of the signals that a Toree took for interrupts."""
+        """Return the names of the signals that a Toree took for interrupts."""
         path = self.records / f"{kernel_id}.interrupts"
         return path.read_text().split() if path.exists() else []
 
     def learned(self, kernel_id: str) -> int:
-        """How many processes of a Toree have learned to be interrupted."""
+        """Return how many processes of a Toree have learned to be interrupted."""
         path = self.records / f"{kernel_id}.learned"
         return len(path.read_text().split()) if path.exists() else 0
 
     def left(self) -> list[str]:
-        """The kernels' files that are still there."""
+        """Return the names of the kernels' files that are still there."""
         return sorted(path.name for path in self.runtime.glob("kernel-*")) if self.runtime.exists() else []
 
     def living(self) -> list[int]:
-        """The processes of all launches that still run."""
+        """Return the pids of all launches that still run."""
         return [launch["pid"] for launch in self.launches() if runs(launch["pid"])]
 
 
@@ -123,7 +123,7 @@ class Gate:
 
 
 def slowly(stream: Any) -> Any:
-    """A kernel's stream that finds a new process a second after others do."""
+    """Return a kernel's stream that finds a new process a second after others do."""
     address = stream.socket.LAST_ENDPOINT
     stream.socket.disconnect(address)
     stream.socket.setsockopt(zmq.RECONNECT_IVL, 1500)
@@ -132,6 +132,6 @@ def slowly(stream: Any) -> Any:
 
 
 async def start(gateway: Client, **arguments: Any) -> tuple[str, GatewayKernel]:
-    """Start a Toree; its id and its manager."""
+    """Start a Toree; return its id and its manager."""
     kernel_id = await gateway.app.kernel_manager.start_kernel(kernel_name="apache_toree_scala", **arguments)
     return kernel_id, gateway.app.kernel_manager.get_kernel(kernel_id)

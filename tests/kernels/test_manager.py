@@ -15,7 +15,7 @@ from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.provisioner import ToreeProvisioner
 from kg2at_personality.kernels.startup import Startup
 from kg2at_personality.kernels.toree import ToreeLauncher
-from tests.fakes.ports import free_range
+from tests.fakes.ports import held_range
 from tests.fakes.processes import runs
 from tests.fakes.toree import QUICK, FakeSpark, start
 from tests.fakes.wait import until
@@ -206,7 +206,7 @@ class TestCancel:
 
     @pytest.fixture
     def settings(self) -> dict[str, Any]:
-        return QUICK | {"KG2ATPersonality": {"kernel_ports": free_range(5)}, "KernelGatewayApp": {"max_kernels": 1}}
+        return QUICK | {"KG2ATPersonality": {"kernel_ports": held_range(5)}, "KernelGatewayApp": {"max_kernels": 1}}
 
     @pytest.mark.parametrize(
         ("cls", "method"),
