@@ -6,12 +6,11 @@ import asyncio
 import os
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
+from datetime import datetime, timezone
 from functools import partial
 from logging import Logger
 from pathlib import Path
 from typing import Any
-
-from jupyter_server._tz import utcnow
 
 from .errors import KG2ATError
 from .kernels.files import KernelFiles
@@ -70,12 +69,12 @@ class Adoption:
     # Which process is whose.
 
     def _leader(self, kernel_id: str) -> KernelProcess | None:
-        """The kernel's own process: the first of its group, as a launch script's children may have its arguments."""
+        """Return the kernel's own process: the first of its group, as children of a script may have its arguments."""
         kernels = [found for found in self._found.get(kernel_id, ()) if found.is_kernel]
         return min(kernels, key=lambda found: found.pid != found.pgid, default=None)
 
     def _with_process(self, record: Record) -> Record:
-        """The record with the process that runs now; with None for one that is gone, or was never written down."""
+        """Return the record with the process that runs now; with None when it is gone, or was never written down."""
         if record.pid is not None and record.started is not None and is_same(record.pid, record.started):
             env = environment_of(record.pid)
             if env is None or env.get(KERNEL_ID) == record.kernel_id:
@@ -86,7 +85,7 @@ class Adoption:
         return replace(record, pid=leader.pid, pgid=leader.pgid, started=leader.started)
 
     async def _rescued(self, kernel_id: str) -> Record | None:
-        """A record for a kernel that runs and lost its own, by what its process and its connection file say."""
+        """Return a record of a kernel that runs and lost its own, by what its process and its connection file say."""
         leader, path, manager = self._leader(kernel_id), self._connection_file(kernel_id), self._manager
         if leader is None:
             return None
@@ -102,7 +101,7 @@ class Adoption:
         except (OSError, ValueError, LookupError, KG2ATError) as error:
             self._log.warning("Kernel %s can't be taken over without its record: %s", kernel_id, error)
             return None
-        record = Record(kernel_id, name, RUNNING, path, utcnow().isoformat(), env, launches=1)
+        record = Record(kernel_id, name, RUNNING, path, datetime.now(timezone.utc).isoformat(), env, launches=1)
         return record if plan is None else replace(record, interpreter=plan.interpreter, admission=admission)
 
     # What becomes of them.
@@ -149,7 +148,7 @@ class Adoption:
         """Give the kernel the lease that it had at its last gateway."""
         if kernel.admission is not None:
             request, urls = kernel.admission.request, kernel.admission.urls
-            age = (utcnow() - kernel.since).total_seconds()
+            age = (datetime.now(timezone.utc) - kernel.since).total_seconds()
             self._manager.supplies.clusters.adopt(request, urls, restarted=kernel.launches > 1, age=age)
 
     async def _restart(self, kernel: GatewayKernel, groups: set[int]) -> None:
@@ -175,18 +174,18 @@ class Adoption:
         self._manager.stops.remember(kernel_id)
 
     def _groups(self, kernel_id: str, group: int | None = None) -> set[int]:
-        """The process groups of the kernel, `group` among them if one in it is known to be the kernel's."""
+        """Return the process groups of the kernel, `group` among them if a process in it is the kernel's."""
         of_kernel = self._found.get(kernel_id, ())
         return {found.pgid for found in of_kernel if found.is_kernel or found.pgid == group}
 
     async def _terminate_groups(self, kernel_id: str, groups: Iterable[int]) -> bool:
-        """True when all are gone. One that can't be ended is a zombie from now on."""
+        """Terminate them. Return whether all are gone; one that can't be ended is a zombie from now on."""
         is_gone = True
         for group in groups:
             if not await terminate_group(group, self._log, self._manager.timing.kill):
                 is_gone, retry = False, partial(self._kill_again, kernel_id, group)
                 reason = "it outlived its gateway, and may not be signalled"
-                self._manager.zombies.add(Zombie(kernel_id, "", group, utcnow(), reason, retry))
+                self._manager.zombies.add(Zombie(kernel_id, "", group, datetime.now(timezone.utc), reason, retry))
         return is_gone
 
     async def _kill_again(self, kernel_id: str, group: int | None) -> bool:
@@ -194,12 +193,12 @@ class Adoption:
         return await kill_group(group, self._log, times) and await kill_all(look, self._log, times)
 
     async def _kill_descendants(self, kernel_id: str) -> bool:
-        """As `_terminate_groups`, for what left the kernel's process groups."""
+        """Kill what left the kernel's process groups, as `_terminate_groups` does."""
         retry = partial(self._kill_again, kernel_id, None)
         if await retry():
             return True
         reason = "what its notebook started outlived the gateway, and may not be signalled"
-        self._manager.zombies.add(Zombie(kernel_id, "", None, utcnow(), reason, retry))
+        self._manager.zombies.add(Zombie(kernel_id, "", None, datetime.now(timezone.utc), reason, retry))
         return False
 
     def _remove_files(self, connection_file: str) -> None:

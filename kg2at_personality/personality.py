@@ -172,7 +172,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         directory = self.state_dir or os.path.join(app.runtime_dir, f"kg2at-{app.port}")
         about = {"process": os.getpid(), "host": socket.gethostname(), "port": app.port}
         try:
-            await take_over_kernels(manager, Ledger(directory, about, self.log))
+            await take_over_kernels(manager, Ledger(directory, about, self.log, manager.timing.lock_limit))
         except StateDirInUse as error:
             app.log.critical("kg2at can't start. %s", error)
             app.exit(1)

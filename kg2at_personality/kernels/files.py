@@ -48,16 +48,16 @@ class KernelFiles:
         _write_or_remove(self.java_options, text)
 
     def write_submit_options(self, text: str) -> None:
-        """The same for those of SPARK_SUBMIT_OPTS."""
+        """Write the one of SPARK_SUBMIT_OPTS in the same way."""
         _write_or_remove(self.submit_options, text)
 
     def open_log(self) -> IO[bytes]:
-        """The kernel's output, emptied."""
+        """Open the log of the kernel's output, emptied."""
         write_private(self.log, b"")
         return open(self.log, "r+b")
 
     def last_lines(self, count: int = 20, limit: int = 16384) -> list[str]:
-        """At most `count` of the log's lines, from the one on that says why the kernel died, else its last ones.
+        """Return at most `count` lines of the log, from the one on that says why the kernel died, else its last ones.
 
         They are within the last `limit` bytes; [] when there is no log.
         """
@@ -68,7 +68,7 @@ class KernelFiles:
         return excerpt([line for line in text.splitlines() if line.strip()], count)
 
     def _tail(self, size: int) -> bytes:
-        """The last whole lines of the log in `size` bytes; of a longer line, its end."""
+        """Return the last whole lines of the log in `size` bytes; of a longer line, its end."""
         with open(self.log, "rb") as file:
             while True:
                 end = os.fstat(file.fileno()).st_size

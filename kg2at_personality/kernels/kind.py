@@ -36,5 +36,5 @@ class KernelKind:
         return True
 
 
-#: For all kernels whose provisioner is none of ours.
+#: For all kernels with a provisioner that is not from kg2at.
 UNKNOWN = KernelKind()

@@ -16,7 +16,7 @@ _DETAIL = re.compile(r"[ \t]")
 
 
 def excerpt(lines: Sequence[str], count: int) -> list[str]:
-    """At most `count` of the lines, from the one on that says why; the last ones when none does.
+    """Return at most `count` of the lines, from the one on that says why; the last ones when none does.
 
     Where these are more, lines that are indented go first, so that a cause is shown that comes after a long stack.
     """
@@ -30,7 +30,7 @@ def excerpt(lines: Sequence[str], count: int) -> list[str]:
 
 
 def _start(lines: Sequence[str]) -> int | None:
-    """Where to begin: at the first reason, as others come of it, else at the last exception."""
+    """Return where to begin: at the first reason, as others come of it, else at the last exception."""
     for number, line in enumerate(lines):
         if _REASON.match(line):
             return max(0, number - 1) if line.startswith(_NO_JVM) else number

@@ -29,7 +29,7 @@ class PortRange:
         return cls(int(first), int(last))
 
     def take(self, ip: str) -> list[int]:
-        """Five ports that are free on `ip`. Raises NoFreePort and then takes none."""
+        """Take and return five ports that are free on `ip`. Raises NoFreePort, and takes none then."""
         found: list[int] = []
         for port in range(self.first, self.last + 1):
             if port not in self._taken and is_free(ip, port):
@@ -43,9 +43,9 @@ class PortRange:
         )
 
     def keep(self, ports: list[int]) -> None:
-        """Lend these to nobody: a kernel that runs already has them."""
+        """Take these: a kernel that runs has them already."""
         self._taken.update(ports)
 
     def give_back(self, ports: list[int]) -> None:
-        """Return ports; returning one twice is nothing."""
+        """Give ports back. Idempotent."""
         self._taken.difference_update(ports)

@@ -30,7 +30,7 @@ class PublicKernelSpec(KernelSpec):
     """A kernelspec that keeps its command and environment to itself: clients get neither."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The spec as `/api/kernelspecs` hands it out. `argv` stays a list, since JupyterLab insists on one."""
+        """Return the spec as `/api/kernelspecs` shows it. `argv` stays a list, since JupyterLab insists on one."""
         metadata = {key: value for key, value in self.metadata.items() if key not in PRIVATE_METADATA}
         return super().to_dict() | {"argv": [], "env": {}, "metadata": metadata}
 
@@ -55,7 +55,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
 
     @property
     def injected(self) -> dict[str, tuple[Path, str]]:
-        """Kernel name -> (template directory, profile); {} when injection is off."""
+        """Return kernel name -> (template directory, profile); {} when injection is off."""
         names = dict(self._variants()) if self.inject else {}
         allowed = self.allowed_kernelspecs
         return {name: at for name, at in names.items() if not allowed or name in allowed}
@@ -67,7 +67,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
                 yield f"{template.name}_{profile}".lower(), (template, profile)
 
     def find_kernel_specs(self) -> dict[str, str]:
-        """Kernel name -> resource directory, Toree's own before installed ones of the same name."""
+        """Return kernel name -> resource directory, Toree's own before installed ones of the same name."""
         installed = super().find_kernel_specs()
         injected = {name: str(template) for name, (template, _) in self.injected.items()}
         for name in (installed.keys() & injected.keys()) - self._shadowed:
@@ -76,7 +76,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
         return installed | injected
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """The spec that is launched. Reads no Spark configuration; raises NoSuchKernel."""
+        """Return the spec that is launched. Reads no Spark configuration; raises NoSuchKernel."""
         at = self.injected.get(kernel_name.lower())
         if at is None:
             return super().get_kernel_spec(kernel_name)
@@ -86,7 +86,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
         return spec
 
     def get_all_specs(self) -> dict[str, Any]:
-        """Every spec as clients see it, Toree's with what the cluster gives them. Blocking: reads Spark's files."""
+        """Return all specs as clients see them, with what the cluster gives a Toree. Blocking: reads Spark's files."""
         specs = super().get_all_specs()
         confs: dict[str, SparkConf | KG2ATError] = {}
         for name, (_, profile) in self.injected.items():
@@ -97,7 +97,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
         return specs
 
     def public_spec(self, kernel_name: str) -> dict[str, Any]:
-        """One spec as clients see it. Blocking. Raises NoSuchKernel."""
+        """Return one spec as clients see it. Blocking. Raises NoSuchKernel."""
         spec = self.get_kernel_spec(kernel_name).to_dict()
         if kernel_name.lower() in self.injected:
             _, profile = self.injected[kernel_name.lower()]
@@ -135,12 +135,12 @@ class ToreeKernelSpecManager(KernelSpecManager):
 
 @cache
 def _templates() -> tuple[Path, ...]:
-    """The directories of the specs that come with kg2at."""
+    """Return the directories of the specs that come with kg2at."""
     return tuple(sorted(path.parent for path in TEMPLATES.glob("*/kernel.json")))
 
 
 def sizes(conf: SparkConf) -> dict[str, Any]:
-    """What a kernel of this configuration asks for: `master`, `cores` (None: no limit), executor sizes.
+    """Return what a kernel of this configuration asks for: `master`, `cores` (None: no limit), executor sizes.
 
     `executor_cores` is None where Spark gives an executor all the cores that are free on its worker.
     """

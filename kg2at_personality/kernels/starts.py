@@ -135,7 +135,7 @@ class Starts:
     async def _admit_and_launch(
         self, kernel_id: str, kernel_name: str, requested: Mapping[str, str] | None, **kwargs: Any
     ) -> str:
-        """The task of one start. Cancelling it ends it before the launch; a launch goes on to its end."""
+        """Do one start, in a task of its own. A cancel ends it before the launch; a launch goes on to its end."""
         supplies = self._host.supplies
         env = supplies.environment(kernel_id, requested)
         plan = await supplies.plan(kernel_name, env)

@@ -19,5 +19,7 @@ class Timing:
     zombie_retry: float = 5.0
     #: Until an adoption looks for processes again.
     second_look: float = 0.5
+    #: That the state directory of a gateway which was killed just now stays locked.
+    lock_limit: float = 1.0
     #: For the processes that a kernel leaves behind.
     kill: KillTimes = field(default_factory=KillTimes)

@@ -106,9 +106,8 @@ class Gateways:
         await client.app.kernel_websocket_connection_class.close_all()
         await server.close_all_connections()
         self.serving.remove((client, server))
-        # What was cancelled comes to its end.
-        for _ in range(5):
-            await asyncio.sleep(0)
+        watches = [kernel.startup._watch for kernel in client.app.kernel_manager.kernels()]
+        await asyncio.gather(*filter(None, watches), return_exceptions=True)
         _end_context(client.app.kernel_manager)
 
     async def end(self) -> None:

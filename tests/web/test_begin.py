@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,10 +259,8 @@ async def test_where_no_record_can_be_kept_no_kernel_starts_until_one_can(gatewa
 # Two at once.
 
 
-async def test_a_second_gateway_on_its_directory_ends_and_says_why(
-    gateways: Gateways, monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
-    monkeypatch.setattr(ledger, "LOCK_TRIES", 1)
+async def test_a_second_gateway_on_its_directory_ends_and_says_why(gateways: Gateways, caplog: Any) -> None:
+    gateways.timing = replace(gateways.timing, lock_limit=0)
     first = await gateways.open(KernelGatewayApp={"port": 8901})
     kernel_id = await first.start()
     second = await gateways.serve(KernelGatewayApp={"port": 8902})
@@ -536,15 +535,13 @@ async def test_a_session_on_a_full_disk_is_refused_or_goes_on(gateways: Gateways
     check_nothing_is_left(gateways, client)
 
 
-async def test_what_another_gateway_holds_is_not_written_to(
-    gateways: Gateways, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_another_gateway_holds_is_not_written_to(gateways: Gateways) -> None:
     """It took the directory while this one could not be used."""
-    monkeypatch.setattr(ledger, "LOCK_TRIES", 1)
+    gateways.timing = replace(gateways.timing, lock_limit=0)
     gateways.path.write_text("a file")
     client = await gateways.open()
     gateways.path.unlink()
-    other = Ledger(gateways.path, {"process": 4711}, None)
+    other = Ledger(gateways.path, {"process": 4711}, logging.getLogger("tests.ledger"))
     other.open()
     answer = await post(client, "python3")
     assert answer.code == 503 and "4711" in json.loads(answer.body)["message"]
