@@ -337,8 +337,8 @@ async def test_its_applications_are_known_by_what_its_last_launch_called_them(ga
 
     def names(client: Any, kernel_id: str) -> set[str]:
         [queue] = [queue for queue, _ in client.app.kernel_manager.clusters._queues.values()]
-        [shown] = [lease.claim.identity for lease in queue._leases.held if lease.kernel_id == kernel_id]
-        written = gateways.record(kernel_id).admission
+        [lease] = [lease for lease in queue._leases.held if lease.kernel_id == kernel_id]
+        shown, written = lease.claim.identity, gateways.record(kernel_id).admission
         assert written is not None and written.request.application is not None
         assert {shown.user, written.request.application.user} == {getpass.getuser()}
         return {shown.name, written.request.application.name}

@@ -15,7 +15,8 @@ from kg2at_personality.admission.policy import AdmissionPolicy
 from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
 from kg2at_personality.spark.master_options import MasterOptions
-from tests.fakes.master import FakeApp, FakeMaster, Fault, MasterServer
+from tests.fakes.master import FakeApp, FakeMaster
+from tests.fakes.master_server import Fault, MasterServer
 
 KERNEL = "0a1b2c3d-0000-4000-8000-000000000001"
 OTHER = "0a1b2c3d-0000-4000-8000-000000000002"

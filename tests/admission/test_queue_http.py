@@ -9,7 +9,8 @@ from kg2at_personality.admission.policy import AdmissionPolicy
 from kg2at_personality.admission.queue import AdmissionQueue
 from kg2at_personality.spark.master import MasterClient
 from tests.admission.scene import GIB, request
-from tests.fakes.master import FakeMaster, MasterServer
+from tests.fakes.master import FakeMaster
+from tests.fakes.master_server import MasterServer
 
 
 def test_over_http() -> None:

@@ -18,7 +18,8 @@ from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
 from kg2at_personality.spark.master_options import MasterOptions
 from kg2at_personality.spark.master_state import cluster_state
-from tests.fakes.master import FakeApp, FakeMaster, MasterServer
+from tests.fakes.master import FakeApp, FakeMaster
+from tests.fakes.master_server import MasterServer
 
 KERNEL = "0a1b2c3d-0000-4000-8000-000000000001"
 NAME = f"Apache Toree - Scala {KERNEL}"

@@ -19,7 +19,8 @@ from kg2at_personality.spark import master_response
 from kg2at_personality.spark.cluster import ClusterState
 from kg2at_personality.spark.master import MasterClient
 from kg2at_personality.spark.master_answer import parse
-from tests.fakes.master import FakeApp, FakeMaster, MasterServer
+from tests.fakes.master import FakeApp, FakeMaster
+from tests.fakes.master_server import MasterServer
 
 #: Text without half characters, which no UTF-8 has.
 TEXT = partial(st.text, st.characters(codec="utf-8"))

@@ -24,7 +24,8 @@ from kg2at_personality.spark.cluster import Capacity, ClusterState, ExecutorRequ
 from kg2at_personality.spark.master import MasterClient
 from kg2at_personality.spark.master_ui import master_urls, shown
 from kg2at_personality.spark.placement import IdleCluster, Placement
-from tests.fakes.master import FakeMaster, Fault, MasterServer
+from tests.fakes.master import FakeMaster
+from tests.fakes.master_server import Fault, MasterServer
 
 T = TypeVar("T")
 SHORT = 0.3  # seconds; time-outs that are meant to pass
@@ -53,11 +54,12 @@ async def ask(*servers: MasterServer, timeout: float = LONG) -> ClusterState:
     return await MasterClient([server.url for server in servers], timeout=timeout).state()
 
 
-def refused_url() -> str:
-    """An address where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+@pytest.fixture(scope="module")
+def refused_url() -> Iterator[str]:
+    """An address that refuses connections: its port is bound, so that nobody else listens there either."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 # One master.
@@ -139,8 +141,8 @@ def test_an_address_that_cannot_be_asked(url: str) -> None:
     assert url in str(raised.value)
 
 
-def test_refused() -> None:
-    url = refused_url()
+def test_refused(refused_url: str) -> None:
+    url = refused_url
     with pytest.raises(MasterUnreachable, match=f"{url}: .*refused"):
         asyncio.run(MasterClient([url], timeout=LONG).state())
 
@@ -150,12 +152,12 @@ def test_no_address_at_all() -> None:
         asyncio.run(MasterClient([], timeout=LONG).state())
 
 
-def test_a_client_outlives_its_event_loop() -> None:
+def test_a_client_outlives_its_event_loop(refused_url: str) -> None:
     async def scene(server: MasterServer) -> None:
         await MasterClient([server.url], timeout=LONG).state()
 
     play(scene, fake())
-    client = MasterClient([refused_url()], timeout=LONG)
+    client = MasterClient([refused_url], timeout=LONG)
     for _ in range(2):
         with pytest.raises(MasterUnreachable, match="refused"):
             asyncio.run(client.state())
@@ -276,9 +278,9 @@ def test_a_refusal_to_end_it_is_an_error_with_the_url(fault: Fault, message: str
     play(scene, fake())
 
 
-def test_nothing_is_ended_where_nobody_answers() -> None:
+def test_nothing_is_ended_where_nobody_answers(refused_url: str) -> None:
     with pytest.raises(MasterUnreachable, match="refused"):
-        asyncio.run(MasterClient([refused_url()], timeout=LONG).kill_application("app-1"))
+        asyncio.run(MasterClient([refused_url], timeout=LONG).kill_application("app-1"))
 
 
 # Several masters.
@@ -345,19 +347,19 @@ def test_failover_from_a_master_that_hangs() -> None:
     assert play(scene, fake(name="first"), fake("STANDBY", "second")) == "spark://second:7077"
 
 
-def test_recovering_alone_is_an_answer() -> None:
+def test_recovering_alone_is_an_answer(refused_url: str) -> None:
     async def scene(server: MasterServer) -> ClusterState:
-        return await MasterClient([refused_url(), server.url], timeout=LONG).state()
+        return await MasterClient([refused_url, server.url], timeout=LONG).state()
 
     state = play(scene, fake("RECOVERING"))
     assert state.status == "RECOVERING"
     assert IdleCluster(state).fits(ExecutorRequest(4, 4, 1024))
 
 
-def test_all_fail_in_one_error() -> None:
+def test_all_fail_in_one_error(refused_url: str) -> None:
     async def scene(standby: MasterServer, broken: MasterServer) -> None:
         broken.fault = "500"
-        gone = refused_url()
+        gone = refused_url
         with pytest.raises(MasterUnreachable) as raised:
             await MasterClient([standby.url, gone, broken.url], timeout=LONG).state()
         for part in (f"{standby.url}: it is STANDBY", f"{gone}: ", "refused", f"{broken.url}: HTTP 500"):
@@ -459,9 +461,9 @@ def test_a_password_is_not_shown() -> None:
     assert shown("http://h:8080") == "http://h:8080"
 
 
-def test_a_password_stays_out_of_errors() -> None:
+def test_a_password_stays_out_of_errors(refused_url: str) -> None:
     for scheme in ("http", "ftp"):
-        url = refused_url().replace("http://", f"{scheme}://user:secret@")
+        url = refused_url.replace("http://", f"{scheme}://user:secret@")
         with pytest.raises(MasterUnreachable) as raised:
             asyncio.run(MasterClient([url], timeout=LONG).state())
         assert "secret" not in f"{raised.value} {raised.value.url}"
