@@ -44,7 +44,7 @@ def own_wheel(directory: str) -> str:
 
 
 def repack(distribution: Distribution, directory: str) -> str:
-    """A wheel of an installed distribution, by its RECORD: with its files, and without what pip made of them.
+    """Pack an installed distribution into a wheel again, by its RECORD; what pip made of its files is left out.
 
     Raises StepFailed for one that was not installed from a wheel.
     """
@@ -62,13 +62,13 @@ def repack(distribution: Distribution, directory: str) -> str:
 
 
 def _belongs(name: str) -> bool:
-    """Whether a file of RECORD was in the wheel: scripts, caches and pip's notes were not."""
+    """Return whether a file of RECORD was in the wheel: scripts, caches and pip's notes were not."""
     notes = ("/RECORD", "/INSTALLER", "/REQUESTED", "/direct_url.json")
     return not (name.startswith(("../", "/")) or "__pycache__" in name or name.endswith(notes))
 
 
 def _packed(archive: zipfile.ZipFile, files: dict[str, Path]) -> Iterator[str]:
-    """Put the files into the archive; their lines of RECORD."""
+    """Put the files into the archive, and yield their lines of RECORD."""
     for name, path in sorted(files.items()):
         content = path.read_bytes()
         archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
