@@ -34,7 +34,7 @@ from .spark.master import master_urls
 from .state.ledger import Ledger
 from .web import listen_backlog, status
 from .web.channels.connection import ChannelsConnection
-from .web.log_filter import UNCUT, LogFilter
+from .web.log_filter import UNFILTERED, LogFilter
 from .web.routes import guarded
 
 __all__ = ["ENV_PREFIX", "KG2ATPersonality"]
@@ -239,7 +239,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         token = app.auth_token if self._made_token else "<your token>"
         login, option = (f"/?token={token}", f" --GatewayClient.auth_token={token}") if app.auth_token else ("", "")
         self._write_runtime_file(url)
-        shown = {UNCUT: True}
+        shown = {UNFILTERED: True}
         self.log.info("kg2at serves Spark at %s%s", url, login, extra=shown)
         self.log.info("Connect JupyterLab to it: jupyter lab --gateway-url=%s%s", url, option, extra=shown)
 
