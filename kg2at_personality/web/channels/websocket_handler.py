@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kernel_gateway.services.kernels import handlers
 from tornado import web
 
 from ..handler import GatewayHandler
 from ..stock_handlers import stock_handler
+from .connection import ChannelsConnection
 
 #: Most bytes of a message that tornado reads (IOStream.max_buffer_size, 100 MiB), with room for the frame around it.
 LARGEST = 96 * 1024 * 1024
@@ -42,6 +41,6 @@ class KernelWebsocketHandler(GatewayHandler, StockHandler):  # type: ignore[misc
             await super().get(*args, **kwargs)  # type: ignore[misc]
         finally:
             # tornado calls no on_close for a websocket that it did not accept.
-            connection: Any = getattr(self, "connection", None)
+            connection: ChannelsConnection | None = getattr(self, "connection", None)
             if connection is not None:
                 connection.disconnect()

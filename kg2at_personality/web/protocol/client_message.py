@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 #: The channels on which a client sends.
 CHANNELS = ("shell", "control", "stdin")
@@ -125,7 +125,7 @@ def _parse_older_binary(raw: bytes) -> Message:
     return message
 
 
-def _count(raw: bytes, size: int, order: Any) -> int:
+def _count(raw: bytes, size: int, order: Literal["little", "big"]) -> int:
     """Return how many offsets of `size` bytes follow. Raises MalformedMessage when there is no room for them."""
     count = int.from_bytes(raw[:size], order)
     if len(raw) < size * (1 + count):
