@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jupyter_client.session import Session
 
+from kg2at_personality.web.channels.request_relay import RequestLimits, RequestRelay
+from kg2at_personality.web.protocol.gateway_replies import GatewayReplies
+from tests.fakes.client_messages import request, v1
 from tests.fakes.notebook import V1, Notebook, connections, opened, printed, relay_of
 from tests.fakes.toree import QUICK, slowly, until
 
@@ -126,3 +132,43 @@ class TestAnyMessageSize:
             code = "print('1') #" + "x" * 12_000_000
             (said,) = await notebook.finish(notebook.send("execute_request", {"code": code}))
             assert content(said, "stream")["text"] == "1\n"
+
+
+class TestLimits:
+    @staticmethod
+    def relay(sent: list[str], limits: RequestLimits) -> RequestRelay:
+        """A relay to a kernel that is no Toree, and remembers the types of what it is sent."""
+        kernel: Any = SimpleNamespace(is_toree=False, kernel_id="k", log=logging.getLogger("kernel"))
+        replies = GatewayReplies(Session(), lambda channel, message: sent.append(channel))
+        return RequestRelay(kernel, True, limits, lambda message: sent.append(message.msg_type), replies)
+
+    @pytest.mark.parametrize(
+        ("allowed", "sent"),
+        [([], ["kernel_info_request", "debug_request"]), (["kernel_info_request"], ["kernel_info_request"])],
+    )
+    def test_types_that_are_not_allowed(
+        self, allowed: list[str], sent: list[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        got: list[str] = []
+        relay = self.relay(got, RequestLimits(0, allowed))
+        for msg_type in ("kernel_info_request", "debug_request"):
+            relay.take(v1(request(msg_type)))
+        assert got == sent
+        assert [record.getMessage() for record in caplog.records] == [
+            f"Ignoring a message of a type that is not allowed: '{name}'"
+            for name in {"kernel_info_request", "debug_request"} - set(sent)
+        ]
+
+    @pytest.mark.parametrize("raw", [b"", b"x" * 100, "text"])
+    def test_a_malformed_message_is_logged(self, raw: str | bytes, caplog: pytest.LogCaptureFixture) -> None:
+        got: list[str] = []
+        self.relay(got, RequestLimits(0, ())).take(raw)
+        self.relay(got, RequestLimits(10, ())).take(raw)
+        assert got == [] and all("malformed message to kernel k" in record.getMessage() for record in caplog.records)
+        assert len(caplog.records) == 2
+
+    @pytest.mark.parametrize(("size", "taken"), [(0, True), (10_000, True), (10, False)])
+    def test_sizes(self, size: int, taken: bool) -> None:
+        got: list[str] = []
+        self.relay(got, RequestLimits(size, ())).take(v1(request("kernel_info_request")))
+        assert got == (["kernel_info_request"] if taken else ["iopub", "shell", "iopub"])
