@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from kernel_gateway.services.kernels import handlers
 
-from kg2at_personality.web import routes
+from kg2at_personality.web import routes, stock_handlers
 from kg2at_personality.web.handler import GatewayHandler
 from kg2at_personality.web.stock_handlers import stock_handler
 
@@ -38,6 +38,12 @@ def test_one_that_is_gone(routed: list[tuple[str, type]] | None) -> None:
         module.default_handlers = routed  # type: ignore[attr-defined]
     with pytest.raises(ImportError, match=SENTENCE):
         stock_handler(module, "KernelActionHandler")
+
+
+def test_one_whose_version_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stock_handlers, "PACKAGE", "no_such_package")
+    with pytest.raises(ImportError, match=r"no_such_package \(of an unknown version\) routes no X in"):
+        stock_handler(handlers, "X")
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,15 @@ async def beating(gateway: Any) -> tuple[Any, Heartbeat, list[int]]:
     return kernel, heartbeat, beats
 
 
+def stop(pid: int) -> None:
+    """Stop a child, and wait until all its threads stand still, as the heartbeat's may be last."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+
+
 async def test_one_that_stands_still_answers_when_it_goes_on(gateway: Any) -> None:
     kernel, heartbeat, beats = await beating(gateway)
-    os.kill(kernel.pid, signal.SIGSTOP)
+    stop(kernel.pid)
     heartbeat.ask(lambda: beats.append(2))
     heartbeat.ask(lambda: beats.append(3))
     assert (await gateway.ask("GET", "/api/kernels")).code == 200
@@ -44,7 +50,7 @@ async def test_one_that_stands_still_answers_when_it_goes_on(gateway: Any) -> No
 
 async def test_a_new_process_is_asked_where_it_is(gateway: Any) -> None:
     kernel, heartbeat, beats = await beating(gateway)
-    os.kill(kernel.pid, signal.SIGSTOP)
+    stop(kernel.pid)
     heartbeat.ask(lambda: beats.append(2))  # nobody answers that one
     kernel.cache_ports = False
     assert (await gateway.ask("POST", f"/api/kernels/{kernel.kernel_id}/restart", {})).code == 200
