@@ -1,7 +1,7 @@
 """Which Host headers a gateway without a token serves.
 
-A web page whose name its owner has just moved to 127.0.0.1 (DNS rebinding) is of the gateway's own origin to a browser;
-only the Host header still tells its name. The rule is Jupyter Server's (jupyter_server.base.handlers,
+By DNS rebinding (its name suddenly leads to 127.0.0.1) a web page gets the gateway's own origin in a browser; only the
+Host header still holds the page's name. The rule is Jupyter Server's (jupyter_server.base.handlers,
 JupyterHandler.check_host), which Kernel Gateway switches off (gatewayapp.py, `allow_remote_access=True`).
 """
 
@@ -16,9 +16,9 @@ HOST = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*))(?::\d+)?")
 
 
 def is_local(host: str, names: Iterable[str], address: str | None) -> bool:
-    """Whether the header `host` holds one of `names`, a loopback address, or `address`.
+    """Return whether the header `host` holds one of `names`, a loopback address, or `address`.
 
-    `address` is this machine's, at which the request arrived; None when that isn't known.
+    `address` is this machine's, at which the request arrived; None when it isn't known.
     """
     match = HOST.fullmatch(host)
     if match is None:
@@ -31,12 +31,12 @@ def is_local(host: str, names: Iterable[str], address: str | None) -> bool:
 
 
 def _bare(name: str) -> str:
-    """Names are the same in any case, and with a dot at their end."""
+    """Return a name in lower case without the dot at its end, which mean nothing in DNS."""
     return name.lower().removesuffix(".")
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address without its zone; the IPv4 one that a socket for both kinds tells as IPv6. None for a name."""
+    """Return the address without its zone; IPv4 for one that is mapped to IPv6. None for a name."""
     try:
         found = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -1,14 +1,16 @@
-"""How many connections may wait until the gateway accepts them."""
+"""How many connections the system keeps for the gateway until it accepts them."""
 
 from __future__ import annotations
 
 from tornado.httpserver import HTTPServer
 
+from .library_internals import listening_sockets
+
 
 def widen(server: HTTPServer, backlog: int) -> None:
-    """Let `backlog` connections wait, where Kernel Gateway leaves tornado's 128 (netutil.bind_sockets).
+    """Let `backlog` connections wait, instead of tornado's 128 (netutil.bind_sockets), which Kernel Gateway keeps.
 
-    Listening again only changes that number. Raises OSError where a system does not allow it.
+    A second listen(2) changes that number alone. Idempotent. Raises OSError where a system does not allow it.
     """
-    for listening in server._sockets.values():
+    for listening in listening_sockets(server):
         listening.listen(backlog)

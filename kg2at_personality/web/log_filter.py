@@ -1,4 +1,4 @@
-"""What clients, kernels and files may not do to the log: leave a token there, or speak to the reader's terminal."""
+"""A filter for the log: it takes out tokens, and control characters that would reach the reader's terminal."""
 
 from __future__ import annotations
 
@@ -8,41 +8,45 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from urllib.parse import unquote
 
-BLOT = "[token]"
-#: The attribute of a record that prints the token on purpose.
-UNCUT = "kg2at_uncut"
-#: A token that is shorter hides nothing, and would blot out half of the log.
+#: What stands in the place of a token.
+REDACTED = "[token]"
+#: The attribute of a record that shows the token on purpose.
+UNFILTERED = "kg2at_unfiltered"
+#: Fewest characters of a token that is taken out wherever it stands; a shorter one would be found in ordinary words.
 SHORTEST = 4
-#: How often a URL may be encoded over, and is still read.
+#: How often a parameter is decoded to find a token in it.
 LAYERS = 3
-#: One parameter of a URL's query; and one that names a token, or holds a URL that does.
+#: A parameter of a URL's query; one that is called a token, or holds a URL with such a parameter.
 PARAMETER = re.compile(r"(?<=[?&])[^&\s]+")
 NAMES_TOKEN = re.compile(r"token[^=&]*=", re.IGNORECASE)
-#: Control characters but tab and newline (tornado's LogFormatter indents the lines of a message), what turns the
-#: direction of text, and lone surrogates, which no stream takes.
+#: Control characters except tab and newline (tornado's LogFormatter indents the lines of a message), characters that
+#: change the direction of text, and lone surrogates, which can't be encoded.
 UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class LogFilter(logging.Filter):
-    """Cleans each record of a handler: message, traceback and stack."""
+    """Cleans each record of a log handler: message, traceback and stack."""
 
     def __init__(self, token: Callable[[], str]) -> None:
-        """`token` tells the gateway's own token, "" when it has none."""
+        """`token` returns the gateway's own token, "" when it has none."""
         super().__init__()
         self._token = token
 
     def install(self) -> None:
-        """Clean what every handler gets that there is now; again, for those that have come since."""
+        """Filter what all log handlers of this moment get. Idempotent; call again when there are new ones."""
         for handler in _handlers():
             handler.addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Called by each handler before it writes. A message that can't be formatted is left for it to tell."""
+        """Clean a record; return True. Called by each handler before it writes.
+
+        A message that can't be formatted is left as it is: the handler reports the error.
+        """
         try:
             message = record.getMessage()
         except (TypeError, ValueError, LookupError):
             return True
-        token = None if getattr(record, UNCUT, False) else self._token()
+        token = None if getattr(record, UNFILTERED, False) else self._token()
         record.msg, record.args = clean(message, token), ()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
@@ -52,30 +56,30 @@ class LogFilter(logging.Filter):
 
 
 def clean(text: str, token: str | None) -> str:
-    """`text` with its unprintable characters escaped, and without tokens: `token` itself and what URLs call one.
+    """Return `text` without `token` and the tokens in URLs, its unprintable characters escaped.
 
-    None leaves all tokens, for a line that is to show one.
+    With None for `token` all tokens stay, for a line that is to show one.
     """
     if token is not None:
-        text = PARAMETER.sub(_blot_parameter, text)
+        text = PARAMETER.sub(_redact_parameter, text)
         if len(token) >= SHORTEST:
-            text = _spellings(token).sub(BLOT, text)
+            text = _spellings(token).sub(REDACTED, text)
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def _blot_parameter(found: re.Match[str]) -> str:
+def _redact_parameter(found: re.Match[str]) -> str:
     plain = found[0]
     for _ in range(LAYERS):
         plain = unquote(plain)
     if not NAMES_TOKEN.search(plain):
         return found[0]
     name, equals, _ = found[0].partition("=")
-    return f"{name}=" + BLOT if equals else BLOT
+    return f"{name}={REDACTED}" if equals else REDACTED
 
 
 @lru_cache(maxsize=8)
 def _spellings(token: str) -> re.Pattern[str]:
-    """`token` with any of its characters as they stand in a URL, encoded once or over and over."""
+    """Return a pattern for `token` with any of its characters percent-encoded, once or several times."""
     return re.compile("".join(map(_spelling, token)))
 
 

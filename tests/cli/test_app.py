@@ -14,7 +14,7 @@ import pytest
 
 from kg2at_personality.personality import KG2ATPersonality
 from tests.cli.program import Place
-from tests.e2e.gateway import FORKS
+from tests.fakes.gateway_process import FORKS
 
 USAGE = [
     ((), "check\n"),

@@ -1,300 +1,252 @@
-"""The websocket between a notebook and its kernel."""
+"""The connection between a notebook's websocket and its kernel, as jupyter_server creates, opens and closes it."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain
 from typing import Any
 
-import zmq
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado import web
+from tornado.httputil import HTTPServerRequest
+from traitlets import Float
 
 from ...errors import KernelSilent, KG2ATError
 from ...kernels.kernel import GatewayKernel
-from ...kernels.loop_turn import more_from, turn
+from ...kernels.loop_turn import more_from
+from ...kernels.manager import GatewayKernelManager
 from ...kernels.output_buffer import OutputBuffer
 from ...kernels.resource_limits import check_descriptors
-from ..handler import HUNG_UP
-from ..protocol import client_message, request_rules
-from ..protocol.client_message import MalformedMessage, Message
-from ..protocol.gateway_replies import GatewayReplies
-from ..toree_protocol.toree_messages import ToreeMessages
-from ..toree_protocol.toree_requests import ToreeRequests
+from .. import library_internals
+from ..handler import CLIENT_CLOSED_REQUEST
 from . import zmq_streams
-from .iopub_check import is_for_us
-from .notebook import V1, Notebook
-from .restart_buffer import RestartBuffer
-from .session_websockets import SessionWebsockets, session_of
-from .write_queue import WriteQueue
+from .notebook import Notebook
+from .relay import Relay
+from .request_relay import RequestLimits
+from .restart_buffer import CHECK_TIMEOUT
+from .session_websockets import SILENCE, SessionWebsockets, session_of
+from .zmq_streams import Streams
 
-#: How many times max_buffered_output waits at most for a notebook that is connected and reads slowly.
-CONNECTED = 10
-#: Descriptors that a websocket takes: four ZeroMQ sockets, one that asks, one for heartbeats, with their connections.
-WEBSOCKET = 12
+#: How many times max_buffered_output may wait for a notebook that is connected and reads slowly.
+CONNECTED_FACTOR = 10
+#: File descriptors of a websocket: four ZeroMQ sockets, one for requests, one for heartbeats, and their connections.
+DESCRIPTORS = 12
 #: A websocket's close code: "try again later" (RFC 6455, IANA's registry).
-TRY_AGAIN = 1013
+TRY_AGAIN_LATER = 1013
 
 
 class ChannelsConnection(ZMQChannelsWebsocketConnection):
     """jupyter_server's connection, for kernels that take long to start and clients that don't wait for them.
 
-    A client that drops its websocket while the kernel starts, and opens another with the same session id, would get
-    no answers: both requests would go on to take a ZeroMQ socket of the same identity, and the kernel answers the
-    first. Here those of one session share their sockets.
+    One is created for each request for a websocket, and has a `relay` while the websocket is open. Websockets of one
+    session share their ZeroMQ sockets: a client may close its websocket while the kernel starts and open another with
+    the same session id, and jupyter_server would give both a ZeroMQ identity of which the kernel answers the first.
     """
 
-    #: The kernel and the parts of an open websocket.
-    _kernel: GatewayKernel
-    _restarts: RestartBuffer | None = None
-    #: Its protocol; `subprotocol` forgets it when the websocket closes, and what is kept back is sent then.
-    _is_v1 = False
-    _answers: GatewayReplies
-    _requests: ToreeRequests | None = None
-    _toree: ToreeMessages | None = None
-    _notebook: Notebook
-    _outgoing: WriteQueue
-    _session: SessionWebsockets
-    #: ZeroMQ sockets that were taken before the websocket was accepted, and are not in use yet.
-    _taken: dict[str, Any] | None = None
+    session_silence = Float(
+        SILENCE,
+        config=True,
+        help="Seconds after which a websocket is closed that has sent nothing since another one of its session did. "
+        "Fewer close the websocket of a client that is slow, more leave one open whose client is gone.",
+    )
+    iopub_check_timeout = Float(
+        CHECK_TIMEOUT,
+        config=True,
+        help="Seconds for which a notebook's messages wait until its websocket hears what the kernel publishes. Fewer "
+        "may lose output after a restart, more delay the cells for a kernel that publishes nothing.",
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._kernel: GatewayKernel = self.kernel_manager
+        self._manager: GatewayKernelManager = self.multi_kernel_manager
+        # jupyter_server sets the session's id after this.
+        self._session = SessionWebsockets()
+        #: What passes on the messages while the websocket is open.
+        self.relay: Relay | None = None
+        #: ZeroMQ sockets that were taken before the websocket was accepted, and are not in use yet.
+        self._reserved: Streams = {}
+
+    # Before the websocket is accepted.
 
     async def prepare(self) -> None:
-        """Called before the websocket is accepted: wait for the kernel's answer, and take what connects to it.
+        """Wait for the kernel's answer, and take the sockets that connect to it. Called for each request.
 
         Raises KernelDied, KernelSilent after `kernel_info_timeout` seconds, NoRoom, and 499 for a client that is gone.
         """
         self.session_key = f"{self.kernel_id}:{self.session.session}"
-        self._session = session_of(self.session_key)
-        await self._kernel_answered()
-        self._refuse_if_gone()
-        self.session.key = self.kernel_manager.session.key
+        self._session = session_of(self.session_key, self.session_silence)
+        await _answered(self._kernel, self.kernel_info_timeout)
+        _check_connected(self.websocket_handler.request)
+        self.session.key = self._kernel.session.key
         await self.request_kernel_info()  # type: ignore[no-untyped-call]
-        self._refuse_if_gone()
-        check_descriptors(WEBSOCKET)
-        self._taken = zmq_streams.take(self.kernel_manager)
+        _check_connected(self.websocket_handler.request)
+        check_descriptors(DESCRIPTORS)
+        self._reserved = zmq_streams.take(self._kernel)
 
-    async def _kernel_answered(self) -> None:
+    # Open and close.
+
+    async def connect(self) -> None:  # type: ignore[override]
+        """Open the connection. Called by the handler when the websocket is open.
+
+        When that fails, nothing is left behind and no connection is counted. The client is told to try again later.
+        """
+        self.relay = self._make_relay()
         try:
-            await asyncio.wait_for(self.kernel_manager.answered(), self.kernel_info_timeout)
-        except asyncio.TimeoutError as error:
-            raise KernelSilent(
-                f"The kernel has not answered for {self.kernel_info_timeout:g} s. "
-                "It may still be starting: try again, or shut it down."
-            ) from error
-
-    def _refuse_if_gone(self) -> None:
-        connection: Any = self.websocket_handler.request.connection
-        if connection.stream.closed():
-            raise web.HTTPError(HUNG_UP[0], "The client hung up while it waited for its kernel", reason=HUNG_UP[1])
-
-    def connect(self) -> Any:
-        """Called when the websocket is open. What fails here leaves nothing behind, and counts as no connection."""
-        connected = asyncio.get_running_loop().create_future()
-        connected.set_result(None)
-        self._make_parts()
-        try:
-            super().connect()
-            self._session.join(self)
-            self._begin()
+            if super().connect() is not None:
+                self._start(self.relay)
         except Exception as error:
             self._undo_connect()
             if not isinstance(error, (KG2ATError, web.HTTPError)):
                 raise
             self.log.warning("A websocket to kernel %s is closed again: %s", self.kernel_id, error)
-            self.websocket_handler.close(TRY_AGAIN)
-        return connected
+            self.websocket_handler.close(TRY_AGAIN_LATER)
 
-    def _make_parts(self) -> None:
-        # Else a message waits until the last one is acknowledged, which TCP delays by 40 ms.
-        self.websocket_handler.set_nodelay(True)
-        self._kernel = kernel = self.kernel_manager
-        self._restarts = RestartBuffer(kernel, self._send_on, self._follow_ports)
-        self._notebook = notebook = Notebook(self)
-        self._is_v1 = self.subprotocol == V1
-        if kernel.is_toree:
-            self._toree = ToreeMessages(kernel, self.session, notebook.write, self._settle)
-            notebook.mend = self._toree.take
-        self._outgoing = WriteQueue(notebook, self._waiting())
-        self._answers = GatewayReplies(self.session, self._outgoing.take)
-        if kernel.is_toree:
-            self._requests = ToreeRequests(kernel, self._send_to_kernel, self._answers)
+    def _make_relay(self) -> Relay:
+        handler, manager = self.websocket_handler, self._manager
+        # Without it TCP delays a message until the one before it is acknowledged, by 40 ms.
+        handler.set_nodelay(True)
+        bound = manager.max_buffered_output
+        # Else jupyter_server sends all that waits in one turn of the loop.
+        waiting = library_internals.exchange_buffer(manager, self.kernel_id, self.session_key, OutputBuffer(bound))
+        waiting.bound(CONNECTED_FACTOR * bound)
+        limits = RequestLimits(handler.settings["kg_max_message_size"], manager.allowed_message_types)
+        return Relay(self._kernel, Notebook(self), self, limits, waiting, self.iopub_check_timeout)
 
-    def _begin(self) -> None:
-        """Called when jupyter_server has connected, and the parts are made."""
-        self._return_sockets()
-        self._listen()
-        self._outgoing.open()
-        if self._restarts is not None:
-            self._restarts.open()
+    def _start(self, relay: Relay) -> None:
+        self._session.join(self)
+        self._close_reserved()
+        self.listen()
+        relay.open()
 
     def _undo_connect(self) -> None:
-        """What jupyter_server's disconnect does, which would have a websocket that never opened wait for another."""
-        manager = self.multi_kernel_manager
-        manager.notify_disconnect(self.kernel_id)
-        with suppress(web.HTTPError):  # no such kernel any more
+        """Do what jupyter_server's `disconnect` does, without a buffer that waits for the session's next websocket."""
+        manager = self._manager
+        manager.notify_disconnect(self.kernel_id)  # type: ignore[no-untyped-call]
+        with suppress(web.HTTPError):  # the kernel is gone
             manager.remove_restart_callback(self.kernel_id, self.on_kernel_restarted)
             manager.remove_restart_callback(self.kernel_id, self.on_restart_failed, "dead")
-        self._open_sockets.discard(self)
-        self._end_parts()
+        library_internals.forget_websocket(self)
+        self._close_relay()
         self._leave_session()
         zmq_streams.close(self.channels)
         self.channels = {}
-        self._return_sockets()
+        self._close_reserved()
 
-    def _end_parts(self) -> OutputBuffer:
-        """End them; what the notebook has not been sent yet."""
-        waiting = self._outgoing.close()
-        for held in reversed(self._toree.close() if self._toree is not None else []):
-            waiting.put_back(held)
-        if self._requests is not None:
-            self._requests.close()
-        if self._restarts is not None:
-            self._restarts.close()
-        self._restarts = None
-        return waiting
+    def disconnect(self) -> None:  # type: ignore[override]
+        """Close the connection. Called when the websocket closes, or its request ends before. Idempotent.
 
-    def _waiting(self) -> OutputBuffer:
-        """What waits for this session since it went, which jupyter_server would send all at once."""
-        limit = self.multi_kernel_manager.max_buffered_output
-        buffers, waiting = self.multi_kernel_manager._kernel_buffers, OutputBuffer(limit)
-        if self.kernel_id in buffers and buffers[self.kernel_id]["session_key"] == self.session_key:
-            waiting, buffers[self.kernel_id]["buffer"] = buffers[self.kernel_id]["buffer"], waiting
-        waiting.bound(CONNECTED * limit)
-        return waiting
+        What the notebook has not been sent waits for the session's next websocket.
+        """
+        self._close_reserved()
+        waiting = self._close_relay()
+        if waiting is None:
+            return  # it was never open, so it is counted by nobody
+        self._leave_session()
+        super().disconnect()  # type: ignore[no-untyped-call]
+        self.channels = {}
+        waiting.bound(self._manager.max_buffered_output)
+        library_internals.keep_buffer(self._manager, self.kernel_id, waiting)
 
-    def nudge(self) -> Any:
-        """Called when the sockets are there: jupyter_server goes on at once. RestartBuffer waits until they work."""
-        at_once: concurrent.futures.Future[None] = concurrent.futures.Future()
-        at_once.set_result(None)
-        return at_once
+    def _close_relay(self) -> OutputBuffer | None:
+        """Return what the notebook has not been sent; None when there is no relay."""
+        relay, self.relay = self.relay, None
+        return None if relay is None else relay.close()
 
-    def _listen(self) -> None:
-        for stream in self.channels.values():
-            stream.on_recv_stream(self._receive)
-
-    def create_stream(self) -> None:
-        """Called when the websocket is open, unless there are sockets that listened while no notebook was connected."""
-        beside = self._session.beside(self)
-        if beside is not None:
-            self.channels = beside.channels
-        else:
-            self.channels, self._taken = self._taken or zmq_streams.take(self.kernel_manager), None
-
-    def _return_sockets(self) -> None:
-        """Close those that were taken before the websocket was accepted, if others are in use."""
-        zmq_streams.close(self._taken or {})
-        self._taken = None
-
-    def _follow_ports(self) -> None:
-        """Take new sockets if the process has others than the last one had."""
-        # They are the same for all websockets of the session.
-        if zmq_streams.renew(self.channels, self._kernel):
-            self._listen()
-
-    # Messages.
-
-    def handle_incoming_message(self, incoming_msg: str) -> None:
-        """Called for each message from the notebook. A malformed one is ignored."""
-        self._session.spoke(self)
-        if self._restarts is None or not self._restarts.keeps(incoming_msg):
-            self._send_on(incoming_msg)
-
-    def _send_on(self, raw: Any) -> None:
-        """Send a notebook's message to the kernel, or answer what the kernel can't be asked."""
-        if not self.channels:
-            return  # closed already
-        try:
-            self._take(raw)
-        except MalformedMessage as error:
-            self.log.warning("Ignoring a malformed message to kernel %s: %s", self.kernel_id, error)
-
-    def _take(self, raw: str | bytes) -> None:
-        limit = self.websocket_handler.settings["kg_max_message_size"]
-        if limit and len(raw) > limit:
-            sentence = f"This message is larger than {limit} bytes, which the gateway takes (max_message_size)."
-            self._answers.refuse(client_message.parse_header(raw, self._is_v1), sentence)
-            return
-        message = request_rules.completed(client_message.parse(raw, self._is_v1))
-        allowed = self.multi_kernel_manager.allowed_message_types
-        problem = request_rules.problem(message)
-        if allowed and message.msg_type not in allowed:
-            self.log.warning("Ignoring a message of a type that is not allowed: %.60r", message.msg_type)
-        elif problem is not None:
-            self._answers.refuse(message, problem)
-        elif self._requests is not None:
-            self._requests.take(message)
-        else:
-            self._send_to_kernel(message)
-
-    def _send_to_kernel(self, message: Message) -> None:
-        stream = self.channels[message.channel]
-        if not stream.closed():
-            self.session.send_raw(stream, [*message.parts, *message.buffers])
-
-    def _receive(self, stream: Any, message: list[Any]) -> None:
-        """Called for a message from the kernel, when others may wait behind it."""
-        self._session.hear(stream, chain([message], more_from(stream)))
-
-    def together(self) -> AbstractContextManager[None]:
-        """While it lasts, what goes to the notebook is kept for one write."""
-        return self._notebook.frames.together()
-
-    @property
-    def write_message(self) -> Any:
-        """How jupyter_server sends messages of its own, which keep their place among the kernel's."""
-        return self._notebook.frames.send
-
-    def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
-        """Called for each message from the kernel."""
-        if self._restarts is not None and stream is self.channels.get("iopub"):
-            self._restarts.hear()
-            if is_for_us(self._kernel, outgoing_msg):
-                return
-        self._outgoing.take(stream.channel, outgoing_msg)
-        if self._requests is not None:
-            self._requests.hear(stream.channel, outgoing_msg)
+    def _leave_session(self) -> None:
+        """Leave the ZeroMQ sockets to another websocket of the session, if one is open."""
+        self._session.leave(self)
+        other = self._session.other_than(self)
+        if other is not None:
+            self.channels = {}
+            other.listen()
 
     @property
     def is_closing(self) -> bool:
-        """Whether its end is under way."""
+        """Whether the websocket is being closed."""
         connection = self.websocket_handler.ws_connection
         return connection is None or bool(connection.is_closing())
 
     def end(self) -> None:
-        """Close it, since another of its session has taken its place."""
+        """Close the websocket. Called when another one of its session has taken its place."""
         self.log.info("Closing a websocket of session %s that is silent, another one is not", self.session_key)
         self.websocket_handler.close()
 
-    def _settle(self) -> bool:
-        """Take what the kernel has published by now; whether all that has come is on its way."""
-        iopub = self.channels.get("iopub")
-        if iopub is not None and not iopub.closed():
-            iopub.flush(zmq.POLLIN, limit=1)
-        return not self._outgoing.waits and not turn.is_over()
+    # ZeroMQ sockets.
 
-    def disconnect(self) -> None:  # type: ignore[override]
-        """Called when the websocket closes, or its request does before it is open; perhaps twice.
+    def nudge(self) -> Any:
+        """Return a future that is done. Called by jupyter_server once the sockets are there.
 
-        What is held then waits for the next connection. Only what was connected counts as a connection less.
+        jupyter_server's own waits until the kernel answers; here RestartBuffer does, and messages wait meanwhile.
         """
-        self._return_sockets()
-        if self._restarts is None:
-            return
-        waiting = self._end_parts()
-        self._leave_session()
-        super().disconnect()  # type: ignore[no-untyped-call]
-        self.channels = {}
-        buffers = self.multi_kernel_manager._kernel_buffers
-        if self.kernel_id in buffers:
-            waiting.bound(self.multi_kernel_manager.max_buffered_output)
-            buffers[self.kernel_id]["buffer"] = waiting
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        done.set_result(None)
+        return done
 
-    def _leave_session(self) -> None:
-        """Leave the sockets to another websocket of the session, if there is one."""
-        self._session.leave(self)
-        beside = self._session.beside(self)
-        if beside is not None:
-            self.channels = {}
-            beside._listen()
+    def create_stream(self) -> None:
+        """Set `channels`. Called by jupyter_server, unless the session has sockets that listened meanwhile."""
+        other = self._session.other_than(self)
+        if other is not None:
+            self.channels = other.channels
+        else:
+            self.channels, self._reserved = self._reserved or zmq_streams.take(self._kernel), {}
+
+    def listen(self) -> None:
+        """Hand what arrives at the sockets to all websockets of the session."""
+        for stream in self.channels.values():
+            stream.on_recv_stream(self._receive)
+
+    def follow_ports(self) -> None:
+        """Take new sockets if the kernel has other ports than the ones of `channels`. Raises NoRoom."""
+        # `channels` is one dictionary for all websockets of the session.
+        if zmq_streams.renew(self.channels, self._kernel):
+            self.listen()
+
+    def _close_reserved(self) -> None:
+        reserved, self._reserved = self._reserved, {}
+        zmq_streams.close(reserved)
+
+    # Messages.
+
+    def handle_incoming_message(self, incoming_msg: str) -> None:
+        """Called by the websocket's handler for each message from the notebook."""
+        self._session.note_message(self)
+        if self.relay is not None:
+            self.relay.take(incoming_msg)
+
+    def _receive(self, stream: Any, message: list[Any]) -> None:
+        """Called for a message from the kernel, behind which others may wait."""
+        self._session.hear(stream, chain([message], more_from(stream)))
+
+    def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
+        """Called for each message from the kernel."""
+        if self.relay is not None:
+            self.relay.hear(stream.channel, outgoing_msg)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Return a context in which messages to the notebook are collected for one write."""
+        return nullcontext() if self.relay is None else self.relay.notebook.frames.together()
+
+    @property
+    def write_message(self) -> Any:
+        """The function by which jupyter_server sends messages of its own: they keep their place among the kernel's."""
+        return super().write_message if self.relay is None else self.relay.notebook.frames.send
+
+
+async def _answered(kernel: GatewayKernel, limit: float) -> None:
+    """Wait until the kernel has answered. Raises KernelDied, and KernelSilent after `limit` seconds."""
+    try:
+        await asyncio.wait_for(kernel.answered(), limit)
+    except asyncio.TimeoutError as error:
+        raise KernelSilent(
+            f"The kernel has not answered for {limit:g} s. It may still be starting: try again, or shut it down."
+        ) from error
+
+
+def _check_connected(request: HTTPServerRequest) -> None:
+    """Raise 499 when the client has closed the connection of its request."""
+    if library_internals.is_disconnected(request):
+        status, reason = CLIENT_CLOSED_REQUEST
+        raise web.HTTPError(status, "The client hung up while it waited for its kernel", reason=reason)

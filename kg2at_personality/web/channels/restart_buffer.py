@@ -1,7 +1,8 @@
-"""What a notebook sends while its sockets find the kernel: kept back until the kernel is heard.
+"""What a notebook sends while its websocket's sockets connect to the kernel: kept back until the kernel is heard.
 
-The sockets of a websocket that has opened, or whose kernel restarts, find the process one by one, each in its own time,
-and what it publishes before the last of them has is lost: a notebook would wait for its cell's end for ever.
+When a websocket opens, or its kernel restarts, its sockets connect to the kernel's process one by one, each in its own
+time. What the kernel publishes before the iopub socket is connected is lost, and a notebook would wait for the end of
+its cell for ever.
 """
 
 from __future__ import annotations
@@ -12,23 +13,29 @@ from typing import Any
 
 from ...errors import KernelDied
 from ...kernels.kernel import GatewayKernel
-from .iopub_check import be_heard
+from .iopub_check import wait_until_heard
 
-#: Seconds that a notebook's messages are kept back, at most, when a kernel has answered but isn't heard.
-UNHEARD = 10.0
+#: Seconds that messages are kept back at most when a kernel has answered, but isn't heard.
+CHECK_TIMEOUT = 10.0
 
 
 class RestartBuffer:
     """Belongs to one websocket.
 
     `send` takes a message of the notebook's to the kernel, `follow_ports` takes new sockets if the kernel has other
-    ports than they are connected to.
+    ports than they are connected to. After `check_timeout` seconds the messages are sent though the kernel isn't heard.
     """
 
-    def __init__(self, kernel: GatewayKernel, send: Callable[[Any], None], follow_ports: Callable[[], None]) -> None:
-        self._kernel, self._send, self._follow_ports = kernel, send, follow_ports
-        self._kept: list[Any] | None = None
-        self._reunion: asyncio.Task[None] | None = None
+    def __init__(
+        self,
+        kernel: GatewayKernel,
+        send: Callable[[str | bytes], None],
+        follow_ports: Callable[[], None],
+        check_timeout: float = CHECK_TIMEOUT,
+    ) -> None:
+        self._kernel, self._send, self._follow_ports, self._check_timeout = kernel, send, follow_ports, check_timeout
+        self._kept: list[str | bytes] | None = None
+        self._check: asyncio.Task[None] | None = None
         self._heard: asyncio.Future[None] | None = None
         kernel.observe(self._on_state, "execution_state")
 
@@ -38,11 +45,11 @@ class RestartBuffer:
         return len(self._kept or ())
 
     def open(self) -> None:
-        """Called when the websocket has its sockets: keep back what its notebook sends until they have the kernel."""
+        """Keep back messages until the kernel is heard. Called when the websocket has its sockets."""
         self._keep()
 
-    def keeps(self, message: Any) -> bool:
-        """Whether `message` is kept back; the caller sends it when it is not."""
+    def keeps(self, message: str | bytes) -> bool:
+        """Keep a message back if need be; return whether that was done. The caller sends it otherwise."""
         if self._kept is None:
             return False
         self._kept.append(message)
@@ -54,9 +61,9 @@ class RestartBuffer:
             self._heard.set_result(None)
 
     def close(self) -> None:
-        """Called when the websocket closes: what was kept back is sent, as its notebook was promised."""
+        """Send what is kept back: the notebook's user expects it to run. Called when the websocket closes."""
         self._kernel.unobserve(self._on_state, "execution_state")
-        self._end_reunion()
+        self._end_check()
         self._send_kept()
 
     def _on_state(self, change: Any) -> None:
@@ -65,25 +72,26 @@ class RestartBuffer:
             self._keep()
 
     def _keep(self) -> None:
-        self._end_reunion()
+        self._end_check()
         self._kept = self._kept or []
-        self._reunion = asyncio.ensure_future(self._meet())
+        self._check = asyncio.ensure_future(self._send_when_heard())
 
-    def _end_reunion(self) -> None:
-        if self._reunion is not None:
-            self._reunion.cancel()
+    def _end_check(self) -> None:
+        if self._check is not None:
+            self._check.cancel()
 
-    async def _meet(self) -> None:
+    async def _send_when_heard(self) -> None:
         try:
             await self._kernel.answered()
             self._follow_ports()
             self._heard = heard = asyncio.get_running_loop().create_future()
-            await asyncio.wait_for(be_heard(self._kernel, heard), UNHEARD)
+            await asyncio.wait_for(wait_until_heard(self._kernel, heard), self._check_timeout)
         except KernelDied:
-            self._kept = []  # the notebook is told, and it was for no other process
+            # The messages were for that process and no other; the notebook is told of its death.
+            self._kept = []
         except asyncio.TimeoutError:
-            kernel_id = self._kernel.kernel_id
-            self._kernel.log.warning("Kernel %s answers, but nothing is heard of it for %g s", kernel_id, UNHEARD)
+            kernel_id, seconds = self._kernel.kernel_id, self._check_timeout
+            self._kernel.log.warning("Kernel %s answers, but nothing is heard of it for %g s", kernel_id, seconds)
         self._send_kept()
 
     def _send_kept(self) -> None:

@@ -1,4 +1,4 @@
-"""Messages on a websocket, several in one write: each write is a system call, and wakes whoever reads."""
+"""Messages on a websocket, several in one write: each write is a system call, and wakes the client."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tornado.escape import utf8
 from tornado.iostream import IOStream
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-#: Bytes that are written at once; more would only be copied.
-ENOUGH = 64 * 1024
-#: Of RFC 6455, 5.2: the last frame of its message, and what it holds.
+#: Bytes that are written at once; to collect more would cost copies and save nothing.
+MAX_WRITE = 64 * 1024
+#: RFC 6455, 5.2: the last frame of its message, and what the frame holds.
 FINAL, TEXT, BINARY = 0x80, 0x1, 0x2
 
 
 class WebsocketFrames:
-    """What `handler.write_message` does, for many messages at a time."""
+    """Does what `handler.write_message` does, for many messages at a time."""
 
     def __init__(self, handler: WebSocketHandler) -> None:
         self._handler = handler
@@ -27,13 +27,18 @@ class WebsocketFrames:
         self._size = 0
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the frames are not compressed. Compressed ones are written by tornado, one by one."""
+        return self._is_plain
+
+    @property
     def stream(self) -> IOStream | None:
-        """The bytes of the connection; None when it is gone, or about to go."""
+        """The stream of the websocket's connection; None when it is closed, or about to be."""
         websocket = self._handler.ws_connection
         return None if websocket is None or websocket.is_closing() else websocket.stream
 
     def send(self, message: str | bytes, binary: bool = False) -> Any:
-        """Send a message, now or at the end of a block of `together`. Raises WebSocketClosedError."""
+        """Send a message, now or at the end of a `together` block. Raises WebSocketClosedError."""
         if self._frames is None:
             return self._handler.write_message(message, binary=binary)
         if self.stream is None:
@@ -41,13 +46,13 @@ class WebsocketFrames:
         data = utf8(message)
         self._frames += [_head(BINARY if binary else TEXT, len(data)), data]
         self._size += len(data)
-        if self._size > ENOUGH:
+        if self._size > MAX_WRITE:
             self._write()
         return None
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Messages sent in this block go as few writes as can be, by its end."""
+        """Collect the messages that are sent in this block, and write them at its end in as few writes as possible."""
         if self._frames is not None or not self._is_plain:
             yield
             return
@@ -65,7 +70,7 @@ class WebsocketFrames:
 
 
 def _head(opcode: int, length: int) -> bytes:
-    """The head of a frame that isn't masked, as a server's are not."""
+    """Return the head of a frame that isn't masked: a server's frames are not."""
     if length < 126:
         return struct.pack("!BB", FINAL | opcode, length)
     if length < 2**16:

@@ -9,15 +9,17 @@ from typing import Any
 from ...kernels.kernel import GatewayKernel
 
 CHANNELS = ("iopub", "shell", "control", "stdin")
+#: A ZMQStream by channel. Each has the attributes `channel`, as jupyter_server wants it, and `ports` of the kernel.
+Streams = dict[str, Any]
 
 
-def take(kernel: GatewayKernel) -> dict[str, Any]:
-    """A stream for each channel, under an identity that no other connection has. Raises NoRoom, and takes none then.
+def take(kernel: GatewayKernel) -> Streams:
+    """Return a stream for each channel, with a ZeroMQ identity of their own. Raises NoRoom, and takes none then.
 
-    jupyter_server uses the session id, so that a connection whose predecessor is not quite closed yet gets no answers
-    (a ROUTER ignores a second peer of the same identity: zmq_setsockopt, ZMQ_ROUTER_HANDOVER).
+    jupyter_server's identity is the session id. With that, a websocket whose predecessor is not closed at the kernel
+    yet would get no replies: a ROUTER ignores a second peer of the same identity (zmq_setsockopt, ZMQ_ROUTER_HANDOVER).
     """
-    identity, taken = uuid.uuid4().hex.encode(), dict[str, Any]()
+    identity, taken = uuid.uuid4().hex.encode(), Streams()
     try:
         for channel in CHANNELS:
             taken[channel] = stream = getattr(kernel, f"connect_{channel}")(identity=identity)
@@ -28,8 +30,8 @@ def take(kernel: GatewayKernel) -> dict[str, Any]:
     return taken
 
 
-def renew(streams: dict[str, Any], kernel: GatewayKernel) -> bool:
-    """Put others in their place if the kernel has other ports now; whether it has. Raises NoRoom."""
+def renew(streams: Streams, kernel: GatewayKernel) -> bool:
+    """Replace the streams if the kernel has other ports now; return whether it has. Raises NoRoom."""
     if all(stream.ports == list(kernel.ports) for stream in streams.values()):
         return False
     close(streams)
@@ -38,7 +40,7 @@ def renew(streams: dict[str, Any], kernel: GatewayKernel) -> bool:
 
 
 def close(streams: Mapping[str, Any]) -> None:
-    """Give them back."""
+    """Close the streams. Idempotent."""
     for stream in streams.values():
         if not stream.closed():
             stream.close()

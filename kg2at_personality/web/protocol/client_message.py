@@ -1,8 +1,8 @@
 """What a notebook sends on its websocket, parsed within bounds.
 
-Two protocols are spoken: `v1.kernel.websocket.jupyter.org`, and an older one of JSON, or of binary messages when there
-are buffers (Jupyter Server's documentation, «WebSocket protocols»). Both tell how many parts follow, and where; whoever
-believed a message there would take all memory for it.
+There are two protocols: `v1.kernel.websocket.jupyter.org`, and an older one of JSON, or of binary messages when there
+are buffers (Jupyter Server's documentation, «WebSocket protocols»). In both a message says how many parts follow, and
+where. That is checked before anything is allocated for it.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ import struct
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 #: The channels on which a client sends.
 CHANNELS = ("shell", "control", "stdin")
 #: The parts of a message as ZeroMQ carries them, before its buffers (jupyter_client.session.Session.serialize).
 PARTS = ("header", "parent_header", "metadata", "content")
-#: Most buffers of a message; each is a frame of ZeroMQ's.
+#: Most buffers of a message; each becomes a frame of a ZeroMQ message.
 MAX_BUFFERS = 4096
 #: Most bytes of a header.
 MAX_HEADER = 64 * 1024
-#: Most arrays and objects, and most values, in one part: what they take is many times their text.
+#: Most arrays and objects, and most values, of one part: parsed, they take many times the memory of their text.
 MAX_CONTAINERS, MAX_VALUES = 200_000, 500_000
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 
 class MalformedMessage(ValueError):
-    """What is no message of Jupyter's. `str(error)` is one line."""
+    """A message breaks Jupyter's protocol. `str(error)` is one line."""
 
 
 @dataclass
 class Message:
-    """A message: its channel, its parts in JSON as PARTS names them, and its buffers."""
+    """A message: its channel, its parts in JSON in the order of PARTS, and its buffers."""
 
     channel: str
     parts: list[bytes]
@@ -43,51 +43,51 @@ class Message:
 
     @cached_property
     def header(self) -> dict[str, Any]:
-        """Its header, with the strings `msg_id` and `msg_type` at least. Raises MalformedMessage."""
+        """Its header, which has the strings `msg_id` and `msg_type`. Raises MalformedMessage."""
         return _header(self.parts[0])
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """What it says. Raises MalformedMessage."""
+        """Its content. Raises MalformedMessage."""
         return _object(self.parts[3], "content")
 
     @property
     def msg_type(self) -> str:
-        """What it is, as `execute_request`."""
+        """Its type, as `execute_request`."""
         return str(self.header["msg_type"])
 
     @property
     def msg_id(self) -> str:
-        """What an answer to it calls it."""
+        """Its id, which stands in the parent header of each answer."""
         return str(self.header["msg_id"])
 
     def part(self, name: str) -> dict[str, Any]:
-        """One of its PARTS. Raises MalformedMessage."""
+        """Return one of its PARTS. Raises MalformedMessage."""
         return _object(self.parts[PARTS.index(name)], name)
 
     def changed(self, **parts: dict[str, Any]) -> Message:
-        """The same with other PARTS."""
+        """Return the message with other PARTS. Raises MalformedMessage."""
         changed = [
             _packed(parts[name]) if name in parts else part for name, part in zip(PARTS, self.parts, strict=True)
         ]
         return Message(self.channel, changed, self.buffers)
 
     def in_ascii(self) -> Message:
-        """The same with every character beyond ASCII escaped, and without its buffers. Raises MalformedMessage."""
+        """Return the message with all characters beyond ASCII escaped, without buffers. Raises MalformedMessage."""
         return Message(self.channel, [_packed(self.part(name)) for name in PARTS], [])
 
 
 def parse(raw: str | bytes, is_v1: bool) -> Message:
-    """The message of a websocket's frame. Raises MalformedMessage, and no other error."""
+    """Return the message that a websocket has received. Raises MalformedMessage, and no other error."""
     message = _parse_v1(raw) if is_v1 else _parse_older(raw) if isinstance(raw, str) else _parse_older_binary(raw)
     if message.channel not in CHANNELS:
         raise MalformedMessage(f"no channel of a client's: {message.channel[:40]!r}")
-    message.header  # noqa: B018 (malformed, it is told now)
+    message.header  # noqa: B018 (raises now if it is malformed)
     return message
 
 
 def parse_header(raw: str | bytes, is_v1: bool) -> Message:
-    """A message of which only the channel and the header are read, whatever its size. Raises MalformedMessage."""
+    """Return a message with its channel and header alone, whatever its size. Raises MalformedMessage."""
     if is_v1:
         message = _parse_v1(raw)
         return Message(message.channel, [message.parts[0], b"{}", b"{}", b"{}"], [])
@@ -102,7 +102,7 @@ def parse_header(raw: str | bytes, is_v1: bool) -> Message:
 
 
 def _parse_v1(raw: str | bytes) -> Message:
-    """Offsets in 8 bytes each, their count first; then the channel, the four parts, the buffers."""
+    """Parse offsets of 8 bytes each, their count first; then the channel, the four parts, the buffers."""
     if isinstance(raw, str):
         raise MalformedMessage("text, where v1 has binary messages")
     count = _count(raw, 8, "little")
@@ -114,7 +114,7 @@ def _parse_v1(raw: str | bytes) -> Message:
 
 
 def _parse_older_binary(raw: bytes) -> Message:
-    """Offsets in 4 bytes each, their count first; then the message in JSON, the buffers."""
+    """Parse offsets of 4 bytes each, their count first; then the message in JSON, the buffers."""
     count = _count(raw, 4, "big")
     offsets = [*_offsets(raw, struct.unpack_from(f"!{count}I", raw, 4), 4 * (1 + count)), len(raw)]
     if count < 1:
@@ -125,8 +125,8 @@ def _parse_older_binary(raw: bytes) -> Message:
     return message
 
 
-def _count(raw: bytes, size: int, order: Any) -> int:
-    """How many offsets of `size` bytes follow; as many as there is room for. Raises MalformedMessage."""
+def _count(raw: bytes, size: int, order: Literal["little", "big"]) -> int:
+    """Return how many offsets of `size` bytes follow. Raises MalformedMessage when there is no room for them."""
     count = int.from_bytes(raw[:size], order)
     if len(raw) < size * (1 + count):
         raise MalformedMessage("shorter than its count of offsets says")
@@ -136,9 +136,9 @@ def _count(raw: bytes, size: int, order: Any) -> int:
 
 
 def _offsets(raw: bytes, offsets: tuple[int, ...], first: int) -> tuple[int, ...]:
-    """`offsets`, which mark parts that follow each other after `first`. Raises MalformedMessage.
+    """Return `offsets`. Raises MalformedMessage unless they mark parts that follow each other after `first`.
 
-    Parts that overlap would be as large as the message each.
+    If parts could overlap, each could be as large as the whole message.
     """
     bounds = (first, *offsets, len(raw))
     if any(start > end for start, end in pairwise(bounds)):
@@ -155,7 +155,7 @@ def _parse_older(text: str) -> Message:
     if not all(isinstance(part, dict) for part in parts):
         raise MalformedMessage("a part that is no object")
     parsed = Message(channel, [_packed(part) for part in parts], [])
-    parsed.__dict__["content"] = parts[3]  # need not be parsed again
+    parsed.__dict__["content"] = parts[3]  # fills the cached property
     return parsed
 
 
@@ -170,7 +170,7 @@ def _header(part: bytes) -> dict[str, Any]:
 
 
 def _object(part: bytes | str, name: str) -> dict[str, Any]:
-    """The JSON object of a part. Raises MalformedMessage."""
+    """Return the JSON object of a part. Raises MalformedMessage."""
     text = part if isinstance(part, str) else _decoded(part, name)
     _check_size(text, name)
     try:
@@ -183,7 +183,7 @@ def _object(part: bytes | str, name: str) -> dict[str, Any]:
 
 
 def _check_size(text: str, name: str) -> None:
-    """Raise MalformedMessage for a text that would take many times its own size when parsed."""
+    """Raise MalformedMessage for a text that would take too many times its own size when parsed."""
     if _containers(text) <= MAX_CONTAINERS and text.count(",") <= MAX_VALUES:
         return
     if text.count('"') - text.count('\\"') > 4 * MAX_VALUES:

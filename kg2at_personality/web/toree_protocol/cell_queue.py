@@ -1,21 +1,21 @@
-"""The cells that wait for a Toree, one after the other, so that one that fails stops those behind it.
+"""The cells that wait for a Toree. They are sent one after the other, so that one that fails stops those behind it.
 
-Toree 0.5.0 runs what it is sent to the end: it does not know `stop_on_error` of the message specification.
+Toree 0.5.0 runs everything that it is sent: it does not know `stop_on_error` of the message specification.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Any
-
-from tornado.ioloop import IOLoop
 
 from ...kernels.kernel import GatewayKernel
 from ...kernels.message import CONTENT, HEADER, PARENT, parsed
 from ..protocol.client_message import Message
 
-#: Seconds after a cell's idle status when the next one is sent though no reply came (seen: an error without a message).
+#: Seconds after a cell's idle status when the next one is sent though no reply came. Toree 0.5.0 sends none when an
+#: error has no message.
 REPLY_GRACE = 5.0
 
 
@@ -23,9 +23,13 @@ class CellQueue:
     """Belongs to one websocket. `send` takes a cell to the kernel, `abort` tells the notebook that it is not run."""
 
     def __init__(
-        self, kernel: GatewayKernel, send: Callable[[Message], None], abort: Callable[[Message], None]
+        self,
+        kernel: GatewayKernel,
+        send: Callable[[Message], None],
+        abort: Callable[[Message], None],
+        reply_grace: float = REPLY_GRACE,
     ) -> None:
-        self._kernel, self._send, self._abort = kernel, send, abort
+        self._kernel, self._send, self._abort, self._reply_grace = kernel, send, abort, reply_grace
         self._running: Message | None = None
         self._waiting: deque[Message] = deque()
         self._is_closed = False
@@ -39,7 +43,7 @@ class CellQueue:
             self._waiting.append(cell)
 
     def hear(self, channel: str, parts: list[Any]) -> None:
-        """Called for each message of the kernel's, signature first: the reply to the cell that runs ends it."""
+        """Called for each message from the kernel, signature first: the reply to the cell that runs ends it."""
         if self._running is None:
             return
         header, parent, content = (bytes(parts[place]) for place in (HEADER, PARENT, CONTENT))
@@ -50,10 +54,11 @@ class CellQueue:
         if is_reply:
             self._end(has_failed=parsed(content).get("status") != "ok")
         else:
-            IOLoop.current().call_later(REPLY_GRACE, self._end_without_reply, self._running)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._reply_grace, self._end_without_reply, self._running)
 
     def close(self) -> None:
-        """Called when the websocket closes: what waits is sent, as its notebook was promised."""
+        """Send what waits: the notebook's user expects it to run. Called when the websocket closes."""
         self._kernel.unobserve(self._on_state, "execution_state")
         self._is_closed = True
         while self._waiting:
@@ -64,7 +69,7 @@ class CellQueue:
         self._send(cell)
 
     def _end(self, has_failed: bool) -> None:
-        """Called when the cell that runs has ended."""
+        """Send the next cell, or abort all that wait. Called when the cell that runs has ended."""
         cell, self._running = self._running, None
         if cell is None:
             return
@@ -79,7 +84,7 @@ class CellQueue:
             self._end(has_failed=False)
 
     def _on_state(self, change: Any) -> None:
-        """Called when the kernel's state changes: what the process that ended had is lost."""
+        """Forget the cells when the kernel's process ends, as other kernels do. Called when the state changes."""
         if change["new"] in ("starting", "dead"):
             self._running = None
             self._waiting.clear()

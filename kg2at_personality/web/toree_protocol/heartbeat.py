@@ -1,4 +1,4 @@
-"""A kernel's heartbeat, asked to learn whether the kernel runs at this moment."""
+"""A kernel's heartbeat: a request that it answers at once, unless its process stands still."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Heartbeat:
         self._calls: list[Callable[[], None]] = []
 
     def ask(self, call: Callable[[], None]) -> None:
-        """Call that when the kernel has answered; never when it doesn't, or no socket is to be had."""
+        """Call `call` when the kernel has answered; never when it doesn't, or no socket is left."""
         self._calls.append(call)
         try:
             self._connected().send(b"ping")
@@ -29,23 +29,23 @@ class Heartbeat:
             self._kernel.log.warning("Kernel %s can't be asked for its heartbeat: %s", self._kernel.kernel_id, error)
 
     def _connected(self) -> Any:
-        """The socket, connected to where the kernel is now."""
+        """Return the socket, connected to the kernel's present port. Raises NoRoom."""
         if self._stream is None or self._ports != list(self._kernel.ports):
             self.close()
             self._ports, self._stream = list(self._kernel.ports), self._kernel.connect_hb()
-            # Else a question that nobody answers would be the last one (zmq_setsockopt).
+            # Without them a REQ socket sends nothing after a request that was not answered (zmq_setsockopt).
             self._stream.setsockopt(zmq.REQ_CORRELATE, 1)
             self._stream.setsockopt(zmq.REQ_RELAXED, 1)
-            self._stream.on_recv(self._answered)
+            self._stream.on_recv(self._on_answer)
         return self._stream
 
-    def _answered(self, _: list[bytes]) -> None:
+    def _on_answer(self, _: list[bytes]) -> None:
         calls, self._calls = self._calls, []
         for call in calls:
             call()
 
     def close(self) -> None:
-        """Called when the websocket closes."""
+        """Close the socket. Called when the websocket closes. Idempotent."""
         stream, self._stream = self._stream, None
         if stream is not None and not stream.closed():
             stream.close(linger=0)

@@ -1,7 +1,7 @@
 """Output as the notebook format has it (nbformat 4.5), made of what a Toree sends.
 
-A notebook saves what it is sent, and is invalid with an output that lacks something, has more than it may have, or null
-where text belongs: Toree sends `"evalue": null` for an exception without a message, `source` beside displayed data.
+A notebook saves what it is sent. It is invalid with an output that lacks a field, has one too many, or has null where
+text belongs: Toree sends `"evalue": null` for an exception without a message, and `source` beside displayed data.
 Sources: Jupyter's message specification, nbformat/v4/nbformat.v4.5.schema.json.
 """
 
@@ -15,7 +15,7 @@ Content = Mapping[str, Any]
 
 
 def valid(msg_type: str, content: Any) -> dict[str, Any] | None:
-    """`content` of a message of that type, as a notebook can save it; None when it is none of OUTPUT."""
+    """Return the content of a message as a notebook can save it; None for a type that is not in OUTPUT."""
     make = OUTPUT.get(msg_type)
     return None if make is None else make(content if isinstance(content, dict) else {})
 
@@ -43,12 +43,12 @@ def _error(content: Content) -> dict[str, Any]:
 
 
 def _reply(content: Content) -> dict[str, Any]:
-    """An execute_reply isn't saved, but clients show its error as they show the published one."""
+    """Return the content of an execute_reply. It isn't saved, but clients show its error like a published one."""
     failed = content.get("status") == "error"
     return {**content, **(_error(content) if failed else {})}
 
 
-#: What makes the content of each type of message valid.
+#: The function that makes valid content, by type of message.
 OUTPUT: dict[str, Callable[[Content], dict[str, Any]]] = {
     "stream": _stream,
     "display_data": _display,
@@ -60,7 +60,7 @@ OUTPUT: dict[str, Callable[[Content], dict[str, Any]]] = {
 
 
 def _text(value: Any) -> str:
-    """Nothing for null; what is no text, as JSON."""
+    """Return "" for null, and JSON for what is no text."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -75,12 +75,12 @@ def _count(value: Any) -> int | None:
 
 
 def _bundle(data: Any) -> dict[str, Any]:
-    """Data by media type. JSON's own types hold anything, all others text or lines of text."""
+    """Return data by media type. Those of JSON hold anything, all others text or lines of text."""
     return {kind: value if _is_json(kind) else _lines(value) for kind, value in _object(data).items()}
 
 
 def _is_json(kind: str) -> bool:
-    """As the schema's pattern: application/json, application/vnd.x+json."""
+    """Return whether a media type is one of JSON, by the schema's pattern: application/json, application/vnd.x+json."""
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 

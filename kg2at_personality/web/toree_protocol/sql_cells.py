@@ -1,9 +1,9 @@
 """SQL on a Scala Toree: the SQL notebook, and cells of %%sql in any.
 
-Toree 0.5.0's own SQL interpreter never answers a statement that fails, and nothing after it (seen: SqlService's
-future fails, and OrderedSupport waits for it for ever). Its %%sql tells a failure as a result, so that a notebook runs
-on, and joins the lines of a cell, so that a comment ends it. So an SQL cell goes to Toree as Scala that gives each
-statement to Spark as it is, and the kernel of an SQL notebook introduces itself as SQL.
+Toree 0.5.0's own SQL interpreter does not answer a statement that fails, nor any after it (SqlService's future fails,
+and OrderedSupport waits for it for ever). Its %%sql shows a failure as a result, so that a notebook runs on, and joins
+the lines of a cell, so that a comment hides the rest. Therefore an SQL cell goes to Toree as Scala that gives each
+statement to Spark as it is, and the kernel of an SQL notebook calls its language SQL.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ LANGUAGE_INFO = {
     "pygments_lexer": "sql",
     "codemirror_mode": "text/x-sql",
 }
-#: What runs statements one after the other. The table of the last is the cell's result, those before it are printed.
-#: Only a MagicOutput is shown whole; a view of its data keeps Toree from showing parts of them twice. An error is
-#: told without Spark's own stack and plan, as one block.
+#: Runs statements one after the other. The table of the last one is the cell's result, those before are printed. Toree
+#: shows only a MagicOutput whole; a view of its data keeps it from showing parts twice. An error is shown without
+#: Spark's own stack trace and plan, as one block.
 _RUN = """{
   val text = new _root_.java.lang.String(_root_.java.util.Base64.getDecoder.decode(Array(literals).mkString), "UTF-8")
   def table(start: Int, end: Int) = try {
@@ -56,7 +56,7 @@ _MAGIC = re.compile(r"\s*%%sql(?!\w)", re.IGNORECASE)
 
 
 def text_of(code: str, is_sql: bool) -> str | None:
-    """The SQL that a cell holds, None when it holds none; `is_sql`: in an SQL notebook, where what is no magic is."""
+    """Return the SQL of a cell, None when it has none. In an SQL notebook (`is_sql`) all is SQL that is no magic."""
     magic = _MAGIC.match(code)
     if magic:
         return code[magic.end() :]
@@ -64,7 +64,7 @@ def text_of(code: str, is_sql: bool) -> str | None:
 
 
 def cell(code: str, text: str) -> str:
-    """The Scala that runs the SQL `text` in place of the cell `code`."""
+    """Return the Scala that runs the SQL `text` in place of the cell `code`."""
     found = statements(text)
     if not found:
         return blank(code)
@@ -74,14 +74,14 @@ def cell(code: str, text: str) -> str:
 
 
 def _java_positions(code: str, positions: list[int]) -> list[int]:
-    """Ascending `positions` in `code` as Java counts characters, in units of UTF-16."""
+    """Return ascending `positions` in `code` as Java counts characters: in units of UTF-16."""
     lengths = (code[start:end].encode("utf-16-le", "replace") for start, end in pairwise([0, *positions]))
     return list(accumulate(len(piece) // 2 for piece in lengths))
 
 
 def from_kernel(session: Session, parts: list[Any]) -> list[Any]:
-    """The ZeroMQ message of `parts` (signature first), with a kernel_info_reply that tells of SQL."""
-    told = None
+    """Return the ZeroMQ message of `parts` (signature first); a kernel_info_reply says that the language is SQL."""
+    changed = None
     if b'"kernel_info_reply"' in bytes(parts[HEADER]):
-        told = with_content(session, parts, parsed(bytes(parts[CONTENT])) | {"language_info": LANGUAGE_INFO})
-    return told or [DELIM, *parts]
+        changed = with_content(session, parts, parsed(bytes(parts[CONTENT])) | {"language_info": LANGUAGE_INFO})
+    return changed or [DELIM, *parts]

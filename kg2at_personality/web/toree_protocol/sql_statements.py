@@ -1,12 +1,12 @@
-"""The statements of an SQL cell, as Spark's own parser would part them (SqlBaseLexer.g4 of Spark 3)."""
+"""The statements of an SQL cell, split as Spark's own lexer reads them (SqlBaseLexer.g4 of Spark 3)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-# What a semicolon in it does not end: literals (a backslash takes the next character with it, but in raw ones),
-# quoted names, comments to the end of the line (a backslash continues them); and what may stand between.
+# The tokens in which a semicolon ends no statement: literals (a backslash escapes the next character, except in
+# raw ones), quoted names, comments to the end of the line (which a backslash continues); and everything else.
 _TOKEN = re.compile(
     r"""
     (?P<blank> \s+ | --(?:\\\n|[^\r\n])* )
@@ -23,22 +23,22 @@ _COMMENT = re.compile(r"/\*(?!\+)|\*/")
 
 
 def statements(text: str) -> list[tuple[int, int]]:
-    """Where each statement of `text` starts and ends; what is blank or comments alone is none.
+    """Return where each statement of `text` starts and ends. Blanks and comments alone are no statement.
 
-    A quote or a comment that is not closed goes to the end of the text, and Spark tells of it.
+    A quote or comment that is not closed goes to the end of the text; Spark refuses it.
     """
-    found, start, says = [], 0, False
+    found, start, has_text = [], 0, False
     for kind, position in _tokens(text):
-        says = says or kind == "text"
+        has_text = has_text or kind == "text"
         if kind == "end":
-            if says:
+            if has_text:
                 found.append((start, position))
-            start, says = position + 1, False
-    return [*found, (start, len(text))] if says else found
+            start, has_text = position + 1, False
+    return [*found, (start, len(text))] if has_text else found
 
 
 def _tokens(text: str) -> Iterator[tuple[str, int]]:
-    """The kind and the place of each token but comments in brackets, which nest."""
+    """Yield the kind and the place of each token except bracketed comments, which nest."""
     position = 0
     while position < len(text):
         token = _TOKEN.match(text, position)
@@ -55,7 +55,7 @@ def _tokens(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _end_of_comment(text: str, position: int) -> int:
-    """Where a comment ends that began before `position`; -1 when it does not."""
+    """Return where a comment ends that began before `position`; -1 when it does not."""
     depth = 1
     while depth:
         found = _COMMENT.search(text, position)

@@ -13,10 +13,10 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application
 from tornado.websocket import WebSocketClosedError, WebSocketHandler, websocket_connect
 
-from kg2at_personality.web.channels.websocket_frames import ENOUGH, WebsocketFrames
+from kg2at_personality.web.channels.websocket_frames import MAX_WRITE, WebsocketFrames
 
 pytestmark = pytest.mark.gen_test(timeout=30)
-SIZES = [0, 1, 125, 126, 2**16 - 1, 2**16, ENOUGH + 1]
+SIZES = [0, 1, 125, 126, 2**16 - 1, 2**16, MAX_WRITE + 1]
 
 
 class Server:
@@ -90,7 +90,7 @@ async def test_small_ones_are_one_write(server: Server, monkeypatch: pytest.Monk
             for _ in range(100):
                 frames.send("x")
         assert [await client.read_message() for _ in range(100)] == ["x"] * 100
-        assert server.writes == (1 if frames._is_plain else 100)
+        assert server.writes == (1 if frames.is_plain else 100)
 
 
 async def test_a_failure_loses_none(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.kernels import loop_turn
 from kg2at_personality.kernels.output_buffer import OVERHEAD, Omitted, OutputBuffer
 from kg2at_personality.web.channels.write_queue import WriteQueue
 from tests.fakes.messages import message, text_of
@@ -55,38 +54,39 @@ class SlowNotebook:
         self.got.append(f"{omitted.messages} left out")
 
 
-def outgoing(notebook: SlowNotebook, *waiting: str, limit: int = 0) -> WriteQueue:
+def queue_of(
+    notebook: SlowNotebook, *waiting: str, limit: int = 0, is_turn_over: Callable[[], bool] = lambda: False
+) -> WriteQueue:
     buffer = OutputBuffer(limit)
     for text in waiting:
         buffer.append(message("stream", text))
-    made: Any = WriteQueue(notebook, buffer)  # type: ignore[arg-type]
-    return made  # type: ignore[no-any-return]
+    return WriteQueue(notebook, notebook.send, buffer, is_turn_over)  # type: ignore[arg-type]
 
 
-def take(outgoing: WriteQueue, *texts: str, msg_type: str = "stream") -> None:
+def take(queue: WriteQueue, *texts: str, msg_type: str = "stream") -> None:
     for text in texts:
-        outgoing.take(*message(msg_type, text))
+        queue.take(*message(msg_type, text))
 
 
 async def test_what_waited_comes_first() -> None:
     notebook = SlowNotebook()
-    going = outgoing(notebook, "1", "2")
-    take(going, "3")
+    queue = queue_of(notebook, "1", "2")
+    take(queue, "3")
     assert notebook.got == [], "the sockets are not connected yet"
-    going.open()
-    take(going, "4")
+    queue.open()
+    take(queue, "4")
     await until(lambda: len(notebook.got) == 4, "all")
-    assert notebook.got == ["1", "2", "3", "4"] and not going.waits
+    assert notebook.got == ["1", "2", "3", "4"] and not queue.waits
 
 
 async def test_a_slow_notebook_gets_all_in_order() -> None:
     notebook = SlowNotebook(room=1)
-    going = outgoing(notebook)
-    going.open()
-    take(going, *"123")
-    assert notebook.got == ["1"] and going.waits
+    queue = queue_of(notebook)
+    queue.open()
+    take(queue, *"123")
+    assert notebook.got == ["1"] and queue.waits
     notebook.take_more(1)
-    take(going, "4")
+    take(queue, "4")
     assert notebook.got == ["1", "2"]
     notebook.take_more()
     await until(lambda: notebook.got == ["1", "2", "3", "4"], "the rest")
@@ -94,32 +94,31 @@ async def test_a_slow_notebook_gets_all_in_order() -> None:
 
 async def test_one_that_does_not_read_is_told_what_it_does_not_get() -> None:
     notebook = SlowNotebook(room=0)
-    going = outgoing(notebook, limit=3 * (OVERHEAD + 1000))
-    going.open()
-    take(going, *(f"{number}" + "x" * 600 for number in range(10)))
-    take(going, "idle", msg_type="status")
+    queue = queue_of(notebook, limit=3 * (OVERHEAD + 1000))
+    queue.open()
+    take(queue, *(f"{number}" + "x" * 600 for number in range(10)))
+    take(queue, "idle", msg_type="status")
     notebook.take_more()
-    await until(lambda: not going.waits, "the rest")
+    await until(lambda: not queue.waits, "the rest")
     assert [text.strip("x") for text in notebook.got] == ["8 left out", "8", "9", "idle"]
 
 
 async def test_what_waited_is_not_limited_by_its_rate() -> None:
     notebook = SlowNotebook()
     notebook.refused = "no"
-    going = outgoing(notebook, "no", "1")
-    going.open()
-    await until(lambda: not going.waits, "what waited")
-    take(going, "no", "2")
+    queue = queue_of(notebook, "no", "1")
+    queue.open()
+    await until(lambda: not queue.waits, "what waited")
+    take(queue, "no", "2")
     assert notebook.got == ["no", "1", "2"]
 
 
-async def test_much_that_waits_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_turn.turn, "seconds", 0)
+async def test_much_that_waits_leaves_others_their_turn() -> None:
     notebook, turns = SlowNotebook(), 0
-    going = outgoing(notebook, *map(str, range(20)))
-    going.open()
-    while going.waits:
-        take(going, "new") if turns == 3 else None
+    queue = queue_of(notebook, *map(str, range(20)), is_turn_over=lambda: True)
+    queue.open()
+    while queue.waits:
+        take(queue, "new") if turns == 3 else None
         turns += 1
         await asyncio.sleep(0)
     assert turns >= 19 and notebook.got == [*map(str, range(20)), "new"]
@@ -127,9 +126,9 @@ async def test_much_that_waits_leaves_others_their_turn(monkeypatch: pytest.Monk
 
 async def test_one_that_goes_leaves_the_rest() -> None:
     notebook = SlowNotebook(room=1)
-    going = outgoing(notebook, *"123")
-    going.open()
-    rest = going.close()
-    take(going, "4")
+    queue = queue_of(notebook, *"123")
+    queue.open()
+    rest = queue.close()
+    take(queue, "4")
     notebook.take_more()
     assert notebook.got == ["1"] and [text_of(each) for each in rest] == ["2", "3", "4"]

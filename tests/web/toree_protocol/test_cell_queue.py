@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,6 @@ import pytest
 from traitlets import HasTraits, Unicode
 
 from kg2at_personality.web.protocol.client_message import Message, parse
-from kg2at_personality.web.toree_protocol import cell_queue
 from kg2at_personality.web.toree_protocol.cell_queue import CellQueue
 from tests.fakes.messages import request, v1
 from tests.fakes.wait import until
@@ -23,12 +23,13 @@ class Kernel(HasTraits):
 class Toree:
     """Remembers the cells it is sent, and replies."""
 
-    def __init__(self) -> None:
+    def __init__(self, **times: float) -> None:
         self.kernel, self.sent, self.aborted = Kernel(), list[str](), list[str]()
         self.queue = CellQueue(
             self.kernel,  # type: ignore[arg-type]
             lambda cell: self.sent.append(cell.msg_id),
             lambda cell: self.aborted.append(cell.msg_id),
+            **times,
         )
 
     def add(self, names: str, **content: Any) -> None:
@@ -99,8 +100,8 @@ def test_what_waits_when_the_websocket_closes_is_sent(toree: Toree) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_cell_without_a_reply_ends_with_its_idle_status(toree: Toree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_queue, "REPLY_GRACE", 0.01)
+async def test_a_cell_without_a_reply_ends_with_its_idle_status() -> None:
+    toree = Toree(reply_grace=0.01)
     toree.add("ab")
     toree.says("a", "iopub", "status", execution_state="idle")
     assert toree.sent == ["a"], "the reply may still come"
@@ -108,8 +109,8 @@ async def test_a_cell_without_a_reply_ends_with_its_idle_status(toree: Toree, mo
 
 
 @pytest.mark.gen_test
-async def test_a_late_timer_ends_no_other_cell(toree: Toree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_queue, "REPLY_GRACE", 0.01)
+async def test_a_late_timer_ends_no_other_cell() -> None:
+    toree = Toree(reply_grace=0.01)
     toree.add("abc")
     toree.says("a", "iopub", "status", execution_state="idle")
     toree.reply("a")
@@ -118,6 +119,6 @@ async def test_a_late_timer_ends_no_other_cell(toree: Toree, monkeypatch: pytest
     toree.says("b", "iopub", "status", execution_state="idle")
     toree.add("d")
     passed: list[int] = []
-    cell_queue.IOLoop.current().call_later(0.05, passed.append, 1)
+    asyncio.get_running_loop().call_later(0.05, passed.append, 1)
     await until(lambda: passed, "the timers")
     assert toree.sent == ["a", "b", "c"]

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.web.toree_protocol import idle_hold
-from kg2at_personality.web.toree_protocol.idle_hold import REMEMBERED, IdleHold, Message
+from kg2at_personality.web.toree_protocol.idle_hold import REMEMBERED, IdleHold, KernelMessage
 from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -21,13 +20,17 @@ class Sent:
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.unread: list[Message] = []
-        self.is_settled = True
+        self.unread: list[KernelMessage] = []
+        self.is_flushed = True
         self.looks = 0
         self.asked: list[Callable[[], None]] = []
         self.runs = True
         self.is_warm = False
-        self.hold = IdleHold(lambda channel, parts: self.names.append(f"{parts[0]}"), self.settle, self.ask, self)
+        # What is known to come is waited for, however busy the machine is.
+        self.hold = IdleHold(self.forward, self.flush, self.ask, self, limit=NEVER)
+
+    def forward(self, channel: str, parts: list[Any]) -> None:
+        self.names.append(f"{parts[0]}")
 
     def note_warm(self) -> None:
         self.is_warm = True
@@ -37,17 +40,17 @@ class Sent:
         if self.runs:
             call()
 
-    def settle(self) -> bool:
+    def flush(self) -> bool:
         self.looks += 1
         while self.unread:
             self.hold.take(self.unread.pop(0))
-        return self.is_settled
+        return self.is_flushed
 
     def warm_up(self) -> None:
-        self.take(Message("iopub", ["a result"], "earlier", is_result=True))
+        self.take(KernelMessage("iopub", ["a result"], "earlier", is_result=True))
         self.names.clear()
 
-    def take(self, *messages: Message) -> None:
+    def take(self, *messages: KernelMessage) -> None:
         for message in messages:
             self.hold.take(message)
 
@@ -63,22 +66,16 @@ def sent(io_loop: Any) -> Sent:
     return made
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is known to come is waited for, however busy the machine is."""
-    monkeypatch.setattr(idle_hold, "LIMIT", NEVER)
+def idle(cell: str | None = "a") -> KernelMessage:
+    return KernelMessage("iopub", [f"{cell} idle"], cell, is_idle=True)
 
 
-def idle(cell: str | None = "a") -> Message:
-    return Message("iopub", [f"{cell} idle"], cell, is_idle=True)
+def reply(cell: str = "a", status: str = "ok") -> KernelMessage:
+    return KernelMessage("shell", [f"{cell} reply"], cell, reply=status)
 
 
-def reply(cell: str = "a", status: str = "ok") -> Message:
-    return Message("shell", [f"{cell} reply"], cell, reply=status)
-
-
-def output(cell: str | None = "a", **more: Any) -> Message:
-    return Message("iopub", [f"{cell} output"], cell, **more)
+def output(cell: str | None = "a", **more: Any) -> KernelMessage:
+    return KernelMessage("iopub", [f"{cell} output"], cell, **more)
 
 
 async def test_it_waits_for_the_reply_and_then_a_little(sent: Sent) -> None:
@@ -110,12 +107,12 @@ async def test_output_that_nobody_has_read_yet_comes_before_it(sent: Sent) -> No
 
 
 async def test_output_that_waits_for_a_slow_notebook_comes_before_it(sent: Sent) -> None:
-    sent.is_settled = False
+    sent.is_flushed = False
     sent.take(idle(), reply())
     await until(lambda: sent.looks > 3, "more looks")
     assert sent.hold.holds
     sent.take(output())
-    sent.is_settled = True
+    sent.is_flushed = True
     await until(lambda: not sent.hold.holds, "the idle status")
     assert sent.names == ["a reply", "a output", "a idle"]
 
@@ -124,27 +121,27 @@ async def test_a_kernel_that_stands_still_is_waited_for(sent: Sent) -> None:
     """It collects garbage: neither its output comes nor its heartbeat."""
     sent.runs = False
     sent.take(idle(), reply())
-    assert sent.hold._timer is not None and sent.hold._timer.when() > asyncio.get_running_loop().time() + NEVER / 2
+    assert sent.hold.due is not None and sent.hold.due > asyncio.get_running_loop().time() + NEVER / 2
     sent.take(output())
     [beat] = sent.asked
     beat()
     await until(lambda: sent.names == ["a reply", "a output", "a idle"], "the idle status")
     beat()
-    assert not sent.hold.holds and sent.hold._timer is None, "it was for that one"
+    assert not sent.hold.holds and sent.hold.due is None, "it was for that one"
 
 
 async def test_before_the_first_result_there_is_time() -> None:
     """The JVM loads what sends it."""
     cold = Sent()
     cold.take(reply(), idle())
-    assert cold.hold._timer is not None and cold.hold._timer.when() > asyncio.get_running_loop().time() + NEVER / 2
+    assert cold.hold.due is not None and cold.hold.due > asyncio.get_running_loop().time() + NEVER / 2
     cold.take(output(is_result=True))
     await until(lambda: cold.names == ["a reply", "a output", "a idle"], "the idle status")
 
 
 async def test_an_error_that_the_reply_tells_of_is_waited_for(sent: Sent) -> None:
     sent.take(reply(status="error"), idle())
-    assert sent.hold._timer is not None and sent.hold._timer.when() > asyncio.get_running_loop().time() + NEVER / 2
+    assert sent.hold.due is not None and sent.hold.due > asyncio.get_running_loop().time() + NEVER / 2
     sent.take(output(is_error=True))
     await until(lambda: sent.names == ["a reply", "a output", "a idle"], "the idle status")
 
@@ -155,14 +152,14 @@ async def test_an_error_that_came_first_is_not(sent: Sent) -> None:
 
 
 async def test_the_reply_to_another_notebook_never_comes(sent: Sent) -> None:
-    sent.take(Message("iopub", ["a idle"], "a", is_idle=True, is_anothers=True), output("b"))
+    sent.take(KernelMessage("iopub", ["a idle"], "a", is_idle=True, is_anothers=True), output("b"))
     await until(lambda: sent.names == ["a idle", "b output"], "the idle status")
 
 
-async def test_output_without_end_holds_it_no_longer(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_output_without_end_holds_it_no_longer(sent: Sent) -> None:
     """What a cell began goes on to print."""
-    monkeypatch.setattr(idle_hold, "LIMIT", 0.01)
-    monkeypatch.setattr(idle_hold, "QUIET", NEVER)
+    sent.hold.limit = 0.01
+    sent.hold.quiet = NEVER
     sent.take(reply(), idle())
 
     async def print_on() -> None:
@@ -174,23 +171,23 @@ async def test_output_without_end_holds_it_no_longer(sent: Sent, monkeypatch: py
     assert sent.names[-1] == "a idle"
 
 
-async def test_what_is_published_meanwhile_keeps_its_order(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_published_meanwhile_keeps_its_order(sent: Sent) -> None:
     sent.take(idle(), output("b"), idle("b"), reply("b"), output(None), output("b"))
     assert sent.names == ["b reply"], "a reply waits for nothing"
-    monkeypatch.setattr(idle_hold, "LIMIT", 0.01)
+    sent.hold.limit = 0.01
     sent.take(reply())
     await until(lambda: len(sent.names) == 7, "all of it")
     assert sent.names == ["b reply", "a reply", "a idle", "b output", "b output", "b idle", "None output"]
 
 
-async def test_when_the_next_cell_runs_already_there_is_time(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_when_the_next_cell_runs_already_there_is_time(sent: Sent) -> None:
     """Toree is busy with it, so that output of the first comes later than else; nobody waits for that one's end."""
     sent.take(idle(), reply(), output("b"), output(None))
     began = asyncio.get_running_loop().time()
-    assert sent.hold._timer is not None and sent.hold._timer.when() > began + NEVER / 2
+    assert sent.hold.due is not None and sent.hold.due > began + NEVER / 2
     sent.take(output(), idle("b"), reply("b"))
-    assert sent.hold._timer.when() <= began + NEVER, "counted from when it came"
-    monkeypatch.setattr(idle_hold, "LIMIT", 0.01)
+    assert sent.hold.due <= began + NEVER, "counted from when it came"
+    sent.hold.limit = 0.01
     sent.take(output("c"))
     await until(lambda: not sent.hold.holds, "all")
     assert sent.names == [
@@ -207,21 +204,23 @@ async def test_what_is_no_cell_is_not_held(sent: Sent) -> None:
 async def test_what_waits_when_the_websocket_closes_is_handed_over(sent: Sent) -> None:
     sent.take(idle(), output("b"), idle("b"))
     assert sent.hold.close() == [("iopub", ["a idle"]), ("iopub", ["b output"]), ("iopub", ["b idle"])]
-    assert not sent.hold.holds and sent.hold.close() == [] and sent.hold._timer is None
+    assert not sent.hold.holds and sent.hold.close() == [] and sent.hold.due is None
 
 
 async def test_what_is_remembered_is_bounded(sent: Sent) -> None:
     for number in range(10 * REMEMBERED):
         sent.take(reply(str(number), "error"), output(str(number), is_error=True))
-    assert len(sent.hold._replies) == len(sent.hold._errors) == REMEMBERED
+    assert sent.hold.remembered == (REMEMBERED, REMEMBERED)
 
 
 async def test_a_process_is_warm_once_a_cell_has_ended() -> None:
     """A notebook whose cells have no result does not wait for one again and again."""
     cold = Sent()
+    cold.hold.limit = 0.01
     cold.take(reply(), idle())
-    assert cold.hold._timer is not None and not cold.is_warm
-    cold.hold._look()
+    assert cold.hold.holds and not cold.is_warm
+    await until(lambda: not cold.hold.holds, "the idle status")
     assert cold.names == ["a reply", "a idle"] and cold.is_warm
+    cold.hold.limit = NEVER
     cold.take(reply("b"), idle("b"))
     await until(lambda: cold.names[-1] == "b idle", "the idle status")

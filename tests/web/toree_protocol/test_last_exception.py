@@ -23,17 +23,17 @@ def shown(msg_type: str, text: str, parent: str = "a") -> list[Any]:
 
 
 @pytest.fixture
-def leftover() -> LastExceptionFilter:
+def last_exception() -> LastExceptionFilter:
     return LastExceptionFilter(OURS)
 
 
-def test_it_is_dropped_with_the_result_it_makes(leftover: LastExceptionFilter) -> None:
-    assert leftover.without(shown("display_data", TEXT)) is None
-    assert leftover.without(shown("execute_result", "null")) is None
+def test_it_is_dropped_with_the_result_it_makes(last_exception: LastExceptionFilter) -> None:
+    assert last_exception.without(shown("display_data", TEXT)) is None
+    assert last_exception.without(shown("execute_result", "null")) is None
 
 
-def test_what_stands_behind_it_stays(leftover: LastExceptionFilter) -> None:
-    passed = leftover.without(shown("display_data", f"{TEXT}x = 1\n"))
+def test_what_stands_behind_it_stays(last_exception: LastExceptionFilter) -> None:
+    passed = last_exception.without(shown("display_data", f"{TEXT}x = 1\n"))
     assert passed is not None
     content = OURS.deserialize(OURS.feed_identities(passed)[1])["content"]
     assert content["data"] == {"text/plain": "x = 1\n"}
@@ -50,16 +50,16 @@ def test_what_stands_behind_it_stays(leftover: LastExceptionFilter) -> None:
         parts("status", execution_state="idle"),
     ],
 )
-def test_other_messages_are_left_alone(leftover: LastExceptionFilter, message: list[Any]) -> None:
-    assert leftover.without(message) == [DELIM, *message]
+def test_other_messages_are_left_alone(last_exception: LastExceptionFilter, message: list[Any]) -> None:
+    assert last_exception.without(message) == [DELIM, *message]
 
 
-def test_another_result_is_left_alone(leftover: LastExceptionFilter) -> None:
-    assert leftover.without(shown("display_data", TEXT)) is None
+def test_another_result_is_left_alone(last_exception: LastExceptionFilter) -> None:
+    assert last_exception.without(shown("display_data", TEXT)) is None
     for message in (shown("execute_result", "7"), shown("execute_result", "null", parent="b")):
-        assert leftover.without(message) == [DELIM, *message]
+        assert last_exception.without(message) == [DELIM, *message]
 
 
-def test_what_was_not_signed_by_the_kernel_is_not_signed_here(leftover: LastExceptionFilter) -> None:
+def test_what_was_not_signed_by_the_kernel_is_not_signed_here(last_exception: LastExceptionFilter) -> None:
     forged = [b"wrong", *shown("display_data", f"{TEXT}x = 1\n")[1:]]
-    assert leftover.without(forged) == [DELIM, *forged]
+    assert last_exception.without(forged) == [DELIM, *forged]

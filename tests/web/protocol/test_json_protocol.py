@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jupyter_client.jsonutil import json_default
 from jupyter_client.session import Session
 
-from kg2at_personality.web.channels.notebook import legacy
+from kg2at_personality.web.protocol.json_protocol import json_frame
 
 KEY = b"key"
 PARENT = {"msg_id": "p", "msg_type": "execute_request", "session": "s", "version": "5.4"}
@@ -51,7 +51,7 @@ HEADERS = [header_of(), header_of(msg_id='a"b\\%b'), header_of(username="ü"), h
 def test_a_notebook_sees_the_same(header: dict[str, Any], parent: dict[str, Any]) -> None:
     for text in TEXTS:
         parts = parts_of(header, {"name": "stdout", "text": text}, parent)
-        made = legacy(Session(key=KEY), "iopub", parts)
+        made = json_frame(Session(key=KEY), "iopub", parts)
         assert made is not None and undated(json.loads(made), header) == undated(stock(parts), header)
 
 
@@ -62,7 +62,7 @@ def test_a_notebook_sees_the_same(header: dict[str, Any], parent: dict[str, Any]
 )
 def test_it_sees_the_same_content_whatever_it_is(content: dict[str, Any]) -> None:
     parts = parts_of(HEADERS[-1], content)
-    made = legacy(Session(key=KEY), "iopub", parts)
+    made = json_frame(Session(key=KEY), "iopub", parts)
     assert made is not None and json.loads(made) == stock(parts)
 
 
@@ -81,13 +81,13 @@ def test_it_sees_the_same_content_whatever_it_is(content: dict[str, Any]) -> Non
     ],
 )
 def test_what_is_left_to_jupyter_server(parts: list[bytes]) -> None:
-    assert legacy(Session(key=KEY), "iopub", parts) is None
+    assert json_frame(Session(key=KEY), "iopub", parts) is None
 
 
 def test_a_wrong_signature_goes_no_further() -> None:
     parts = parts_of(header_of(), {})
     with pytest.raises(ValueError, match="signature"):
-        legacy(Session(key=b"other"), "iopub", parts)
+        json_frame(Session(key=b"other"), "iopub", parts)
     with pytest.raises(ValueError, match="signature"):
-        legacy(Session(key=KEY), "iopub", [b"", *parts[1:]])
-    assert legacy(Session(key=b""), "iopub", parts) is not None, "a kernel without a key signs nothing"
+        json_frame(Session(key=KEY), "iopub", [b"", *parts[1:]])
+    assert json_frame(Session(key=b""), "iopub", parts) is not None, "a kernel without a key signs nothing"
