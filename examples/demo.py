@@ -28,8 +28,12 @@ from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.errors import KG2ATError
-from kg2at_personality.spark.installation import Installation, InstallationFinder
-from kg2at_personality.spark.standalone import HOST, ProcessGroup, StandaloneCluster
+from kg2at_personality.spark.installation import Installation
+from kg2at_personality.spark.installation_finder import InstallationFinder
+from kg2at_personality.spark.standalone import HOST, StandaloneCluster
+from kg2at_personality.system.free_ports import free_ports
+from kg2at_personality.system.process_guard import GuardedProcess
+from kg2at_personality.system.time_limits import wait_until
 
 T = TypeVar("T")
 API = "kg2at_personality"
@@ -172,8 +176,7 @@ def serving(cluster: StandaloneCluster, found: Installation, directory: Path) ->
     conf = [f"spark.master {cluster.master_url}", f"spark.master.ui.port {cluster.ui_url.rpartition(':')[2]}"]
     conf += [f"spark.cores.max {cluster.cores}", "spark.ui.enabled false"]
     (directory / "spark-defaults.conf").write_text("\n".join([*conf, ""]))
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports(HOST, 0)
     token, foreign = secrets.token_hex(24), ("KG_", "KG2AT_", "SPARK_", "JUPYTER_CONFIG")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     env |= {"SPARK_HOME": found.spark.home, "JAVA_HOME": found.java.home, "TOREE_HOME": found.toree.assembly}
@@ -181,7 +184,7 @@ def serving(cluster: StandaloneCluster, found: Installation, directory: Path) ->
     env |= {f"JUPYTER_{kind}_DIR": str(directory / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     options = {"api": API, "ip": HOST, "port": port, "port_retries": 0}
     argv = [sys.executable, "-m", "kernel_gateway", *(f"--KernelGatewayApp.{key}={options[key]}" for key in options)]
-    process = ProcessGroup(argv, env, directory / "gateway.log", orphaned="TERM")
+    process = GuardedProcess(argv, env, directory / "gateway.log", orphaned="TERM")
     try:
         wait_for_port(process, port)
         yield Gateway(f"http://{HOST}:{port}", token)
@@ -192,14 +195,14 @@ def serving(cluster: StandaloneCluster, found: Installation, directory: Path) ->
         process.stop(grace=30)
 
 
-def wait_for_port(process: ProcessGroup, port: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while process.running() and time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                return
-        time.sleep(0.05)
-    raise DemoError("the gateway does not listen")
+def wait_for_port(process: GuardedProcess, port: int) -> None:
+    if not wait_until(lambda: listens(port) or not process.running(), PATIENCE) or not process.running():
+        raise DemoError("the gateway does not listen")
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def stop_at(signum: int, _frame: object) -> None:

@@ -1,9 +1,10 @@
-"""What the gateway and `jupyter kg2at` make of the same settings."""
+"""What the gateway and `jupyter kg2at` make of the settings: ready objects, each at one place."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
+from dataclasses import fields
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from jupyter_core.paths import jupyter_path
@@ -11,12 +12,19 @@ from traitlets import List
 from traitlets.config import Config
 from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 
+from .admission.policy import AdmissionPolicy
 from .admission.request import RequestBounds
 from .errors import ConfigError
+from .kernels.port_range import PortRange
 from .kernels.toree import ToreeLauncher, ToreeOptions
 from .settings import Settings
 from .spark.conf import SparkConfReader
-from .spark.installation import InstallationFinder
+from .spark.installation_finder import InstallationFinder
+from .spark.master_options import MasterOptions
+
+if TYPE_CHECKING:
+    from .admission.clusters import Clusters
+    from .admission.log import Log
 
 ENV_PREFIX = "KG2AT_"
 #: What people write for yes and no (YAML's words, and 1 and 0).
@@ -26,7 +34,7 @@ TRUTHS = {word: True for word in ("true", "yes", "on", "1", "t", "y")} | {
 
 
 def with_environment(config: Config, section: str) -> Config:
-    """`config` with the KG2AT_* variables as defaults of `section`, as KG_* are for Kernel Gateway.
+    """Return `config` with the KG2AT_* variables as defaults of `section`, as KG_* are for Kernel Gateway.
 
     KG2AT_SPARK_HOME sets `spark_home`, and so on; values are written as on the command line.
     """
@@ -39,13 +47,13 @@ def with_environment(config: Config, section: str) -> Config:
 
 
 def _deferred(name: str, value: str) -> DeferredConfigString | DeferredConfigList:
-    """`value` as traitlets takes what is on the command line: a list's whole literal, or its only item."""
+    """Return `value` as traitlets takes it from the command line: of a list, the whole literal or the only item."""
     is_list = isinstance(Settings.class_traits(config=True)[name], List)
     return DeferredConfigList([value]) if is_list else DeferredConfigString(value)
 
 
 def launcher_of(settings: Settings) -> ToreeLauncher:
-    """What resolves the launches of a gateway with these settings."""
+    """Return what resolves the launches of a gateway with these settings."""
     return ToreeLauncher(
         reader=SparkConfReader(
             spark_home=settings.spark_home or None,
@@ -75,19 +83,48 @@ def launcher_of(settings: Settings) -> ToreeLauncher:
     )
 
 
-def normal_base_url(base_url: str) -> str:
-    """`base_url` as it is used everywhere: with a slash at both ends, as Jupyter Server has it (ServerApp.base_url).
+def admission_policy_of(settings: Settings) -> AdmissionPolicy:
+    """Return what these settings decide about admission: the fields are traits of the same names."""
+    return AdmissionPolicy(**{field.name: getattr(settings, field.name) for field in fields(AdmissionPolicy)})
 
-    What can't stand in a URL's path is encoded, as the requests' paths are.
+
+def master_options_of(settings: Settings) -> MasterOptions:
+    """Return how masters are asked under these settings."""
+    return MasterOptions(
+        urls=settings.master_url,
+        timeout=settings.master_timeout,
+        validate_cert=settings.master_validate_cert,
+        ca_certs=settings.master_ca_certs,
+        max_answer=settings.master_max_answer,
+    )
+
+
+def clusters_of(settings: Settings, log: Log) -> Clusters:
+    """Return what admits the kernels of a gateway with these settings."""
+    # Most commands ask no master, and tornado's HTTP client takes a quarter of their time to import.
+    from .admission.clusters import Clusters
+
+    return Clusters(admission_policy_of(settings), master_options_of(settings), log)
+
+
+def port_range_of(settings: Settings) -> PortRange | None:
+    """Return the ports for kernels' ZeroMQ sockets; None: any free ones."""
+    return PortRange.parse(settings.kernel_ports) if settings.kernel_ports else None
+
+
+def normal_base_url(base_url: str) -> str:
+    """Return `base_url` with a slash at both ends, as Jupyter Server has it (ServerApp.base_url).
+
+    Characters that a URL's path may not have are percent-encoded, as the paths of requests are.
     """
     path = quote(base_url.strip("/"), safe="/%:@!$&'()*+,;=~")
     return f"/{path}/" if path else "/"
 
 
 def truth(variable: str, default: bool) -> bool:
-    """What the environment variable says of a yes-or-no setting; `default` when it is not set, or empty.
+    """Return what the environment variable says of a yes-or-no setting; `default` when it is not set, or empty.
 
-    Raises ConfigError for what is neither.
+    Raises ConfigError for a value that is neither yes nor no.
     """
     value = os.environ.get(variable, "").strip()
     if not value:
@@ -96,13 +133,3 @@ def truth(variable: str, default: bool) -> bool:
         words = ", ".join(word for word in TRUTHS if len(word) > 1)
         raise ConfigError(f"The environment variable {variable} is {value!r}. Set it to one of: {words}, 1, 0.")
     return TRUTHS[value.lower()]
-
-
-def is_loopback(ip: str) -> bool:
-    """Whether only this machine reaches a server that listens on `ip`."""
-    if ip == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(ip).is_loopback
-    except ValueError:
-        return False

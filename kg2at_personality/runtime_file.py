@@ -9,10 +9,11 @@ import contextlib
 import glob
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from .kernels.files import write_private
+from .json_fields import Fields, parse
+from .system.private_file import write_private
 from .system.processes import exists
 
 PATTERN = "kg2at-{}.json"
@@ -20,45 +21,46 @@ PATTERN = "kg2at-{}.json"
 
 @dataclass(frozen=True)
 class RuntimeFile:
-    """What the file says: how to reach the gateway, and the process that it is.
+    """What the file at `path` says: how to reach the gateway, and the id of its process.
 
-    `certfile` has the certificate that it shows, by which its user's commands know it; "" without https.
+    `certfile` is the absolute path of the certificate that the gateway shows, by which its user's commands recognise
+    it; "" without https. `token` is "" when the gateway wants none.
     """
 
+    path: str
     url: str
     token: str
     pid: int
-    path: str = ""
     certfile: str = ""
 
     def remove(self) -> None:
-        """Called when the gateway ends; one that is gone is fine."""
+        """Remove the file; no-op if that fails. Called when the gateway ends."""
         with contextlib.suppress(OSError):
             os.remove(self.path)
 
 
 def write(directory: str, port: int, url: str, token: str, certfile: str = "") -> RuntimeFile:
-    """Called when the gateway listens. Raises OSError."""
+    """Write the file of this process, and its directory. Called when the gateway listens. Raises OSError."""
     os.makedirs(directory, mode=0o700, exist_ok=True)
     path = os.path.join(directory, PATTERN.format(port))
-    here = RuntimeFile(url, token, os.getpid(), path, os.path.abspath(certfile) if certfile else "")
-    content = asdict(here)
-    del content["path"]
+    written = RuntimeFile(path, url, token, os.getpid(), os.path.abspath(certfile) if certfile else "")
+    content = {"url": written.url, "token": written.token, "pid": written.pid, "certfile": written.certfile}
     write_private(Path(path), json.dumps(content).encode())
-    return here
+    return written
 
 
 def running(directory: str) -> list[RuntimeFile]:
-    """The gateways whose process lives. A file that a crash left, or that is none of ours, is passed over."""
+    """Return the files whose process exists, by name; what a crash left and what can't be read is left out."""
     paths = sorted(glob.glob(os.path.join(glob.escape(directory), PATTERN.format("*"))))
     return [found for found in map(_read, paths) if found is not None and exists(found.pid)]
 
 
 def _read(path: str) -> RuntimeFile | None:
+    """Return what the file says; None when it can't be read, or is none of ours."""
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-        certfile = str(content.get("certfile", ""))
-        return RuntimeFile(str(content["url"]), str(content["token"]), int(content["pid"]), path, certfile)
-    except (OSError, ValueError, LookupError, TypeError):
+        content = Fields(parse(Path(path).read_text(encoding="utf-8")))
+        return RuntimeFile(
+            path, content.text("url"), content.text("token"), content.whole("pid"), content.text("certfile", "")
+        )
+    except (OSError, ValueError):
         return None

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from traitlets import Bool, Dict, Enum, Float, HasTraits, Int, List, TraitError, Unicode, validate
+from traitlets.utils.bunch import Bunch
 
+from .admission.policy import AdmissionPolicy
 from .kernels.port_range import PortRange
 from .kernels.specs import PROFILE_NAME
+from .spark.conf import SparkConfReader
+from .spark.master_options import MasterOptions
 from .spark.units import parse_size
+
+#: The defaults of admission and of asking masters stand there.
+_POLICY, _MASTER = AdmissionPolicy(), MasterOptions()
 
 
 class Settings(HasTraits):
@@ -41,7 +48,7 @@ class Settings(HasTraits):
     ).tag(config=True)
     spark_conf = Dict(
         help="""Spark properties for every kernel, as in {"spark.executor.memory": "2g"}; they win over
-        spark-defaults.conf, the environment and spark-env.sh, and lose to a profile and to the request.""",
+        spark-defaults.conf, the environment and spark-env.sh, and lose to a profile and the request. Empty: none.""",
     ).tag(config=True)
     spark_defaults_encoding = Unicode(
         "",
@@ -49,7 +56,7 @@ class Settings(HasTraits):
         content, which is right unless the file is very short or mixed.""",
     ).tag(config=True)
     spark_env_timeout = Float(
-        10.0,
+        SparkConfReader.env_script_timeout,
         min=0.1,
         help="""Seconds that spark-env.sh may run, at each start of a kernel and each listing of kernelspecs. A longer
         limit lets a slow script finish, a shorter one tells a hung script sooner.""",
@@ -62,8 +69,8 @@ class Settings(HasTraits):
     ).tag(config=True)
     profiles = Dict(
         value_trait=Dict(),
-        help="""Sized variants of the Toree kernels: name -> Spark properties, as in
-        {"large": {"spark.cores.max": 8, "spark.executor.memory": "4g"}}. Each adds one kernelspec per language.""",
+        help="""Sized variants of the Toree kernels, each one more kernelspec per language: name -> Spark properties, as
+        in {"large": {"spark.cores.max": 8, "spark.executor.memory": "4g"}}. Empty: none.""",
     ).tag(config=True)
 
     # What a client may ask for itself.
@@ -77,24 +84,25 @@ class Settings(HasTraits):
     max_executor_cores = Int(
         0,
         min=0,
-        help="""Most cores in one executor that a request may ask for by KERNEL_SPARK_EXECUTOR_CORES. 0: no bound.""",
+        help="""Most cores in one executor that a request may ask for by KERNEL_SPARK_EXECUTOR_CORES. Smaller
+        executors fit on more workers, larger ones share more memory. 0: no bound.""",
     ).tag(config=True)
     max_executor_memory = Unicode(
         "",
         help="""Most memory of one executor that a request may ask for by KERNEL_SPARK_EXECUTOR_MEMORY, as a Spark size
-        (512m, 4g; a bare number is MiB). Empty: no bound.""",
+        (512m, 4g; a bare number is MiB). A bound leaves room on the workers for others. Empty: no bound.""",
     ).tag(config=True)
     max_driver_memory = Unicode(
         "",
         help="""Most memory of the driver, which runs beside the gateway, that a request may ask for by
-        KERNEL_SPARK_DRIVER_MEMORY, as a Spark size. Empty: no bound.""",
+        KERNEL_SPARK_DRIVER_MEMORY, as a Spark size. A bound leaves room here for more kernels. Empty: no bound.""",
     ).tag(config=True)
     max_body_size = Int(
         1024 * 1024,
         min=0,
-        help="""Largest body of a request, in bytes. Requests that start kernels are small; 0 takes any size.""",
+        help="""Largest body of a request, in bytes. Requests that start kernels are small; more lets a client fill the
+        gateway's memory sooner. 0: any size.""",
     ).tag(config=True)
-
     max_message_size = Int(
         10 * 1024 * 1024,
         min=0,
@@ -109,66 +117,68 @@ class Settings(HasTraits):
 
     core_check = Enum(
         ["wait", "reject", "off"],
-        "wait",
+        _POLICY.core_check,
         help="""What happens when the standalone cluster has not the cores that a kernel asks for: wait for them, reject
         the request at once, or off: start it all the same, so that its first job may hang.""",
     ).tag(config=True)
     core_wait_timeout = Float(
-        15.0,
+        _POLICY.core_wait_timeout,
         min=0,
-        help="""Seconds that a request for a kernel waits for cores at most. Longer spares a user to try again, but
-        clients give up by themselves: JupyterLab after 42 s, nb2kg after 20 s; what a client tells of that
-        (KERNEL_LAUNCH_TIMEOUT) is heeded. 0: no wait.""",
+        help="""Seconds that a request for a kernel waits for cores at most. Longer saves a user from trying again, but
+        clients give up by themselves: JupyterLab after 42 s, nb2kg after 20 s. A client that tells its own limit
+        (KERNEL_LAUNCH_TIMEOUT) is answered before that. 0: no wait.""",
     ).tag(config=True)
     core_poll_interval = Float(
-        1.0,
+        _POLICY.core_poll_interval,
         min=0.05,
         help="""Seconds between two looks at the master while somebody waits. Shorter lets waiters in sooner, for more
         requests to the master: one per interval, however many wait.""",
     ).tag(config=True)
     core_requirement = Enum(
         ["max", "min"],
-        "max",
+        _POLICY.core_requirement,
         help="""Which cores must be free: max, all of spark.cores.max, so that jobs run as fast as configured; min, one
         executor, so that more notebooks run at the same time, some of them slower.""",
     ).tag(config=True)
     max_queue = Int(
-        100, min=0, help="""How many requests may wait for cores at the same time, a count; 0: none waits."""
+        _POLICY.max_queue,
+        min=0,
+        help="""How many requests may wait for cores at the same time, a count. With more, fewer users are refused at
+        once, and those at the end wait longer, perhaps in vain. 0: none waits.""",
     ).tag(config=True)
     max_cores_per_user = Int(
-        0,
+        _POLICY.max_cores_per_user,
         min=0,
         help="""Most cores that the kernels of one user (KERNEL_USERNAME, as the client tells it) may hold together. A
         bound keeps the cluster fair, and idle when few use it. 0: no bound.""",
     ).tag(config=True)
     master_unreachable = Enum(
         ["wait", "admit"],
-        "wait",
-        help="""What happens when no master answers: wait, and refuse in the end; or admit, start the kernel with a
-        warning in the log, trusting that the master comes back.""",
+        _POLICY.master_unreachable,
+        help="""What happens when no master answers: wait, then refuse; or admit with a warning in the log.""",
     ).tag(config=True)
     master_url = Unicode(
-        "",
+        _MASTER.urls,
         help="""Web address of the standalone master, as in http://master:8080; several with commas. Empty: the hosts
         of spark.master with spark.master.ui.port, SPARK_MASTER_WEBUI_PORT or 8080.""",
     ).tag(config=True)
     master_timeout = Float(
-        5.0,
+        _MASTER.timeout,
         min=0.1,
         help="""Seconds that the master has for an answer. Longer bears a busy master, shorter tells of a hung one.""",
     ).tag(config=True)
     master_max_answer = Int(
-        64 * 1024 * 1024,
+        _MASTER.max_answer,
         min=1024,
         help="""Bytes that a master's answer may have at most; a larger one counts as none. 1,000 workers and 1,000
         applications, those that ended among them (spark.deploy.retainedApplications), are 0.7 MB. More bears a larger
         cluster, for some ten times as much memory while the answer is read.""",
     ).tag(config=True)
     master_validate_cert = Bool(
-        True, help="""Whether the certificate of an https master is checked. False trusts whoever answers."""
+        _MASTER.validate_cert, help="""Whether an https master's certificate is checked. False trusts any answer."""
     ).tag(config=True)
     master_ca_certs = Unicode(
-        "", help="""File of the PEM certificates that sign an https master's. Empty: the system's."""
+        _MASTER.ca_certs, help="""File of the PEM certificates that sign an https master's. Empty: the system's."""
     ).tag(config=True)
 
     # How a Toree is started.
@@ -207,7 +217,6 @@ class Settings(HasTraits):
         wrong hours ago; 0 keeps all of it, without that process, which can fill the disk. A kernel keeps the bound it
         was started with.""",
     ).tag(config=True)
-
     max_buffered_output = Int(
         10 * 1024 * 1024,
         min=0,
@@ -222,11 +231,10 @@ class Settings(HasTraits):
         help="""Seconds that all kernels together have to end when the gateway does, before they are killed. Longer lets
         Spark tidy up; an init system that kills the gateway sooner leaves them behind. 0 kills at once.""",
     ).tag(config=True)
-
     state_dir = Unicode(
         "",
-        help="""Directory in which this gateway writes down its kernels, so that one that is started again with the same
-        directory goes on with them. It can't be shared. Empty: kg2at-PORT in the Jupyter runtime directory, so that
+        help="""Directory in which this gateway records its kernels, so that a gateway which is started again with the
+        same directory takes them over. It can't be shared. Empty: kg2at-PORT in the Jupyter runtime directory, so that
         a gateway on another port begins anew.""",
     ).tag(config=True)
     keep_kernels_on_exit = Bool(
@@ -264,27 +272,28 @@ class Settings(HasTraits):
     ).tag(config=True)
 
     @validate("profiles")
-    def _check_profiles(self, proposal: Any) -> Any:
-        for name in proposal["value"]:
+    def _check_profiles(self, proposal: Bunch) -> dict[str, dict[str, object]]:
+        profiles: dict[str, dict[str, object]] = proposal.value
+        for name in profiles:
             if not isinstance(name, str) or not PROFILE_NAME.fullmatch(name):
                 raise TraitError(f"profiles: {name!r} can't be part of a kernel's name; use letters, digits, - . and _")
-        return proposal["value"]
+        return profiles
 
     @validate("kernel_ports")
-    def _check_kernel_ports(self, proposal: Any) -> Any:
-        if proposal["value"]:
-            self._translate("kernel_ports", PortRange.parse, proposal["value"])
-        return proposal["value"]
+    def _check_kernel_ports(self, proposal: Bunch) -> str:
+        return _parsed_by(PortRange.parse, proposal)
 
     @validate("max_executor_memory", "max_driver_memory")
-    def _check_size(self, proposal: Any) -> Any:
-        if proposal["value"]:
-            self._translate(proposal["trait"].name, parse_size, proposal["value"])
-        return proposal["value"]
+    def _check_size(self, proposal: Bunch) -> str:
+        return _parsed_by(parse_size, proposal)
 
-    @staticmethod
-    def _translate(name: str, parse: Any, value: str) -> None:
-        try:
+
+def _parsed_by(parse: Callable[[str], object], proposal: Bunch) -> str:
+    """Return the proposed value when it is "" or `parse` takes it. Raises TraitError with the trait's name."""
+    value: str = proposal.value
+    try:
+        if value:
             parse(value)
-        except ValueError as error:
-            raise TraitError(f"{name}: {error}") from error
+    except ValueError as error:
+        raise TraitError(f"{proposal.trait.name}: {error}") from error
+    return value

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,10 @@ from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from tornado.websocket import websocket_connect
 
 from kg2at_personality import adoption
-from kg2at_personality.kernels import starts as supplies
-from kg2at_personality.kernels import startup as watched
-from kg2at_personality.kernels import zombies
-from kg2at_personality.kernels.manager import GatewayKernelManager
+from kg2at_personality.kernels import supplies
+from kg2at_personality.kernels.supplies import Supplies
 from kg2at_personality.state.ledger import ASIDE, LOCK, MARK
 from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING, STOPPING
-from kg2at_personality.system import process_group as group
 from kg2at_personality.system.processes import started_at
 from tests.fakes.gateways import (
     ID,
@@ -45,19 +43,13 @@ from tests.fakes.gateways import (
     settled,
     state_of,
 )
-from tests.fakes.toree import free_range, runs, until
+from tests.fakes.ports import held_range
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 HANGS = "spark.fake.does hang"
 KILLPG = os.killpg
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that does not heed SIGTERM, or that is not there, costs no seconds."""
-    monkeypatch.setattr(adoption, "SECOND_LOOK", 0.05)
-    monkeypatch.setattr(group, "PATIENCE", 0.3)
-    monkeypatch.setattr(group, "LIMIT", 0.5)
 
 
 def running() -> float:
@@ -117,6 +109,7 @@ def _time(row: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(row["since"].replace("Z", "+00:00"))
 
 
+@pytest.mark.usefixtures("ipykernel")  # which takes its time
 async def test_one_that_has_not_answered_yet_goes_on_to_start(gateways: Gateways) -> None:
     first = await gateways.open()
     kernel_id = await first.start()
@@ -138,8 +131,8 @@ async def test_one_that_has_not_answered_yet_and_dies_says_so(gateways: Gateways
     assert await code_of(client, "DELETE") == 204 and gateways.files() == []
 
 
-async def test_one_that_is_busy_is_until_its_cell_ends(gateways: Gateways, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched, "START_POLL", 0.02)
+async def test_one_that_is_busy_is_until_its_cell_ends(gateways: Gateways) -> None:
+    gateways.timing = replace(gateways.timing, start_poll=0.02)
     kernel_id, gate = await busy(gateways)
     client = await gateways.open()
     seen = []
@@ -306,7 +299,7 @@ async def test_a_toree_goes_on(gateways: Gateways) -> None:
 
 
 async def test_what_it_was_lent_is_lent_to_nobody_else(gateways: Gateways) -> None:
-    ports = {"KG2ATPersonality": {"kernel_ports": free_range(10)}}
+    ports = {"KG2ATPersonality": {"kernel_ports": held_range(10)}}
     gateways.spark.defaults(HANGS)
     first = await gateways.open(**ports)
     kernel_id = await first.start(name="apache_toree_scala")
@@ -347,7 +340,8 @@ async def test_its_applications_are_known_by_what_its_last_launch_called_them(ga
 
     def names(client: Any, kernel_id: str) -> set[str]:
         [queue] = [queue for queue, _ in client.app.kernel_manager.clusters._queues.values()]
-        shown, written = queue._leases[kernel_id].claim.identity, gateways.record(kernel_id).admission
+        [lease] = [lease for lease in queue._leases.held if lease.kernel_id == kernel_id]
+        shown, written = lease.claim.identity, gateways.record(kernel_id).admission
         assert written is not None and written.request.application is not None
         assert {shown.user, written.request.application.user} == {getpass.getuser()}
         return {shown.name, written.request.application.name}
@@ -507,15 +501,15 @@ async def test_a_restart_that_takes_long_is_no_death(
     gateways: Gateways, monkeypatch: pytest.MonkeyPatch, info: dict[str, Any] | None
 ) -> None:
     """A spark-env.sh or a queue may take seconds."""
-    monkeypatch.setattr(watched, "START_POLL", 0.02)
-    go, waiting, real = asyncio.Event(), asyncio.Event(), GatewayKernelManager.launch_arguments
+    gateways.timing = replace(gateways.timing, start_poll=0.02)
+    go, waiting, real = asyncio.Event(), asyncio.Event(), Supplies.plan
 
-    async def slow(*args: Any) -> dict[str, Any]:
+    async def slow(*args: Any) -> Any:
         waiting.set()
         await go.wait()
         return await real(*args)
 
-    monkeypatch.setattr(GatewayKernelManager, "launch_arguments", slow)
+    monkeypatch.setattr(Supplies, "plan", slow)
     gateways.gone(step=RESTARTING, launches=1, info=info)
     client = await gateways.open()
     states: list[str] = []
@@ -533,10 +527,10 @@ async def test_a_restart_that_takes_long_is_no_death(
 
 
 async def test_a_restart_that_fails_again_says_so(gateways: Gateways, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*args: Any) -> dict[str, Any]:
+    async def fail(*args: Any) -> None:
         raise OSError("no luck")
 
-    monkeypatch.setattr(GatewayKernelManager, "launch_arguments", fail)
+    monkeypatch.setattr(Supplies, "plan", fail)
     gateways.gone(step=RESTARTING, launches=1, info={"status": "ok"})
     client = await gateways.open()
     await settled(client)
@@ -739,7 +733,7 @@ async def test_nonsense_in_a_record_harms_nobody_else_and_leaves_nothing_behind(
 async def test_one_that_may_not_be_signalled_is_a_zombie_until_it_may(
     gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zombies, "RETRY", 0.05)
+    gateways.timing = replace(gateways.timing, zombie_retry=0.05)
     process = await gateways.mute()
     gateways.connection_file().unlink()
 

@@ -19,11 +19,12 @@ from traitlets.config import Config
 
 from kg2at_personality.assembly import normal_base_url
 from kg2at_personality.kernels.manager import GatewayKernelManager
-from kg2at_personality.personality import KG2ATPersonality, is_loopback
+from kg2at_personality.personality import KG2ATPersonality
 from kg2at_personality.settings import Settings
 from kg2at_personality.web.channels.connection import ChannelsConnection
-from tests.e2e.gateway import Gateway
-from tests.fakes.toree import FakeSpark, runs
+from tests.fakes.gateway_process import Gateway
+from tests.fakes.processes import runs
+from tests.fakes.toree import FakeSpark
 
 #: For each trait: what a KG2AT_ variable says, what the trait then is, and what a command line says instead.
 VALUES: dict[str, tuple[str, Any, str, Any]] = {
@@ -374,15 +375,6 @@ class TestToken:
         [line] = {message for message in caplog.messages if "Connect JupyterLab" in message}
         assert ("--GatewayClient.auth_token=" in line) is bool(running.auth_token)
         assert "mine" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("ip", "expected"),
-    [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)]
-    + [(ip, False) for ip in ("", "*", "10.0.0.1", "localhost.example", "127.0.0.1.example", "::ffff:10.0.0.1")],
-)
-def test_loopback(ip: str, expected: bool) -> None:
-    assert is_loopback(ip) is expected
 
 
 class TestProcess:

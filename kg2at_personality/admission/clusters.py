@@ -1,4 +1,4 @@
-"""One admission queue for each cluster that a kernel's configuration names."""
+"""The clusters that kernels' configurations name: a queue for each, and a client of its masters."""
 
 from __future__ import annotations
 
@@ -6,86 +6,77 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import MasterUnreachable
 from ..spark.cluster import App, AppIdentity
 from ..spark.conf import SparkConf
-from ..spark.master import MAX_ANSWER, MasterClient, master_urls
-from .queue import AdmissionPolicy, AdmissionQueue, AdmissionRequest
+from ..spark.master import MasterClient
+from ..spark.master_options import MasterOptions
+from ..spark.master_ui import master_urls
+from .log import Log
+from .policy import AdmissionPolicy
+from .queue import AdmissionQueue
+from .request import AdmissionRequest
 
-#: Seconds in which a master notices that an application's driver is gone (seen: 0.01), and between the first two looks
-#: and the last two.
+__all__ = ["Clusters", "MasterOptions"]
+
+#: Seconds in which a master notices that an application's driver is gone (seen: 0.01).
 GIVE_BACK_LIMIT = 5.0
+#: Seconds between the first two looks, and the longest pause.
 GIVE_BACK_POLLS = 0.005, 0.1
 
 
-@dataclass(frozen=True)
-class MasterOptions:
-    """How masters are asked: `urls` as the trait `master_url`, `timeout` in seconds, TLS as for tornado.
+class Clusters:
+    """Admits kernels to the standalone cluster that their configuration names; to anything else freely.
 
-    `max_answer` is in bytes, 0 for no bound.
+    A method without a cluster in its arguments finds the kernel where it has a lease, and is a no-op if it has none.
     """
 
-    urls: str = ""
-    timeout: float = 5.0
-    validate_cert: bool = True
-    ca_certs: str = ""
-    max_answer: int = MAX_ANSWER
-
-
-class Clusters:
-    """Admits kernels to the standalone cluster that their configuration names; to anything else freely."""
-
-    def __init__(self, policy: AdmissionPolicy, options: MasterOptions, log: Any) -> None:
+    def __init__(
+        self, policy: AdmissionPolicy, options: MasterOptions, log: Log, *, give_back_limit: float = GIVE_BACK_LIMIT
+    ) -> None:
         self.policy, self.options, self.log = policy, options, log
+        self._give_back_limit = give_back_limit
         self._queues: dict[tuple[str, ...], tuple[AdmissionQueue, MasterClient]] = {}
 
     async def acquire(self, request: AdmissionRequest, conf: SparkConf) -> None:
-        """Return when the kernel may start. Raises what AdmissionQueue.acquire raises."""
-        if self._counts(request):
+        """Return when the kernel may start. Raises what AdmissionQueue.acquire raises, and SparkConfError as `urls`."""
+        if self._is_checked(request):
             await self._queue(self.urls(conf)).acquire(request)
 
     def adopt(self, request: AdmissionRequest, urls: Sequence[str], *, restarted: bool, age: float = math.inf) -> None:
         """Give a kernel that runs already its lease at the cluster with these `urls`; see AdmissionQueue.adopt."""
-        if self._counts(request):
+        if self._is_checked(request):
             self._queue(tuple(urls)).adopt(request, restarted=restarted, age=age)
 
     def urls(self, conf: SparkConf) -> tuple[str, ...]:
-        """The masters that `acquire` asks for this configuration, for `adopt`. They may have passwords in them.
+        """Return the masters that `acquire` asks for this configuration, for `adopt`. They may have passwords in them.
 
         Raises SparkConfError as `master_urls` does.
         """
         return tuple(master_urls(conf, self.options.urls))
 
-    def _counts(self, request: AdmissionRequest) -> bool:
+    def _is_checked(self, request: AdmissionRequest) -> bool:
         return request.executors is not None and self.policy.core_check != "off"
 
     def _queue(self, urls: tuple[str, ...]) -> AdmissionQueue:
-        options = self.options
         if urls not in self._queues:
-            client = MasterClient(
-                urls,
-                timeout=options.timeout,
-                validate_cert=options.validate_cert,
-                ca_certs=options.ca_certs or None,
-                max_answer=options.max_answer,
-            )
+            client = MasterClient.with_options(urls, self.options)
             self._queues[urls] = AdmissionQueue(client.state, self.policy, log=self.log), client
         return self._queues[urls][0]
 
     def release(self, kernel_id: str) -> None:
-        """Give back what the kernel holds; nothing is nothing."""
+        """Give back the kernel's lease."""
         for queue, _ in self._queues.values():
             queue.release(kernel_id)
 
     def holds(self, kernel_id: str) -> bool:
-        """Whether cores are held for the kernel, or kept for it."""
+        """Return whether the kernel has a lease."""
         return any(queue.holds(kernel_id) for queue, _ in self._queues.values())
 
     def renew(self, kernel_id: str) -> None:
-        """Promise the kernel's cores anew, for its restart: what its old process has at the master counts no more."""
+        """Reserve the kernel's cores again, for its restart; see AdmissionQueue.renew."""
         for queue, _ in self._queues.values():
             queue.renew(kernel_id)
 
@@ -97,9 +88,9 @@ class Clusters:
     async def gave_back(self, kernel_id: str) -> None:
         """Wait until the master shows no application of the kernel, whose process has ended.
 
-        At most `GIVE_BACK_LIMIT` seconds, and not at all when the master does not answer.
+        At most `give_back_limit` seconds, and not at all when the master does not answer.
         """
-        limit, (pause, longest) = time.monotonic() + GIVE_BACK_LIMIT, GIVE_BACK_POLLS
+        limit, (pause, longest) = time.monotonic() + self._give_back_limit, GIVE_BACK_POLLS
         for queue, client in list(self._queues.values()):
             try:
                 while time.monotonic() < limit and await _applications(queue, client, kernel_id):
@@ -109,10 +100,10 @@ class Clusters:
                 self.log.warning("Not known whether kernel %s gave back its cores. %s", kernel_id, error)
 
     async def end_applications(self, kernel_id: str) -> bool:
-        """Have the master end the applications of a kernel that holds cores and whose process can't be ended.
+        """Have the master end the applications of a kernel that has a lease and whose process can't be ended.
 
-        True when the master shows none of them afterwards, or the kernel holds nothing: it may then be released,
-        which is not done here. False when some are left, or the master did not answer; the log says why.
+        Returns True when the master shows none of them afterwards, or the kernel has no lease: the caller may then
+        release it. False when some are left, or the master did not answer; the log says why.
         """
         held = [(queue, client) for queue, client in self._queues.values() if queue.holds(kernel_id)]
         return all([await self._end_applications(queue, client, kernel_id) for queue, client in held])
@@ -132,16 +123,16 @@ class Clusters:
         return not left
 
     def status(self) -> list[dict[str, Any]]:
-        """What each queue knows, from memory."""
+        """Return what each queue knows, from memory; see AdmissionQueue.status."""
         return [queue.status() | {"urls": list(urls)} for urls, (queue, _) in self._queues.items()]
 
     async def close(self) -> None:
-        """Refuse all waiters and let go of the masters."""
+        """Refuse everybody who waits, and close the clients. Idempotent."""
         for queue, client in self._queues.values():
             await queue.close()
             client.close()
 
 
 async def _applications(queue: AdmissionQueue, client: MasterClient, kernel_id: str) -> list[App]:
-    """The kernel's applications that have not ended; [] when it holds nothing. Raises MasterUnreachable."""
+    """Return the kernel's applications that have not ended; [] when it has no lease. Raises MasterUnreachable."""
     return queue.applications(kernel_id, await client.state()) if queue.holds(kernel_id) else []

@@ -1,16 +1,16 @@
-"""When the master is asked: at once, each interval, or not at all. One task, and never two questions at a time."""
+"""When the master is asked: at once, at each interval, or not at all. One task, and never two requests at a time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-LAZY = 5  # intervals between polls while nobody waits: they only tell the status what became of promises
-DENSE = 10  # polls in one interval at most, however often those who wait are to be looked at at once
+LAZY = 5  # intervals between polls while nobody waits: they only tell what has become of the leases
+DENSE = 10  # polls in one interval at most, however often those who wait are to be examined at once
 
 
 class Poller:
-    """Calls `poll` while `wanted()`: each `interval` seconds while somebody waits, else LAZY times more seldom.
+    """Calls `poll` while `wanted()`: every `interval` seconds while `waiting()`, else LAZY times more seldom.
 
     `poll` raises nothing. The task ends when nothing is wanted and starts again with `look`.
     """
@@ -29,7 +29,7 @@ class Poller:
         self.asking = False
 
     def look(self, *, at_once: bool) -> None:
-        """See that polls go on if they are wanted. `at_once`: with a question asked from now on."""
+        """Go on polling if it is wanted. `at_once`: with a poll that starts after this call."""
         if not self._wanted():
             return
         if at_once:
@@ -38,7 +38,7 @@ class Poller:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
-        """End the task. Nothing starts it again but `look`."""
+        """End the task. Only `look` starts it again. Idempotent."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -57,7 +57,7 @@ class Poller:
                 await self._pause()
 
     async def _pause(self) -> None:
-        """Until the next poll is due or somebody is in a hurry."""
+        """Wait until the next poll is due, or until `look` asks for one at once."""
         rest = self._interval * (1 - 1 / DENSE) if self._waiting() else self._interval * LAZY
         timer = asyncio.get_running_loop().call_later(rest, self._hurry.set)
         try:

@@ -1,4 +1,4 @@
-"""What a client may ask for its own kernel, in the `env` of its request."""
+"""The request: what a kernel asks of the cluster, and what of it its client may set (`KERNEL_SPARK_*` in its `env`)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import OutOfBounds, RequestError
-from ..spark.cluster import ExecutorRequest
+from ..spark.cluster import AppIdentity, ExecutorRequest
 from ..spark.conf import SparkConf
-from ..spark.properties import SPARK_MIB
+from ..spark.master_url import is_standalone
 from ..spark.units import parse_size
+from ..spark.values import SPARK_MIB
 
 SOURCE = "the request"
 
@@ -28,6 +29,24 @@ UNLIMITED = 2**31 - 1
 
 
 @dataclass(frozen=True)
+class AdmissionRequest:
+    """One kernel's request for its cores.
+
+    `user` is "" when unknown: all such kernels count as one user's. `executors` None: the kernel takes no cores of a
+    standalone master. `patience` is in seconds from now until the client itself gives up. `application` tells which
+    applications at the master are the kernel's; None: those whose names end with its id, for a kernel that was launched
+    by a kg2at which wrote down no more.
+    """
+
+    kernel_id: str
+    kernel_name: str
+    user: str
+    executors: ExecutorRequest | None
+    patience: float | None = None
+    application: AppIdentity | None = None
+
+
+@dataclass(frozen=True)
 class RequestBounds:
     """The most a client may ask for: cores as counts, memory as Spark sizes ("4g"). 0 or "" sets no bound."""
 
@@ -37,7 +56,7 @@ class RequestBounds:
     driver_memory: str = ""
 
     def of(self, key: str) -> tuple[str, int | str]:
-        """The trait that bounds the Spark property `key`, and its value."""
+        """Return the trait that bounds the Spark property `key`, and its value."""
         bounds: dict[str, tuple[str, int | str]] = {
             "spark.cores.max": ("max_cores_per_kernel", self.cores),
             "spark.executor.cores": ("max_executor_cores", self.executor_cores),
@@ -48,7 +67,7 @@ class RequestBounds:
 
 
 def requested_properties(env: Mapping[str, str], bounds: RequestBounds) -> dict[str, str]:
-    """The Spark properties that `env` asks for.
+    """Return the Spark properties that `env` asks for.
 
     Raises RequestError for a value that is no count or size and OutOfBounds for one above its bound. A bound holds
     for what the client asks, not for what the administrator configured.
@@ -85,8 +104,8 @@ def _memory(name: str, text: str, trait: str, bound: int | str) -> str:
 
 
 def executors_of(conf: SparkConf) -> ExecutorRequest | None:
-    """What an application of this configuration asks a standalone master for; None on any other master."""
-    if not conf.master.startswith("spark://"):
+    """Return what an application of this configuration asks a standalone master for; None on any other master."""
+    if not is_standalone(conf.master):
         return None
     initial = None
     if conf.boolean("spark.dynamicAllocation.enabled", False):
@@ -105,7 +124,10 @@ def executors_of(conf: SparkConf) -> ExecutorRequest | None:
 
 
 def patience_of(env: Mapping[str, str]) -> float | None:
-    """Seconds until the client gives up (KERNEL_LAUNCH_TIMEOUT, as Jupyter's gateway clients send); None: unknown."""
+    """Return the seconds until the client gives up; None: unknown.
+
+    KERNEL_LAUNCH_TIMEOUT tells, as clients of a gateway send it (GatewayClient of jupyter_server).
+    """
     try:
         patience = float(env.get("KERNEL_LAUNCH_TIMEOUT", ""))
     except ValueError:

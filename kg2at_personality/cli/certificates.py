@@ -1,4 +1,4 @@
-"""How a command and a gateway that speaks https know each other: whom the command trusts, and what it shows."""
+"""Certificates for https: those that a command trusts, and the one that it shows to a gateway."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE---
 
 @dataclass(frozen=True)
 class Certificates:
-    """The options; file names, "" for none."""
+    """The options about certificates: file names, "" for none; `validate` False trusts any gateway."""
 
     client_cert: str = ""
     client_key: str = ""
@@ -28,9 +28,14 @@ class Certificates:
     validate: bool = True
 
     def context(self, known: str = "") -> ssl.SSLContext:
-        """For a gateway; one of our own is `known` by the file of its certificate. Raises KG2ATError for a bad file."""
+        """Return how to speak to a gateway; `known`: the file of the certificate of one that runs here.
+
+        Raises KG2ATError for a file that can't be read, or holds something else.
+        """
         if not self.validate:
-            context = ssl._create_unverified_context()  # noqa: S323
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
         elif known:
             context = _only(known)
         else:
@@ -44,7 +49,10 @@ class Certificates:
         return context
 
     def _show(self, context: ssl.SSLContext) -> None:
-        """Show the client's certificate to whom asks for it; OpenSSL asks at the terminal for a key's passphrase."""
+        """Have the client's certificate shown to a gateway that asks for one.
+
+        OpenSSL asks at the terminal for the key's passphrase, if it has one.
+        """
         _readable("--client-cert", self.client_cert)
         _readable("--client-key", self.client_key)
         try:
@@ -54,7 +62,7 @@ class Certificates:
 
 
 def _only(certfile: str) -> ssl.SSLContext:
-    """Trusts the first certificate in a server's file alone, whoever signed it and whatever host is in it.
+    """Return a context that trusts the first certificate of a server's file alone, whatever its signer and its host.
 
     Tornado reads that file anew for each connection (netutil.py, ssl_wrap_socket), so it is the one shown now.
     """
@@ -74,7 +82,7 @@ def _only(certfile: str) -> ssl.SSLContext:
 
 
 def _readable(option: str, path: str) -> None:
-    """Raises KG2ATError with the name of the file, which ssl does not tell."""
+    """Raise KG2ATError for a file that can't be read, with its name, which ssl does not tell. No-op for ""."""
     try:
         if path:
             open(path, "rb").close()
@@ -89,7 +97,7 @@ def _mismatch(cert: str, key: str) -> str:
 
 
 def explained(error: BaseException, is_https: bool) -> str:
-    """What to do about an error of the connection; "" when it has nothing to do with https."""
+    """Return what to do about an error of the connection; "" when it has nothing to do with https."""
     if isinstance(error, ssl.SSLCertVerificationError):
         remedy = "name the file with its signer's by --ca-certs, or else" if error.verify_code in UNKNOWN else "else"
         return (

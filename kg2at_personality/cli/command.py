@@ -1,11 +1,11 @@
-"""What all commands of `jupyter kg2at` have in common."""
+"""The base of all commands of `jupyter kg2at`: command line, configuration, exit status."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn
 
@@ -13,15 +13,15 @@ from jupyter_core.application import JupyterApp
 from jupyter_core.application import base_aliases as jupyter_aliases
 from jupyter_core.application import base_flags as jupyter_flags
 from traitlets import Bool, TraitError
-from traitlets.config import Application
-from traitlets.config.loader import ConfigFileNotFound, KVArgParseConfigLoader
+from traitlets.config import Config
+from traitlets.config.loader import ArgumentError, ConfigFileNotFound, KVArgParseConfigLoader
 
 from .. import __version__
 from ..assembly import launcher_of
 from ..errors import ConfigError, KG2ATError
 from ..kernels.toree import ToreeLauncher
-from .gateway import KernelGatewayApp, KG2ATPersonality
-from .output import Row, is_terminal, print_json, print_table
+from .gateway_settings import KernelGatewayApp, KG2ATPersonality
+from .output import Row, print_json, print_table
 
 OK, WRONG, USAGE = 0, 1, 2
 #: The file that `jupyter kernelgateway` reads, too.
@@ -29,26 +29,34 @@ CONFIG_FILE_NAME = "jupyter_kernel_gateway_config"
 
 
 class UsageError(Exception):
-    """The command line makes no sense; `str(error)` says why. Exit status 2."""
+    """The command line is wrong; `str(error)` says why. Exit status 2."""
 
 
 class _Parser(KVArgParseConfigLoader.parser_class):  # type: ignore[valid-type, misc]
     def error(self, message: str) -> NoReturn:
-        """Called for an option without its value, and the like; argparse would print all options first."""
+        """Raise UsageError, where argparse would print all options first. Called for an option without its value."""
         raise UsageError(f"{message}; --help tells the usage")
 
 
 class _Loader(KVArgParseConfigLoader):
-    """Refuses an option that nobody knows, which traitlets would only warn about."""
+    """Reads the command line. Raises UsageError, also for an unknown option, of which traitlets would only warn."""
 
     parser_class = _Parser
 
+    def load_config(self, *args: Any, **kwargs: Any) -> Config:
+        """Called by traitlets, which would log an ArgumentError and exit with 1."""
+        try:
+            return super().load_config(*args, **kwargs)
+        except (ArgumentError, TraitError) as error:
+            raise UsageError(str(error)) from error
+
+    # The only hook for it, and it has a private name.
     def _handle_unrecognized_alias(self, arg: str) -> NoReturn:
         raise UsageError(f"unknown option --{arg}; --help lists them")
 
 
 class Command(JupyterApp):
-    """A subcommand: override `run`, and `name`, `description`, `examples`; give `positional` if it takes arguments.
+    """A subcommand: override `run`, and `name`, `description`, `examples`; set `positional` if it takes arguments.
 
     `run` returns the exit status: OK, or WRONG when something is wrong. KG2ATError is printed and is WRONG,
     UsageError is printed and is USAGE; a user meets no traceback. `settings` and `gateway` are what a gateway that
@@ -69,14 +77,14 @@ class Command(JupyterApp):
     }
 
     def run(self) -> int:
-        """Do it and return the exit status. Called once, when the configuration is loaded."""
+        """Do what the command is for, and return the exit status. Called once, when the configuration is loaded."""
         raise NotImplementedError
 
     # The settings.
 
     @cached_property
     def gateway(self) -> KernelGatewayApp:
-        """Kernel Gateway's own settings. Raises ConfigError."""
+        """Return Kernel Gateway's own settings. Raises ConfigError."""
         try:
             return KernelGatewayApp(self.config)
         except TraitError as error:
@@ -84,7 +92,7 @@ class Command(JupyterApp):
 
     @cached_property
     def settings(self) -> KG2ATPersonality:
-        """kg2at's settings: command line, config file, KG2AT_* variables. Raises ConfigError."""
+        """Return kg2at's settings: command line, config file, KG2AT_* variables. Raises ConfigError."""
         try:
             return KG2ATPersonality(self.config, parent=self.gateway, log=self.log)
         except TraitError as error:
@@ -92,7 +100,7 @@ class Command(JupyterApp):
 
     @cached_property
     def launcher(self) -> ToreeLauncher:
-        """What such a gateway would launch kernels with. Raises ConfigError."""
+        """Return what such a gateway would launch kernels with. Raises ConfigError."""
         return launcher_of(self.settings)
 
     # Output.
@@ -105,7 +113,7 @@ class Command(JupyterApp):
             print_table(rows, columns)
 
     def confirm(self, question: str) -> bool:
-        """Whether the user says yes to `question`; with --yes always, and never where nobody can answer."""
+        """Return whether the user says yes to `question`; with --yes always, and never where nobody can answer."""
         if self.answer_yes:
             return True
         if not sys.stdin.isatty():
@@ -118,11 +126,6 @@ class Command(JupyterApp):
 
     # What JupyterApp calls.
 
-    @property
-    def is_terminal(self) -> bool:
-        """Whether somebody watches standard output."""
-        return is_terminal()
-
     def _config_file_name_default(self) -> str:
         return CONFIG_FILE_NAME
 
@@ -132,15 +135,19 @@ class Command(JupyterApp):
     def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> _Loader:
         return _Loader(argv, aliases, flags, classes=classes, log=self.log, subcommands=self.subcommands)
 
-    def parse_command_line(self, argv: Any = None) -> None:
-        """Raises UsageError for a value that its option can't take; traitlets itself would exit with 1."""
+    def update_config(self, config: Config) -> None:
+        """Apply options, or what a configuration file says, to the traits of this command.
+
+        Called by traitlets, which logs a TraitError and exits with 1. Raises UsageError or ConfigError instead.
+        """
         try:
-            Application.parse_command_line.__wrapped__(self, argv)  # type: ignore[attr-defined]
+            super().update_config(config)
         except TraitError as error:
-            raise UsageError(_plain(error)) from error
+            wrong = UsageError if config is self.cli_config else ConfigError
+            raise wrong(_plain(error)) from error
 
     def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
-        """Load what the gateway would load; a broken or missing file is an error."""
+        """Load the files that the gateway would load. Raises ConfigError for a broken one, and a missing --config."""
         if self.config_file and not os.path.exists(self.config_file):
             raise ConfigError(f"--config: there is no file {self.config_file}")
         if self.config_file and not self.config_file.endswith((".py", ".json")):  # traitlets would look for another
@@ -152,11 +159,13 @@ class Command(JupyterApp):
             super().load_config_file(suppress_errors=False)
         except ConfigFileNotFound as error:
             raise ConfigError(f"--config: {error}") from error
+        except ConfigError:
+            raise
         except Exception as error:
             raise ConfigError(f"The configuration file can't be read: {type(error).__name__}: {error}") from error
 
     def start(self) -> None:
-        """Run, and exit with the status."""
+        """Run, and exit with the status. Called by JupyterApp."""
         super().start()
         if len(self.extra_args) > self.positional:
             raise UsageError(f"{self.extra_args[self.positional]!r} is one argument too many; --help tells the usage")
@@ -165,10 +174,10 @@ class Command(JupyterApp):
         self.exit(status)
 
 
-def guarded(name: str, action: Any, *arguments: Any) -> Any:
-    """`action(*arguments)`; what a user can cause becomes a sentence and an exit status."""
+def exit_with_sentence(name: str, action: Callable[[], None]) -> None:
+    """Do `action`; an error that a user can cause is printed as a sentence, and ends the program with its status."""
     try:
-        return action(*arguments)
+        action()
     except UsageError as error:
         _end(name, str(error), USAGE)
     except KG2ATError as error:
@@ -184,7 +193,7 @@ def guarded(name: str, action: Any, *arguments: Any) -> Any:
 
 
 def _plain(error: TraitError) -> str:
-    """What traitlets says of a wrong value, with the setting as one writes it."""
+    """Return what traitlets says of a wrong value, with the setting as one writes it."""
     return re.sub(r"[Tt]he (?:value of the )?'(\w+)' trait of an? (\w+) instance", r"\2.\1", str(error), count=1)
 
 

@@ -1,11 +1,13 @@
-"""Tables for people and for programs."""
+"""What commands print: tables for people, JSON for programs, and lines on standard error."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 Row = Mapping[str, Any]
 
@@ -14,23 +16,37 @@ STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
 def is_terminal() -> bool:
-    """Whether somebody watches standard output."""
+    """Return whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
+def is_interactive(stream: TextIO) -> bool:
+    """Return whether `stream` is a terminal on which a line can be written again.
+
+    TERM says which can't, as rich reads it (console.py, `is_dumb_terminal`).
+    """
+    return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+
+
 def printable(value: object) -> str:
-    """`value` on one line: control characters, which could move the cursor, are escaped; None is nothing."""
+    """Return `value` on one line: control characters, which could move the cursor, are escaped; None is ""."""
     text = "" if value is None else str(value)
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def say(text: str) -> None:
+    """Print a line on standard error. No-op when nobody reads that any more."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
 def print_json(value: object) -> None:
-    """`value` as JSON, with what ASCII lacks escaped."""
+    """Print `value` as JSON, with characters beyond ASCII escaped."""
     print(json.dumps(value, indent=2, default=str))
 
 
 def print_table(rows: Iterable[Row], columns: Mapping[str, str]) -> None:
-    """A table with the `columns` (key -> heading) of `rows`: by rich at a terminal, else plain and aligned."""
+    """Print the `columns` (key -> heading) of `rows`: by rich at a terminal, else plain and aligned."""
     cells = [[printable(row.get(key)) for key in columns] for row in rows]
     if is_terminal():
         _print_rich(list(columns.values()), cells)
@@ -46,7 +62,7 @@ def _print_plain(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> Non
 
 
 def _print_rich(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    from rich import box
+    from rich import box  # rich takes a tenth of a second to import
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

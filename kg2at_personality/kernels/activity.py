@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
 
 from jupyter_client.session import DELIM
 from jupyter_server._tz import utcnow
+from zmq.eventloop.zmqstream import ZMQStream
 
 from .kernel import GatewayKernel
-from .reading import more_from
+from .loop_turn import more_from
+
+
+class ActivityHost(Protocol):
+    """A manager, as Activity sees it."""
+
+    last_kernel_activity: datetime
 
 
 class Activity:
@@ -18,27 +27,28 @@ class Activity:
     matters but that it came.
     """
 
-    def __init__(self, manager: Any, kernel: GatewayKernel) -> None:
-        self._manager, self._kernel = manager, kernel
-        self._stream: Any = kernel._activity_stream
-        self._record = self._stream._recv_callback
+    def __init__(self, host: ActivityHost, kernel: GatewayKernel) -> None:
+        self._host, self._kernel = host, kernel
+        # Made by start_watching_activity, which gives them no public name.
+        self._stream: ZMQStream = kernel._activity_stream
+        self._record: Callable[[list[Any]], object] = self._stream._recv_callback  # type: ignore[assignment]
         self._stream.on_recv(self.take)
 
-    def take(self, message: list[bytes]) -> None:
+    def take(self, message: list[Any]) -> None:
         """Called for a message, when others may wait behind it."""
-        self._hear(message)
+        self._handle(message)
         for more in more_from(self._stream):
-            self._hear(more)
+            self._handle(more)
 
-    def _hear(self, message: list[bytes]) -> None:
+    def _handle(self, message: list[Any]) -> None:
         if self._kernel.execution_state == "busy" and _is_no_status(message):
-            self._manager.last_kernel_activity = self._kernel.last_activity = utcnow()
+            self._host.last_kernel_activity = self._kernel.last_activity = utcnow()
         else:
             self._record(message)
 
 
-def _is_no_status(message: list[bytes]) -> bool:
-    """Whether its header, which follows the signature, can be none of a status."""
+def _is_no_status(message: list[Any]) -> bool:
+    """Return whether its header, which follows the signature, can be none of a status."""
     try:
         return b'"status"' not in message[message.index(DELIM) + 2]
     except (ValueError, IndexError):

@@ -1,64 +1,94 @@
-"""A kernel that the gateway itself asks for something."""
+"""The gateway's own client of a kernel, beside those of the notebooks."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from logging import Logger
+from typing import Any, Protocol
 
-import zmq
+from jupyter_client.session import Session
 
-from .recorded import RecordedKernel
-from .room import no_room
+from .timing import Timing
 
-#: Seconds between two looks at a kernel that has not answered yet.
-START_POLL = 0.2
+#: How often a state is looked at before it counts as one that stays.
+STATE_LOOKS = 10
+
+
+class ClientHost(Protocol):
+    """A manager, as a client of its kernel sees it."""
+
+    timing: Timing
+
+
+class ClientKernel(Protocol):
+    """What a client needs of its kernel. `launches` is the number of its processes so far."""
+
+    kernel_id: str
+    session: Session
+    launches: int
+    execution_state: str
+    log: Logger
+
+    @property
+    def parent(self) -> ClientHost: ...
+
+    def is_alive(self) -> Awaitable[bool]: ...
 
 
 def silent(code: str) -> dict[str, Any]:
-    """The content of an execute_request that no notebook's history or count tells of."""
+    """Return the content of an execute_request that no notebook's history or count shows."""
     return {"code": code, "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
 
 
-class AskedKernel(RecordedKernel):
-    """Asks by connections of its own, beside those of the notebooks."""
+class KernelClient:
+    """Sends requests by sockets of its own, one for each."""
 
-    def _create_connected_socket(self, channel: str, identity: bytes | None = None) -> Any:
-        """Called by jupyter_client for each socket that is connected to the kernel. Raises NoRoom."""
-        try:
-            return super()._create_connected_socket(channel, identity)
-        except zmq.ZMQError as error:
-            if error.errno != errno.EMFILE:
-                raise
-            raise no_room("sockets") from error
+    def __init__(self, kernel: ClientKernel) -> None:
+        self._kernel = kernel
+
+    @property
+    def kernel(self) -> ClientKernel:
+        """Return whose client it is."""
+        return self._kernel
 
     @contextmanager
     def question(
         self, msg_type: str, content: dict[str, Any] | None = None, channel: str = "shell"
     ) -> Iterator[asyncio.Future[list[Any]]]:
-        """Ask by a connection of its own; a future of the first reply's parts. Raises NoRoom."""
+        """Send a request and yield a future of the first reply's parts. Raises NoRoom."""
         reply: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        stream = getattr(self, f"connect_{channel}")()
+        stream = getattr(self._kernel, f"connect_{channel}")()
         stream.on_recv_stream(lambda _, parts: None if reply.done() else reply.set_result(parts))
         try:
-            self.session.clone().send(stream, msg_type, content)
+            self._kernel.session.clone().send(stream, msg_type, content)
             yield reply
         finally:
             stream.close()
 
     async def reply(self, msg_type: str, content: dict[str, Any] | None = None) -> list[Any] | None:
-        """The reply to a request; None when the process dies instead, or is replaced by another."""
-        launches = self.launches
+        """Send a request and return its reply's parts; None when the process dies instead, or another replaces it.
+
+        Raises NoRoom.
+        """
+        kernel, launches = self._kernel, self._kernel.launches
         with self.question(msg_type, content) as reply:
             while not reply.done():
-                if self.launches != launches or not await self.is_alive():
+                if kernel.launches != launches or not await kernel.is_alive():
                     return None
-                await asyncio.wait([reply], timeout=START_POLL)
+                await asyncio.wait([reply], timeout=kernel.parent.timing.start_poll)
         return reply.result()
 
     def content(self, parts: list[Any]) -> dict[str, Any]:
-        """What a message says. Raises ValueError."""
-        session = self.session.clone()
+        """Return the content of a message. Raises ValueError."""
+        session = self._kernel.session.clone()
         return dict(session.deserialize(session.feed_identities(parts)[1])["content"])
+
+    async def has_left(self, state: str) -> bool:
+        """Wait a moment for the manager to learn that the kernel leaves `state`. Return whether it did."""
+        for _ in range(STATE_LOOKS):
+            if self._kernel.execution_state != state:
+                return True
+            await asyncio.sleep(self._kernel.parent.timing.start_poll / STATE_LOOKS)
+        return False

@@ -20,7 +20,7 @@ OWN_PREFIXES = ("KG_", "KG2AT_", "JPY_")
 def kernel_environment(
     environ: Mapping[str, str], env: Mapping[str, str] | None, inherited: Collection[str] = (), token: str = ""
 ) -> dict[str, str]:
-    """What a kernel's process sees.
+    """Return what a kernel's process sees.
 
     `environ` is the gateway's own environment, `env` what the client sent (None when it sent none: then the whole
     environment is inherited, as in the stock gateway), `inherited` the names an administrator lets through. Neither
@@ -36,7 +36,7 @@ def kernel_environment(
 
 
 def _holds(value: str, token: str) -> bool:
-    """Whether `value` is the token, or an option that holds one too long to be there by chance."""
+    """Return whether `value` is the token, or an option that holds it, which is too long to be there by chance."""
     return bool(token) and (value == token or (len(token) >= LONG_TOKEN and token in value))
 
 

@@ -9,7 +9,8 @@ from typing import IO
 
 import javaproperties
 
-from .reasons import telling
+from ..system.private_file import temporary, write_private
+from .log_excerpt import excerpt
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,16 @@ class KernelFiles:
         _write_or_remove(self.java_options, text)
 
     def write_submit_options(self, text: str) -> None:
-        """The same for those of SPARK_SUBMIT_OPTS."""
+        """Write the one of SPARK_SUBMIT_OPTS in the same way."""
         _write_or_remove(self.submit_options, text)
 
     def open_log(self) -> IO[bytes]:
-        """The kernel's output, emptied."""
+        """Open the log of the kernel's output, emptied."""
         write_private(self.log, b"")
         return open(self.log, "r+b")
 
     def last_lines(self, count: int = 20, limit: int = 16384) -> list[str]:
-        """At most `count` of the log's lines, from the one on that says why the kernel died, else its last ones.
+        """Return at most `count` lines of the log, from the one on that says why the kernel died, else its last ones.
 
         They are within the last `limit` bytes; [] when there is no log.
         """
@@ -64,10 +65,10 @@ class KernelFiles:
             text = self._tail(limit).decode("utf-8", "replace")
         except OSError:
             return []
-        return telling([line for line in text.splitlines() if line.strip()], count)
+        return excerpt([line for line in text.splitlines() if line.strip()], count)
 
     def _tail(self, size: int) -> bytes:
-        """The last whole lines of the log in `size` bytes; of a longer line, its end."""
+        """Return the last whole lines of the log in `size` bytes; of a longer line, its end."""
         with open(self.log, "rb") as file:
             while True:
                 end = os.fstat(file.fileno()).st_size
@@ -83,7 +84,7 @@ class KernelFiles:
         """Remove what we wrote, half-written files too; the connection file is jupyter_client's."""
         for path in (self.properties, self.java_options, self.submit_options, self.log):
             path.unlink(missing_ok=True)
-            _beside(path).unlink(missing_ok=True)
+            temporary(path).unlink(missing_ok=True)
 
 
 def _write_or_remove(path: Path, text: str) -> None:
@@ -91,23 +92,3 @@ def _write_or_remove(path: Path, text: str) -> None:
         write_private(path, text.encode())
     else:
         path.unlink(missing_ok=True)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write beside and replace, so that nobody ever reads half a file, with mode 0600 from its first byte.
-
-    Raises OSError, and leaves the old file then.
-    """
-    beside = _beside(path)
-    beside.unlink(missing_ok=True)
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-        os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + ".new")

@@ -2,7 +2,7 @@
 
     python -I -S log_writer.py BYTES < pipe 1<> log
 
-It goes on when the gateway dies, so that no kernel's output is ever stuck, and ends when nobody is left who prints.
+It goes on when the gateway dies, so that no kernel's output is ever stuck, and ends when no process prints any more.
 It needs nothing but os and sys: it starts in some 15 ms, and takes 3 MB beside what all Pythons share.
 """
 
@@ -18,7 +18,7 @@ CUT = b"[kg2at cut the older lines]\n"
 
 
 def copy(source: int, log: int, limit: int) -> None:
-    """Append to `log` what comes from `source`, until that ends. A disk that is full loses lines, and stops nobody."""
+    """Append to `log` what comes from `source`, until that ends. Lines that a full disk does not take are lost."""
     while data := os.read(source, PIECE):
         # contextlib would take as long to import as Python to start.
         try:  # noqa: SIM105
@@ -28,7 +28,7 @@ def copy(source: int, log: int, limit: int) -> None:
 
 
 def add(log: int, data: bytes, limit: int) -> None:
-    """Append `data`; when there is no room, only the newer half of all that was printed stays, in whole lines.
+    """Append `data`; where it does not fit, only the newer half of all that was printed stays, in whole lines.
 
     What is shorter than twice the line that tells of the cut is as long as that. Raises OSError.
     """
@@ -47,13 +47,14 @@ def add(log: int, data: bytes, limit: int) -> None:
 
 
 def _whole_lines(data: bytes, size: int) -> bytes:
-    """The last whole lines of `data` in `size` bytes; of a longer line, its end. One byte more tells whether it is."""
+    """Return the last whole lines of `data` in `size` bytes; of a longer line, its end."""
+    # One byte more tells whether the first line is whole.
     end = data[-size - 1 :]
     return end if len(end) <= size else end.partition(b"\n")[2] or end[1:]
 
 
 def _keep_end(log: int, size: int, kept: int) -> int:
-    """Move the last whole lines in `kept` bytes to the front, behind the mark, and cut; the new size.
+    """Move the last whole lines in `kept` bytes to the front, behind the mark, and cut. Return the new size.
 
     Who reads the end meanwhile sees the old one.
     """
@@ -68,7 +69,7 @@ def _keep_end(log: int, size: int, kept: int) -> int:
 
 
 def _line_start(log: int, position: int) -> int:
-    """Where the first line begins at `position` or later; `position` when none does."""
+    """Return where the first line begins at `position` or later; `position` when none does."""
     at = position - 1
     while data := os.pread(log, PIECE, at):
         if b"\n" in data:

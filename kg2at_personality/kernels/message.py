@@ -12,7 +12,7 @@ HEADER, PARENT, CONTENT, BUFFERS = 1, 2, 4, 5
 
 
 def parsed(part: bytes) -> dict[str, Any]:
-    """A part of a message; empty when it is no JSON object, so that whoever parses it next tells so."""
+    """Return a part of a message, parsed; {} when it is no JSON object, as the next reader will say."""
     try:
         value = json.loads(part)
     except ValueError:
@@ -21,7 +21,7 @@ def parsed(part: bytes) -> dict[str, Any]:
 
 
 def with_content(session: Session, parts: list[Any], content: dict[str, Any]) -> list[Any] | None:
-    """The ZeroMQ message of `parts` with another content, signed anew; None when it was not signed rightly."""
+    """Return the ZeroMQ message of `parts` with another content, signed anew; None when its signature is wrong."""
     signature, *signed = parts[:BUFFERS]
     if signature != session.sign(signed):
         return None

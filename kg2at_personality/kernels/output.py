@@ -18,7 +18,7 @@ from .files import KernelFiles
 DRAIN_LIMIT, DRAIN_POLL = 2.0, 0.01
 
 
-class KernelOutput:
+class ProcessOutput:
     """What one process of a kernel prints. Each process has its own; `limit` is in bytes, 0 for no bound."""
 
     def __init__(self, files: KernelFiles, limit: int) -> None:
@@ -27,7 +27,7 @@ class KernelOutput:
 
     @contextmanager
     def opened(self, env: Mapping[str, str]) -> Iterator[int]:
-        """The descriptor for stdout and stderr of the process, which has `env`; ours is closed afterwards.
+        """Yield the descriptor for stdout and stderr of the process, which has `env`; ours is closed afterwards.
 
         The log is emptied. Should the process not start, the writer ends by itself. Raises OSError.
         """
@@ -58,7 +58,7 @@ class KernelOutput:
         threading.Thread(target=self._writer.wait, name="kernel-log-reaper", daemon=True).start()
 
     async def drained(self) -> None:
-        """Wait until all is in the log that a process printed which has died; not for what others of its pipe print."""
+        """Wait until all is in the log that a dead process printed; not for what others print into its pipe."""
         deadline = time.monotonic() + DRAIN_LIMIT
         while self._is_writing() and time.monotonic() < deadline:  # noqa: ASYNC110, a thread waits for it
             await asyncio.sleep(DRAIN_POLL)

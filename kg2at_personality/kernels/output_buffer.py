@@ -52,12 +52,12 @@ class OutputBuffer:
         return bool(self._kept or self._output or self._omitted)
 
     def __iter__(self) -> Iterator[Message]:
-        """For those who look, as jupyter_server does at a list. Takes nothing."""
+        """Iterate as over a list, which jupyter_server takes it for. Removes nothing."""
         return iter([message for _, message in sorted([*self._kept, *self._output], key=lambda numbered: numbered[0])])
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, about."""
+        """Return the bytes that it takes, about."""
         return self._size
 
     def bound(self, limit: int) -> None:
@@ -78,7 +78,7 @@ class OutputBuffer:
         self._grow(message)
 
     def pop(self) -> Message:
-        """Take the oldest. Raises LookupError when there is none."""
+        """Remove and return the oldest. Raises LookupError when there is none."""
         kept, output = self._kept, self._output
         queue = output if not kept or (output and output[0][0] < kept[0][0]) else kept
         message = queue.popleft()[1]
@@ -86,7 +86,7 @@ class OutputBuffer:
         return message
 
     def pop_omitted(self) -> list[Omitted]:
-        """What was left out since the last call, the oldest first. It belongs before what is popped next."""
+        """Return what was left out since the last call, the oldest first. It belongs before what is popped next."""
         omitted, self._omitted = self._omitted, {}
         return list(omitted.values())
 
@@ -121,7 +121,7 @@ def _is_output(message: Message) -> bool:
 
 
 def _part(message: Message, number: int) -> bytes:
-    """A part of a message: 0 its signature, 1 its header, 2 its parent's header. Empty when it has none."""
+    """Return a part of a message: 0 its signature, 1 its header, 2 its parent's header. Empty when it has none."""
     parts = message[1]
     try:
         return bytes(parts[parts.index(DELIM) + 1 + number])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import socket
-
 from ..errors import NoFreePort
+from ..system.free_ports import is_free
 
 #: shell, iopub, stdin, heartbeat, control
 PORTS_PER_KERNEL = 5
@@ -31,7 +29,7 @@ class PortRange:
         return cls(int(first), int(last))
 
     def take(self, ip: str) -> list[int]:
-        """Five ports that are free on `ip`. Raises NoFreePort and then takes none."""
+        """Take and return five ports that are free on `ip`. Raises NoFreePort, and takes none then."""
         found: list[int] = []
         for port in range(self.first, self.last + 1):
             if port not in self._taken and is_free(ip, port):
@@ -45,23 +43,9 @@ class PortRange:
         )
 
     def keep(self, ports: list[int]) -> None:
-        """Lend these to nobody: a kernel that runs already has them."""
+        """Take these: a kernel that runs has them already."""
         self._taken.update(ports)
 
     def give_back(self, ports: list[int]) -> None:
-        """Return ports; returning one twice is nothing."""
+        """Give ports back. Idempotent."""
         self._taken.difference_update(ports)
-
-
-def is_free(ip: str, port: int) -> bool:
-    """Whether a listener could have the port now."""
-    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
-        # As ZeroMQ's own listeners do: a port in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((ip, port))
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                return False
-            raise
-    return True

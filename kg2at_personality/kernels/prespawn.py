@@ -12,7 +12,9 @@ async def prespawn(manager: GatewayKernelManager, count: int) -> None:
     """Start `count` kernels; without any, one in which the seed notebook is tried. The log tells once what fails."""
     if not count and manager.seed is not None:
         await _try_seed(manager, manager.seed.kernel_name)
-    results = await asyncio.gather(*(manager.start_seeded_kernel() for _ in range(count)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(manager.start_kernel(kernel_name=manager.seed_kernelspec) for _ in range(count)), return_exceptions=True
+    )
     for problem in dict.fromkeys(str(result) for result in results if isinstance(result, BaseException)):
         manager.log.error("A prespawned kernel did not start: %s", problem)
 

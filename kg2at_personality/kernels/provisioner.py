@@ -9,39 +9,41 @@ from typing import Any
 
 from jupyter_client.provisioning import LocalProvisioner
 
+from ..errors import LaunchFailed
 from ..spark.redaction import Redactor
 from . import toree, toree_interrupt
+from .client import KernelClient
 from .files import KernelFiles
+from .interfaces import Kernel
+from .kind import KernelKind
 from .toree import Plan
 
+#: In the order in which records have a kernel's ports.
 PORT_NAMES = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
+#: Of the entry point by which jupyter_client finds it (setup.cfg).
+NAME = "kg2at-toree-provisioner"
 
 
-class ToreeProvisioner(LocalProvisioner):
+class ToreeProvisioner(KernelKind, LocalProvisioner):
     """One Toree process: a child of the gateway, in a process group of its own.
 
-    `launch_kernel` may be called again after `cleanup(restart=True)`; each launch takes the newest plan.
+    `launch_kernel` may be called again after `cleanup(restart=True)`; each launch is by the kernel's newest plan.
     """
 
-    parent: Any
-    plan: Plan | None = None
-    #: Scala or SQL: what its notebooks hold.
-    interpreter = ""
-    #: What `kernel_ports` lent, None for nothing.
-    lent_ports: list[int] | None = None
+    is_toree = True
+    parent: Kernel
 
     @property
     def files(self) -> KernelFiles:
-        """The files of this kernel, beside its connection file."""
+        """Return the files of this kernel, beside its connection file."""
         return KernelFiles(self.parent.connection_file)
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Called by KernelManager before each launch, restarts too: writes the files, builds command and environment.
 
-        `plan` comes from the kernel's manager. Raises KG2ATError or OSError; then `cleanup` takes all of it back.
+        Raises KG2ATError or OSError; then `cleanup` takes all of it back.
         """
-        plan: Plan = kwargs.pop("plan")
-        self.plan, self.interpreter = plan, plan.interpreter
+        plan = self._take_plan()
         self._take_ports()
         kwargs = await super().pre_launch(**kwargs)
         kwargs["cmd"] = toree.command(plan, self.parent.connection_file, str(self.files.properties))
@@ -50,13 +52,19 @@ class ToreeProvisioner(LocalProvisioner):
         kwargs["env"] = env | await asyncio.to_thread(self._write_files, plan, toree.submit_options(plan, env))
         return kwargs
 
+    def _take_plan(self) -> Plan:
+        plan = self.parent.plan
+        if plan is None:
+            raise LaunchFailed(f"The kernelspec {self.parent.kernel_name} is not one of kg2at's Toree kernelspecs.")
+        self.plan, self.interpreter = plan, plan.interpreter
+        return plan
+
     def _take_ports(self) -> None:
         ports = self.parent.parent.kernel_ports
-        if ports is None or self.lent_ports is not None:
-            return
-        self.borrow(ports.take(self.parent.ip))
+        if ports is not None and self.lent_ports is None:
+            self._borrow(ports.take(self.parent.ip))
 
-    def borrow(self, ports: list[int]) -> None:
+    def _borrow(self, ports: list[int]) -> None:
         """Use these five, which `kernel_ports` has lent."""
         self.lent_ports = ports
         # Set ports are kept by write_connection_file; jupyter_client's own cache must not choose others.
@@ -65,8 +73,19 @@ class ToreeProvisioner(LocalProvisioner):
         for name, port in zip(PORT_NAMES, ports, strict=True):
             setattr(self.parent, name, port)
 
+    def restore(self, interpreter: str, ports: list[int] | None) -> bool:
+        """Take over what a record says. Return whether its ports are lent."""
+        self.interpreter = interpreter
+        if ports:
+            self._borrow(ports)
+        return bool(ports)
+
+    async def set_up(self, client: KernelClient) -> bool:
+        """Give a new process its handler for interrupts. Return False if it dies meanwhile."""
+        return await toree_interrupt.install(client)
+
     def _write_files(self, plan: Plan, submit_options: str) -> dict[str, str]:
-        """Write the files, and tell the variables that name them. Blocking."""
+        """Write the files. Return the variables that name them. Blocking."""
         files = self.files
         values = toree.properties(plan, self.kernel_id, str(files.java_options))
         # On z/OS, Spark reads its files in the encoding the administrator writes them in.
@@ -86,7 +105,7 @@ class ToreeProvisioner(LocalProvisioner):
             self.process.send_signal(getattr(signal, f"SIG{toree_interrupt.SIGNAL}"))
 
     def redactor(self) -> Redactor | None:
-        """What knows the secrets of its configuration; without its plan nobody does."""
+        """Return what knows the secrets of its configuration; None without its plan."""
         return self.plan.conf.redactor() if self.plan else None
 
     async def cleanup(self, restart: bool = False) -> None:
@@ -97,6 +116,7 @@ class ToreeProvisioner(LocalProvisioner):
 
     def give_back_ports(self) -> None:
         """Return what `kernel_ports` lent; the next launch takes others that are free then."""
-        if self.lent_ports is not None and self.parent.parent.kernel_ports is not None:
-            self.parent.parent.kernel_ports.give_back(self.lent_ports)
+        lender = self.parent.parent.kernel_ports
+        if self.lent_ports is not None and lender is not None:
+            lender.give_back(self.lent_ports)
         self.lent_ports = None

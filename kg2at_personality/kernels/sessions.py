@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from kernel_gateway.services.sessions.sessionmanager import SessionManager
 
 from ..errors import UnknownKernel
+from .manager import GatewayKernelManager
 
 
 class Begun(Enum):
@@ -23,7 +24,9 @@ class Begun(Enum):
 class GatewaySessionManager(SessionManager):  # type: ignore[misc]
     """Kernel Gateway's in-memory sessions; two requests for one path share one kernel."""
 
-    def __init__(self, kernel_manager: Any, **kwargs: Any) -> None:
+    kernel_manager: GatewayKernelManager
+
+    def __init__(self, kernel_manager: GatewayKernelManager, **kwargs: Any) -> None:
         super().__init__(kernel_manager, **kwargs)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._ended: set[str] = set()
@@ -31,10 +34,10 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
     async def get_or_create(
         self, path: str, kernel_name: str | None, kernel_id: str | None = None
     ) -> tuple[dict[str, Any], Begun]:
-        """The session of `path`, and what was begun for it. One that is there keeps its kernel, as in Jupyter Server.
+        """Return the session of `path`, and what was begun for it.
 
-        `kernel_id` is that of a kernel that runs, None for a new one. Raises UnknownKernel, and what `start_kernel`
-        raises.
+        One that is there keeps its kernel, as in Jupyter Server. `kernel_id` is that of a kernel that runs, None for a
+        new one. Raises UnknownKernel, and what `start_kernel` raises.
         """
         lock = self._locks.setdefault(path, asyncio.Lock())
         async with lock:
@@ -48,7 +51,7 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
             return await self.create_session(path=path, kernel_name=kernel_name), Begun.WITH_KERNEL
 
     def detach(self, session_id: str) -> None:
-        """Forget a session, and leave its kernel as it is. One that is gone is fine."""
+        """Forget a session, and leave its kernel as it is. No-op for one that is gone."""
         row = self.get_session_by_key("session_id", session_id)
         if row is not None:
             self._sessions.remove(row)
@@ -71,18 +74,18 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
             self._note(kernel_id)
 
     def _note(self, kernel_id: str | None) -> None:
-        if kernel_id in self.kernel_manager:
+        if kernel_id is not None and kernel_id in self.kernel_manager:
             kernel = self.kernel_manager.get_kernel(kernel_id)
             kernel.sessions = [row for row in self._sessions if row["kernel_id"] == kernel_id]
-            kernel.note_if_possible()
+            kernel.recorder.write_if_possible()
 
     def restore(self) -> None:
-        """Know the sessions of the kernels that were taken over. Called once, before anybody is served."""
+        """Add the sessions of the kernels that were taken over. Called once, before anybody is served."""
         for kernel_id in self.kernel_manager.list_kernel_ids():
             self._sessions += self.kernel_manager.get_kernel(kernel_id).sessions
 
     async def delete_session(self, session_id: str, *args: Any, **kwargs: Any) -> None:
-        """End a session and its kernel; once more, or at the same time, is nothing. KeyError for a never-known id."""
+        """End a session and its kernel. Idempotent, also at the same time. Raises KeyError for a never-known id."""
         row = self.get_session_by_key("session_id", session_id)
         if row is None:
             if session_id not in self._ended:
@@ -93,12 +96,12 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
         self._forget_ended()
 
     def list_sessions(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        """The sessions whose kernels are listed."""
+        """Return the sessions whose kernels are listed."""
         self._forget_ended()
         return list(super().list_sessions())
 
     def _forget_ended(self) -> None:
-        """A kernel that was shut down by itself takes its session along."""
+        """Remove the sessions of kernels that were shut down by themselves."""
         ended = [row for row in self._sessions if row["kernel_id"] not in self.kernel_manager]
         self._ended.update(row["session_id"] for row in ended)
         self._sessions[:] = [row for row in self._sessions if row not in ended]

@@ -12,10 +12,16 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from traitlets import Bool, Instance, default
 
 from ..errors import KG2ATError
+from ..plural import counted
 from ..spark.conf import SparkConf
+from ..spark.master_url import local_cores
+from ..spark.units import spark_size
 from .toree import ToreeLauncher
 
-TEMPLATES = Path(__file__).parent.parent / "kernelspecs"
+PACKAGE = Path(__file__).parents[1]
+#: The templates. A wheel has the folder in the package; a checkout, and so an editable install, has it beside the
+#: package (package_dir in setup.cfg).
+TEMPLATES = (PACKAGE if (PACKAGE / "kernelspecs").is_dir() else PACKAGE.parent) / "kernelspecs"
 DEFAULT_KERNEL_NAME = "apache_toree_scala"
 #: jupyter_client's own rule for kernel names (kernelspec._kernel_name_pat).
 PROFILE_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -27,7 +33,7 @@ class PublicKernelSpec(KernelSpec):
     """A kernelspec that keeps its command and environment to itself: clients get neither."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The spec as `/api/kernelspecs` hands it out. `argv` stays a list, since JupyterLab insists on one."""
+        """Return the spec as `/api/kernelspecs` shows it. `argv` stays a list, since JupyterLab insists on one."""
         metadata = {key: value for key, value in self.metadata.items() if key not in PRIVATE_METADATA}
         return super().to_dict() | {"argv": [], "env": {}, "metadata": metadata}
 
@@ -52,7 +58,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
 
     @property
     def injected(self) -> dict[str, tuple[Path, str]]:
-        """Kernel name -> (template directory, profile); {} when injection is off."""
+        """Return kernel name -> (template directory, profile); {} when injection is off."""
         names = dict(self._variants()) if self.inject else {}
         allowed = self.allowed_kernelspecs
         return {name: at for name, at in names.items() if not allowed or name in allowed}
@@ -64,7 +70,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
                 yield f"{template.name}_{profile}".lower(), (template, profile)
 
     def find_kernel_specs(self) -> dict[str, str]:
-        """Kernel name -> resource directory, Toree's own before installed ones of the same name."""
+        """Return kernel name -> resource directory, Toree's own before installed ones of the same name."""
         installed = super().find_kernel_specs()
         injected = {name: str(template) for name, (template, _) in self.injected.items()}
         for name in (installed.keys() & injected.keys()) - self._shadowed:
@@ -73,7 +79,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
         return installed | injected
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """The spec that is launched. Reads no Spark configuration; raises NoSuchKernel."""
+        """Return the spec that is launched. Reads no Spark configuration; raises NoSuchKernel."""
         at = self.injected.get(kernel_name.lower())
         if at is None:
             return super().get_kernel_spec(kernel_name)
@@ -83,7 +89,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
         return spec
 
     def get_all_specs(self) -> dict[str, Any]:
-        """Every spec as clients see it, Toree's with what the cluster gives them. Blocking: reads Spark's files."""
+        """Return all specs as clients see them, with what the cluster gives a Toree. Blocking: reads Spark's files."""
         specs = super().get_all_specs()
         confs: dict[str, SparkConf | KG2ATError] = {}
         for name, (_, profile) in self.injected.items():
@@ -94,7 +100,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
         return specs
 
     def public_spec(self, kernel_name: str) -> dict[str, Any]:
-        """One spec as clients see it. Blocking. Raises NoSuchKernel."""
+        """Return one spec as clients see it. Blocking. Raises NoSuchKernel."""
         spec = self.get_kernel_spec(kernel_name).to_dict()
         if kernel_name.lower() in self.injected:
             _, profile = self.injected[kernel_name.lower()]
@@ -132,12 +138,12 @@ class ToreeKernelSpecManager(KernelSpecManager):
 
 @cache
 def _templates() -> tuple[Path, ...]:
-    """The directories of the specs that come with kg2at."""
+    """Return the directories of the specs that come with kg2at."""
     return tuple(sorted(path.parent for path in TEMPLATES.glob("*/kernel.json")))
 
 
 def sizes(conf: SparkConf) -> dict[str, Any]:
-    """What a kernel of this configuration asks for: `master`, `cores` (None: no limit), executor sizes.
+    """Return what a kernel of this configuration asks for: `master`, `cores` (None: no limit), executor sizes.
 
     `executor_cores` is None where Spark gives an executor all the cores that are free on its worker.
     """
@@ -146,24 +152,11 @@ def sizes(conf: SparkConf) -> dict[str, Any]:
         "master": conf.master,
         "cores": local_cores(conf.master) or conf.integer("spark.cores.max", 0) or None,
         "executor_cores": executor_cores,
-        "executor_memory": memory_label(conf.memory_mib("spark.executor.memory", 1024)),
+        "executor_memory": spark_size(conf.memory_mib("spark.executor.memory", 1024)),
     }
-
-
-def memory_label(mib: int) -> str:
-    """A size in MiB as Spark writes it: "512m", "4g"."""
-    return f"{mib}m" if mib % 1024 else f"{mib // 1024}g"
-
-
-def local_cores(master: str) -> int | None:
-    """The threads of a local master, None for `local[*]` and for clusters (Spark's SparkMasterRegex)."""
-    if master == "local":
-        return 1
-    match = re.fullmatch(r"local\[\s*(\d+)\s*(?:,\s*\d+\s*)?\]", master)
-    return int(match[1]) if match else None
 
 
 def _size_label(profile: str, cores: int | None) -> str:
     if not cores:
         return profile
-    return f"{profile}, {cores} core{'' if cores == 1 else 's'}"
+    return f"{profile}, {counted(cores, 'core')}"

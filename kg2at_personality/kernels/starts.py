@@ -1,133 +1,188 @@
-"""What kernels need before they start, and give back when they have ended: plan, environment, cores, record."""
+"""The starts of kernels that are under way: those that wait for cores, and the launches that some have come to."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from logging import Logger
+from typing import Any, Protocol
 
-from jupyter_client.kernelspec import NoSuchKernel
-from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
-from traitlets import Any as AnyTrait
-from traitlets import Instance, default
-from zmq import ZMQError
+from ..admission.messages import closing
+from ..errors import KernelIdTaken, StartEnded, TooManyKernels
+from ..state.failpoints import Failpoints
+from ..state.record import Admission
+from .kernel import GatewayKernel
+from .launch_failure import SYSTEM_ERRORS, launch_failure
+from .resource_limits import check_descriptors
+from .stops import Stops
+from .supplies import Supplies
+from .toree import Plan
 
-from ..admission.queue import AdmissionRequest
-from ..admission.request import patience_of
-from ..errors import LaunchFailed, NoRoom, UnknownKernelSpec
-from ..spark.cluster import AppIdentity
-from ..state.failpoints import point
-from ..state.ledger import MARK
-from ..state.record import Admission, Record
-from ..system.processes import Found
-from .environment import kernel_environment
-from .strays import find_of
-from .toree import Plan, ToreeLauncher, application_name
-
-#: What is raised when there is no descriptor, memory, process or disk left; ZeroMQ says so in its own way.
-SYSTEM_ERRORS = (OSError, ZMQError, NoRoom)
+#: Descriptors that a launch takes: pipes, files, three ZeroMQ sockets with their connections.
+DESCRIPTORS = 16
 
 
-def could_not_launch(error: Exception, tried: str = "launched") -> LaunchFailed:
-    """What SYSTEM_ERRORS are to whoever has a kernel `tried`: launched or restarted."""
-    return LaunchFailed(f"The kernel could not be {tried}: {str(error).rstrip('.')}. Please tell the administrator.")
+@dataclass
+class Launch:
+    """What one launch is made of. `kernel` is there as soon as jupyter_client has made it."""
+
+    kernel_name: str
+    requested: dict[str, str] | None
+    env: dict[str, str]
+    plan: Plan | None
+    admission: Admission | None
+    kernel: GatewayKernel | None = None
+
+    def equip(self, kernel: GatewayKernel, kernel_id: str) -> None:
+        """Give the kernel what it needs before it is started."""
+        kernel.kernel_id, kernel.requested, kernel.plan, kernel.admission = (
+            kernel_id,
+            self.requested,
+            self.plan,
+            self.admission,
+        )
+        self.kernel = kernel
 
 
-class SupplyingKernelManager(SeedingMappingKernelManager):  # type: ignore[misc]
-    """Kernel Gateway's manager, which can tell what a start needs."""
+class StartHost(Protocol):
+    """A manager, as the starts of its kernels see it."""
 
-    launcher = Instance(ToreeLauncher)
-    clusters = AnyTrait(None, help="The Clusters that admit kernels; None: every kernel starts at once.")
-    ledger = AnyTrait(None, help="The Ledger that kernels are written down in; None: none is.")
+    supplies: Supplies
+    failpoints: Failpoints
+    log: Logger
 
-    @default("launcher")
-    def _launcher_default(self) -> ToreeLauncher:
-        return ToreeLauncher()
+    def __contains__(self, kernel_id: str) -> bool: ...
+    def living_kernels(self) -> list[GatewayKernel]: ...
+    def max_kernel_count(self) -> int | None: ...
+    def remove_traces(self, kernel_id: str) -> None: ...
+    def keep(self, work: Coroutine[Any, Any, None]) -> None: ...
+    async def start_as_jupyter(self, kernel_id: str, kernel_name: str, env: dict[str, str], **kwargs: Any) -> None: ...
+    async def shutdown_kernel(self, kernel_id: str, now: bool = False) -> None: ...
 
-    def environment(self, kernel_id: str, requested: Mapping[str, str] | None) -> dict[str, str]:
-        """What the kernel's process sees; `requested` is what its client sent."""
-        app = self.parent
-        env = kernel_environment(os.environ, requested, app.env_process_whitelist, app.auth_token)
-        return env | {"KERNEL_ID": kernel_id} | (self.ledger.mark if self.ledger is not None else {})
 
-    def processes_of(self, kernel_id: str) -> list[Found]:
-        """What runs of a kernel, as far as its environment tells; a child that called setsid, too. Blocking."""
-        return find_of(kernel_id, MARK, str(self.ledger.path)) if self.ledger is not None else []
+class Starts:
+    """Starts kernels, each under an id of its own, as long as the gateway is not about to end."""
 
-    def launch_of(self, record: Record) -> dict[str, Any]:
-        """The arguments of the next start of a kernel that was taken over."""
-        env = self.environment(record.kernel_id, record.env)
-        launch: dict[str, Any] = {"kernel_id": record.kernel_id, "env": env, "independent": True}
-        launch |= {"cwd": record.cwd} if record.cwd is not None else {}
-        return dict(self._kernel_start_kwargs(**launch))
+    def __init__(self, host: StartHost, stops: Stops) -> None:
+        self._host, self._stops = host, stops
+        self._is_closed = False
+        self._tasks: dict[str, asyncio.Task[str]] = {}
+        #: The launches that some of them have come to.
+        self._launches: dict[str, asyncio.Future[str]] = {}
+        self._launching: dict[str, Launch] = {}
 
-    async def launch_arguments(self, kernel_name: str, env: Mapping[str, str]) -> dict[str, Any]:
-        """What a launch needs beside its environment: the plan of a Toree, nothing for other kernels.
+    def __contains__(self, kernel_id: object) -> bool:
+        return kernel_id in self._tasks
 
-        Raises UnknownKernelSpec, RequestError and ConfigError.
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def task_to_stop(self, kernel_id: str) -> asyncio.Task[str] | None:
+        """Return the start of a kernel that is to be stopped; None when there is none to wait for."""
+        # A launch that shuts down its own kernel (a seed notebook failed) can't be waited for.
+        is_own = self._launches.get(kernel_id) is asyncio.current_task()
+        return None if is_own else self._tasks.get(kernel_id)
+
+    def launch_of(self, kernel_id: str) -> Launch | None:
+        """Return what the kernel is launched with that jupyter_client is about to make; None for any other."""
+        return self._launching.get(kernel_id)
+
+    def close(self) -> None:
+        """Start no kernel any more: the gateway is about to end."""
+        self._is_closed = True
+
+    def refuse_when_closed(self) -> None:
+        """Raise what refuses a kernel when the gateway is about to end."""
+        if self._is_closed:
+            raise closing()
+
+    async def finish(self) -> None:
+        """Wait until all that are under way have come to their end."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def start(self, kernel_id: str, kernel_name: str, requested: Mapping[str, str] | None, **kwargs: Any) -> None:
+        """Start a kernel. Whoever cancels leaves none behind. Raises StartEnded when it is shut down meanwhile.
+
+        Raises what `_refuse`, `Supplies.plan` and `Supplies.admit` raise, and LaunchFailed.
         """
+        self._refuse(kernel_id)
+        start = asyncio.create_task(self._admit_and_launch(kernel_id, kernel_name, requested, **kwargs))
+        self._tasks[kernel_id] = start
+        start.add_done_callback(lambda _: self._tasks.pop(kernel_id))
         try:
-            return await self._launch_arguments(kernel_name, env)
-        except OSError as error:
-            raise could_not_launch(error) from error
+            await asyncio.shield(start)
+        except asyncio.CancelledError:
+            if not start.cancelled():
+                self._host.keep(self._take_back(kernel_id, start))
+                raise
+        if start.cancelled() or kernel_id in self._stops:
+            raise StartEnded("The kernel was shut down while it was being started.")
 
-    async def _launch_arguments(self, kernel_name: str, env: Mapping[str, str]) -> dict[str, Any]:
+    def _refuse(self, kernel_id: str) -> None:
+        """Raise what refuses a kernel before anything is done for it: each start has an id, and a place, of its own."""
+        self.refuse_when_closed()
+        if kernel_id in self._tasks:
+            raise KernelIdTaken(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
+        if kernel_id in self._stops.zombies:
+            raise KernelIdTaken(f"Processes of an earlier kernel {kernel_id} can't be ended. Choose another id.")
+        limit = self._host.max_kernel_count()
+        starting = sum(each not in self._host for each in self._tasks)
+        if limit is not None and len(self._host.living_kernels()) + starting >= limit:
+            raise TooManyKernels(f"This gateway runs at most {limit} kernels (max_kernels). Shut one down first.")
+
+    async def _admit_and_launch(
+        self, kernel_id: str, kernel_name: str, requested: Mapping[str, str] | None, **kwargs: Any
+    ) -> str:
+        """Do one start, in a task of its own. A cancel ends it before the launch; a launch goes on to its end."""
+        supplies = self._host.supplies
+        env = supplies.environment(kernel_id, requested)
+        plan = await supplies.plan(kernel_name, env)
+        admission = await supplies.admit(kernel_id, kernel_name, env, plan)
+        self._host.failpoints.reached("start: admitted")
+        sent = None if requested is None else dict(requested)
+        launch = Launch(kernel_name, sent, env, plan, admission)
+        launching = asyncio.ensure_future(self._launch(kernel_id, launch, **kwargs))
+        self._launches[kernel_id] = launching
+        launching.add_done_callback(lambda _: self._launches.pop(kernel_id))
+        while not launching.done():
+            # Whoever cancels now ends the kernel when it has started.
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(launching)
+        return launching.result()
+
+    async def _launch(self, kernel_id: str, launch: Launch, **kwargs: Any) -> str:
+        self._launching[kernel_id] = launch
         try:
-            spec = self.kernel_spec_manager.get_kernel_spec(kernel_name)
-        except NoSuchKernel as error:
-            names = ", ".join(sorted(self.kernel_spec_manager.find_kernel_specs()))
-            raise UnknownKernelSpec(f"There is no kernelspec {kernel_name!r} here. There are: {names}.") from error
-        about = spec.metadata.get("kg2at")
-        if not about:
-            return {}
-        plan = await asyncio.to_thread(self.launcher.plan, about["interpreter"], about.get("profile", ""), env)
-        return {"plan": plan}
+            self.refuse_when_closed()
+            check_descriptors(DESCRIPTORS)
+            await self._host.start_as_jupyter(kernel_id, launch.kernel_name, launch.env, **kwargs)
+        except SYSTEM_ERRORS as error:
+            await self._discard(kernel_id)
+            raise launch_failure(error) from error
+        except BaseException:
+            await self._discard(kernel_id)
+            raise
+        del self._launching[kernel_id]
+        if launch.kernel is not None:
+            launch.kernel.startup.watch()
+        self._host.failpoints.reached("start: done")
+        return kernel_id
 
-    async def admit(
-        self, kernel_id: str, kernel_name: str, env: Mapping[str, str], plan: Plan | None
-    ) -> Admission | None:
-        """Wait until the cluster has the cores that `plan` asks for. Raises what AdmissionQueue.acquire raises.
+    async def _discard(self, kernel_id: str) -> None:
+        """Undo a launch that failed at any point."""
+        kernel = self._launching.pop(kernel_id).kernel
+        self._host.remove_traces(kernel_id)
+        if kernel is None or await kernel.termination.discard():
+            self._host.supplies.forget(kernel_id)
+        else:
+            self._stops.add_zombie(kernel, "its start failed, and it may not be signalled")
 
-        Called before each start; a restart keeps what its kernel was admitted with, and gets None.
-        """
-        if plan is None or self.clusters is None or self.clusters.holds(kernel_id):
-            return None
-        admission = self.admission(kernel_id, kernel_name, env, plan)
-        if admission is not None:
-            await self.clusters.acquire(admission.request, plan.conf)
-        return admission
-
-    def admission(self, kernel_id: str, kernel_name: str, env: Mapping[str, str], plan: Plan) -> Admission | None:
-        """What to ask for with `plan`, and where; None when it takes nobody's cores. Raises what master_urls raises."""
-        if plan.executors is None or self.clusters is None:
-            return None
-        user = env.get("KERNEL_USERNAME", "")
-        shown = AppIdentity(application_name(plan, kernel_id), None)
-        request = AdmissionRequest(kernel_id, kernel_name, user, plan.executors, patience_of(env), shown)
-        return Admission(request, self.clusters.urls(plan.conf))
-
-    def renew(self, kernel_id: str) -> None:
-        """Keep the cores for the kernel's next process. Called when the last one is to end, and when it has ended."""
-        if self.clusters is not None:
-            self.clusters.renew(kernel_id)
-
-    def rename(self, kernel_id: str, application: AppIdentity) -> None:
-        """Tell how the master will show the kernel's next process, which is about to be launched."""
-        if self.clusters is not None:
-            self.clusters.rename(kernel_id, application)
-
-    def release(self, kernel_id: str) -> None:
-        """Give back the cores of a kernel that has ended."""
-        if self.clusters is not None:
-            self.clusters.release(kernel_id)
-
-    def forget(self, kernel_id: str) -> None:
-        """Called when nothing is left of a kernel: give back its cores, drop its record."""
-        self.release(kernel_id)
-        if self.ledger is not None:
-            try:
-                self.ledger.drop(kernel_id)
-            except OSError as error:
-                self.log.error("The record of kernel %s could not be removed: %s", kernel_id, error)
-        point("stop: forgotten")
+    async def _take_back(self, kernel_id: str, start: asyncio.Task[str]) -> None:
+        """End a start whose client is gone, or the kernel that came of it."""
+        start.cancel()
+        await asyncio.wait([start])
+        if kernel_id in self._host:
+            self._host.log.warning("Shutting down kernel %s: nobody waits for it any more", kernel_id)
+            await self._host.shutdown_kernel(kernel_id, now=True)

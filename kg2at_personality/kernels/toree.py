@@ -12,9 +12,12 @@ from ..admission.request import RequestBounds, executors_of, requested_propertie
 from ..errors import SparkConfError
 from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf, SparkConfReader
+from ..spark.conf_dir import conf_dir_of
 from ..spark.conflicts import check_together
-from ..spark.installation import Installation, InstallationFinder
+from ..spark.installation import Installation
+from ..spark.installation_finder import InstallationFinder
 from ..spark.java_options import DRIVER, DRIVER_DEFAULT, EXECUTOR, EXECUTOR_DEFAULT, UTF_8, split
+from ..spark.master_url import is_standalone
 from ..spark.spark_env import load_spark_env
 from . import toree_interrupt
 
@@ -65,7 +68,7 @@ class Plan:
 
     @property
     def executors(self) -> ExecutorRequest | None:
-        """What its application will ask the cluster for; None when it uses no cluster."""
+        """Return what its application will ask the cluster for; None when it uses no cluster."""
         return executors_of(self.conf) if self.options.spark_context != "none" else None
 
 
@@ -80,7 +83,7 @@ class ToreeLauncher:
     bounds: RequestBounds = field(default_factory=RequestBounds)
 
     def conf(self, profile: str = "", env: Mapping[str, str] | None = None) -> SparkConf:
-        """Spark's configuration for `profile` ("" for none) and a client's `env`. Blocking: reads files.
+        """Return Spark's configuration for `profile` ("" for none) and a client's `env`. Blocking: reads files.
 
         Raises SparkConfError for a broken file or value and RequestError for a bad request.
         """
@@ -92,7 +95,7 @@ class ToreeLauncher:
         return _with_cores(conf)
 
     def plan(self, interpreter: str, profile: str = "", env: Mapping[str, str] | None = None) -> Plan:
-        """Everything one launch needs. Blocking. Raises ConfigError and RequestError."""
+        """Return all that one launch needs. Blocking. Raises ConfigError and RequestError."""
         conf = self.conf(profile, env)
         found, reader = self.finder.find(conf.environ), self.reader
         return Plan(conf, found, interpreter, self.options, reader.conf_dir or "", reader.env_script_timeout)
@@ -100,7 +103,7 @@ class ToreeLauncher:
 
 def _with_cores(conf: SparkConf) -> SparkConf:
     """Cap an uncapped application on a standalone master, which would take every core (Spark's spark.cores.max)."""
-    if not conf.master.startswith("spark://") or "spark.cores.max" in conf:
+    if not is_standalone(conf.master) or "spark.cores.max" in conf:
         return conf
     if conf.boolean("spark.dynamicAllocation.enabled", False):
         return conf
@@ -109,7 +112,7 @@ def _with_cores(conf: SparkConf) -> SparkConf:
 
 
 def command(plan: Plan, connection_file: str, properties_file: str) -> list[str]:
-    """The argv of one Toree. Holds no Spark property: those are in `properties_file`."""
+    """Return the argv of one Toree. Holds no Spark property: those are in `properties_file`."""
     options = plan.options
     nice = ["nice", "-n", str(options.niceness)] if options.niceness else []
     return [
@@ -128,7 +131,7 @@ def command(plan: Plan, connection_file: str, properties_file: str) -> list[str]
 
 
 def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, str]:
-    """The Spark properties of one launch. `java_options_file` is named when `java_options` says it is needed."""
+    """Return the Spark properties of one launch. They name `java_options_file` when `java_options` needs it."""
     conf = plan.conf
     known = {key: value for key, value in conf.items() if key.startswith("spark.")}
     known |= {key: f"{conf.memory_mib(key, 0)}m" for key in JVM_SIZES if key in known}
@@ -145,24 +148,24 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
 
 
 def application_name(plan: Plan, kernel_id: str) -> str:
-    """`spark.app.name`, without the blanks around it, which Spark strips from what it reads (Utils.trimExceptCRLF)."""
+    """Return `spark.app.name` without the blanks around it, which Spark strips (Utils.trimExceptCRLF)."""
     return f"{plan.conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}".strip(BLANKS)
 
 
 def sets_user(plan: Plan) -> bool:
-    """Whether a Java option gives the driver another `user.name` than the system does."""
+    """Return whether a Java option gives the driver another `user.name` than the system does."""
     environ = (plan.conf.environ.get(name, "") for name in JAVA_VARIABLES)
     return any("-Duser.name" in options for options in (driver_options(plan), *environ))
 
 
 def driver_options(plan: Plan) -> str:
-    """The Java options of the driver, as Spark quotes them. The administrator's come last, and win."""
+    """Return the Java options of the driver, as Spark quotes them. The administrator's come last, and win."""
     needed = (ADD_OPENS, UTF_8) if plan.installation.java.major >= 9 else (UTF_8,)
     return _joined(*needed, plan.conf.get(DRIVER_DEFAULT, ""), plan.conf.get(DRIVER, ""))
 
 
 def executor_options(plan: Plan) -> str:
-    """The Java options of the executors: they write text as the driver does, unless the administrator's differ."""
+    """Return the Java options of the executors, which write text as the driver does if the administrator's let them."""
     return _joined(UTF_8, plan.conf.get(EXECUTOR_DEFAULT, ""), plan.conf.get(EXECUTOR, ""))
 
 
@@ -171,7 +174,7 @@ def _joined(*options: str) -> str:
 
 
 def java_options(plan: Plan) -> str:
-    """The driver's options as a Java argument file, or "" when they may stand on the command line.
+    """Return the driver's options as a Java argument file, or "" when they may stand on the command line.
 
     Spark's launcher puts spark.driver.extraJavaOptions on the JVM's command line (SparkSubmitCommandBuilder), where
     `ps` shows them; a secret among them goes into a file instead. Java 8 has no such files.
@@ -183,7 +186,7 @@ def java_options(plan: Plan) -> str:
 
 
 def submit_options(plan: Plan, env: Mapping[str, str]) -> str:
-    """$SPARK_SUBMIT_OPTS as a Java argument file, or "" when it may stay as it is, by the same rule.
+    """Return $SPARK_SUBMIT_OPTS as a Java argument file, or "" when it may stay as it is, by the same rule.
 
     Spark's launcher puts it on the JVM's command line too, before the driver's memory. Raises SparkConfError for an
     open quote.
@@ -199,13 +202,13 @@ def submit_options(plan: Plan, env: Mapping[str, str]) -> str:
 
 
 def argument_file(options: str) -> str:
-    """A Java argument file (the java command, "@argfiles") of options that are quoted as Spark quotes them."""
+    """Return a Java argument file (the java command, "@argfiles") of options that are quoted as Spark quotes them."""
     quoted = (option.replace("\\", "\\\\").replace('"', '\\"') for option in split(options))
     return "".join(f'"{option}"\n' for option in quoted)
 
 
 def environment(plan: Plan, env: Mapping[str, str], kernel_id: str) -> dict[str, str]:
-    """The environment of one launch: `env` after spark-env.sh, with what spark-submit must find.
+    """Return the environment of one launch: `env` after spark-env.sh, with what spark-submit must find.
 
     spark-submit would run the script itself (bin/load-spark-env.sh), and what it sets for other programs would reach
     the notebook, secrets of $SPARK_OPTS included; so it runs here and SPARK_ENV_LOADED keeps spark-submit from it.
@@ -219,7 +222,7 @@ def environment(plan: Plan, env: Mapping[str, str], kernel_id: str) -> dict[str,
     if plan.options.job_name:
         found["_BPX_JOBNAME"] = plan.options.job_name
     before = {**PYTHON_UTF_8, **env, **found, "PYTHONHASHSEED": "0"}  # as spark-submit sets it: all Pythons hash alike
-    if conf_dir := plan.conf_dir or before.get("SPARK_CONF_DIR"):
-        before["SPARK_CONF_DIR"] = conf_dir
-    after = load_spark_env(before, conf_dir or os.path.join(found["SPARK_HOME"], "conf"), plan.script_timeout)
+    if plan.conf_dir:
+        before["SPARK_CONF_DIR"] = plan.conf_dir
+    after = load_spark_env(before, conf_dir_of(before), plan.script_timeout)
     return {name: value for name, value in after.items() if name not in OTHERS_OPTIONS} | found

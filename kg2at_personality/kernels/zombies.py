@@ -1,4 +1,4 @@
-"""Kernels that were shut down and live on, because they refuse every signal and every request."""
+"""Kernels that were shut down and whose processes live on, because the system refuses to signal them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from logging import Logger
 from typing import Any
-
-#: Seconds between two tries.
-RETRY = 5.0
 
 
 @dataclass(frozen=True)
 class Zombie:
-    """One of them: `pid` lives on `since` a shutdown, for `reason`. `end` tries again; True when it is gone."""
+    """One of them: `pid` lives on `since` a shutdown, for `reason`. `kill` tries again; True when it is gone."""
 
     kernel_id: str
     name: str
     pid: int | None
     since: datetime
     reason: str
-    end: Callable[[], Awaitable[bool]]
+    kill: Callable[[], Awaitable[bool]]
 
 
 class Zombies:
-    """Tries again and again, until each is gone; `gone` is then called with its kernel id."""
+    """Kills them again and again, every `retry` seconds; when one is gone, `gone` is called with its kernel id."""
 
-    def __init__(self, gone: Callable[[str], None], log: Any) -> None:
-        self._gone, self._log = gone, log
+    def __init__(self, gone: Callable[[str], None], retry: Callable[[], float], log: Logger) -> None:
+        self._gone, self._retry_pause, self._log = gone, retry, log
         self._all: dict[str, Zombie] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -44,22 +42,22 @@ class Zombies:
 
     async def _retry(self) -> None:
         while self._all:
-            await asyncio.sleep(RETRY)
+            await asyncio.sleep(self._retry_pause())
             for zombie in list(self._all.values()):
-                if await self._is_gone(zombie):
+                if await self._kill(zombie):
                     del self._all[zombie.kernel_id]
                     self._log.info("Kernel %s (process %s) is gone at last", zombie.kernel_id, zombie.pid)
                     self._gone(zombie.kernel_id)
 
-    async def _is_gone(self, zombie: Zombie) -> bool:
+    async def _kill(self, zombie: Zombie) -> bool:
         try:
-            return await zombie.end()
+            return await zombie.kill()
         except Exception:
             self._log.exception("Ending process %s failed; it is tried again", zombie.pid)
             return False
 
     def status(self) -> list[dict[str, Any]]:
-        """A row for each."""
+        """Return a row for each."""
         shown = ("kernel_id", "name", "pid", "since", "reason")
         return [{name: getattr(zombie, name) for name in shown} for zombie in self._all.values()]
 

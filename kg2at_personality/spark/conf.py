@@ -1,7 +1,7 @@
 """Spark's configuration as a kernel will see it: the sources, their precedence, and where each value comes from.
 
 From low to high: spark-defaults.conf, the environment after spark-env.sh, the trait `KG2ATPersonality.spark_conf`, and
-what callers put on top with `overlay` (a profile, the request). All are read afresh at each kernel start.
+the layers that callers add with `overlay` (a profile, the request). All are read again at each kernel start.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..errors import InstallationError, SparkConfError
-from .installation import InstallationFinder
+from .conf_dir import conf_dir_of, with_conf_dir
+from .installation_finder import InstallationFinder
+from .master_url import standalone_addresses
 from .master_variables import master_from, unused
-from .properties import CHECKS, Setting, as_read, converted, memory, seconds, trimmed, truth, whole
+from .properties import Property, as_read, converted, trimmed
 from .redaction import DEFAULT_REGEX, REDACTION_KEY, Redactor
 from .spark_defaults import NAME, Defaults, read_defaults
-from .spark_env import SCRIPT, VARIABLES, SparkOpts, assigned_at, load_spark_env, parse_spark_opts
-
-__all__ = ["Redactor", "Setting", "SparkConf", "SparkConfReader"]
+from .spark_env import SCRIPT, VARIABLES, assigned_at, load_spark_env
+from .spark_opts import SparkOpts, parse_spark_opts
+from .values import CHECKS, memory, seconds, truth, whole
 
 T = TypeVar("T")
 TRAIT = "KG2ATPersonality.spark_conf"
@@ -33,57 +35,57 @@ class SparkConf(Mapping[str, str]):
     known; `encoding` the codec spark-defaults.conf was read with; `ignored` has a sentence for each thing left out.
     """
 
-    settings: Mapping[str, Setting]
+    entries: Mapping[str, Property]
     environ: Mapping[str, str] = field(default_factory=dict)
     encoding: str = "utf-8"
     ignored: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the values in force (an overridden one harms nobody). Raises SparkConfError for the first bad one."""
+        """Check the values in force, not the overridden ones. Raises SparkConfError for the first bad one."""
         # The redaction regex goes first: the messages about all others need it.
         for key in [REDACTION_KEY, *CHECKS]:
-            if key in self.settings:
-                converted(self.settings[key], CHECKS[key], self.redactor)
-        for setting in self.settings.values():
-            _check_text(setting)
+            if key in self.entries:
+                converted(self.entries[key], CHECKS[key], self.redactor)
+        for entry in self.entries.values():
+            _check_text(entry)
 
     def __getitem__(self, key: str) -> str:
-        return self.settings[key].value
+        return self.entries[key].value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.settings)
+        return iter(self.entries)
 
     def __len__(self) -> int:
-        return len(self.settings)
+        return len(self.entries)
 
-    def setting(self, key: str) -> Setting:
-        """The value of `key` with its origin. KeyError if unset."""
-        return self.settings[key]
+    def entry(self, key: str) -> Property:
+        """Return the value of `key` with its origin. Raises KeyError if it is unset."""
+        return self.entries[key]
 
     def overlay(self, source: str, values: Mapping[str, str]) -> SparkConf:
-        """This conf with `values` on top, each remembering what it overrode.
+        """Return this conf with `values` on top, each with what it overrode.
 
         `source` is how messages name their origin: "profile large", "the request". Keys that don't start with `spark.`
         are ignored, as spark-submit does. Raises SparkConfError naming `source` for a value Spark couldn't use.
         """
         layer, ignored = _layer(source, values)
-        settings = _resolved(_merged(self.settings, layer), self.environ)
-        return replace(self, settings=settings, ignored=self.ignored + ignored)
+        entries = _resolved(_merged(self.entries, layer), self.environ)
+        return replace(self, entries=entries, ignored=self.ignored + ignored)
 
     def integer(self, key: str, default: int) -> int:
-        """The whole number of `key`, else `default`. Raises SparkConfError if it is none."""
+        """Return the whole number of `key`, else `default`. Raises SparkConfError."""
         return self._value(key, whole(), default)
 
     def memory_mib(self, key: str, default: int) -> int:
-        """The size of `key` in MiB (a bare number counts MiB), else `default`. Raises SparkConfError if it is none."""
+        """Return the size of `key` in MiB (a bare number is MiB), else `default`. Raises SparkConfError."""
         return self._value(key, memory, default)
 
     def seconds(self, key: str, default: float) -> float:
-        """The time of `key` in seconds (a bare number counts seconds), else `default`. SparkConfError if it is none."""
+        """Return the time of `key` in seconds (a bare number is seconds), else `default`. Raises SparkConfError."""
         return self._value(key, seconds, default)
 
     def boolean(self, key: str, default: bool) -> bool:
-        """The truth of `key`, else `default`. Raises SparkConfError if it is neither `true` nor `false`."""
+        """Return the truth of `key` (`true` or `false`), else `default`. Raises SparkConfError."""
         return self._value(key, truth, default)
 
     @property
@@ -91,75 +93,81 @@ class SparkConf(Mapping[str, str]):
         """The master's URL: `spark://HOST:PORT[,HOST:PORT...]`, `local[*]`, ..."""
         return self["spark.master"]
 
+    @property
+    def master_hosts(self) -> list[str]:
+        """The hosts of the standalone masters in `spark.master`; [] for other masters."""
+        return [host for host, _ in standalone_addresses(self.master)]
+
     def redactor(self) -> Redactor:
-        """A redactor by this conf's `spark.redaction.regex` that knows this conf's secrets."""
+        """Return a redactor by this conf's `spark.redaction.regex` that masks this conf's secrets."""
         return Redactor(self.get(REDACTION_KEY, DEFAULT_REGEX), self)
 
     def _value(self, key: str, parse: Callable[[str], T], default: T) -> T:
-        return converted(self.settings[key], parse, self.redactor) if key in self.settings else default
+        return converted(self.entries[key], parse, self.redactor) if key in self.entries else default
 
 
-def _check_text(setting: Setting) -> None:
+def _check_text(entry: Property) -> None:
+    """Raise SparkConfError for text that can't be written to the kernel's properties file."""
     try:
-        (setting.key + setting.value).encode()
+        (entry.key + entry.value).encode()
     except UnicodeEncodeError:
-        # Half a \\u surrogate pair, or an undecodable byte of the environment: no file could be written with it.
-        raise SparkConfError(setting.where, "an entry holds characters that UTF-8 can't write") from None
+        # Half a \\u surrogate pair, or a byte of the environment that is none of its encoding.
+        raise SparkConfError(entry.where, "an entry holds characters that UTF-8 can't write") from None
 
 
-def _merged(settings: Mapping[str, Setting], *layers: Iterable[Setting]) -> dict[str, Setting]:
-    """`settings` with the layers on top, the last wins; within a layer a later duplicate overrides an earlier one."""
-    merged = dict(settings)
+def _merged(entries: Mapping[str, Property], *layers: Iterable[Property]) -> dict[str, Property]:
+    """Return `entries` with the layers on top: a later layer wins, and within a layer a later duplicate."""
+    merged = dict(entries)
     for layer in layers:
-        for setting in layer:
-            merged[setting.key] = replace(setting, overrode=merged.get(setting.key))
+        for entry in layer:
+            merged[entry.key] = replace(entry, overrode=merged.get(entry.key))
     return merged
 
 
-def _resolved(settings: Mapping[str, Setting], environ: Mapping[str, str]) -> dict[str, Setting]:
-    """`settings` with the references in what kg2at checks, where Spark would resolve them. Raises SparkConfError."""
-    values = {key: setting.value for key, setting in settings.items()}
-    return {key: as_read(setting, environ, values) for key, setting in settings.items()}
+def _resolved(entries: Mapping[str, Property], environ: Mapping[str, str]) -> dict[str, Property]:
+    """Return `entries` with the references resolved in what kg2at checks, where Spark does. Raises SparkConfError."""
+    values = {key: entry.value for key, entry in entries.items()}
+    return {key: as_read(entry, environ, values) for key, entry in entries.items()}
 
 
 def _choose_master(
-    settings: dict[str, Setting], before: Mapping[str, str], after: Mapping[str, str]
+    entries: dict[str, Property], before: Mapping[str, str], after: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Set `spark.master` from the environment if nothing else does. The sentences are about variables left unused."""
+    """Set `spark.master` from the environment if nothing else does. Return a sentence for each variable left unused."""
 
     def origin(name: str) -> str:
         return _origin(name, before, after)
 
     version = _spark_version(after) if after.get("SPARK_MASTER_IP") else ""
-    if "spark.master" not in settings:
-        settings["spark.master"] = master_from(after, origin, version)
-    return tuple(unused(after, settings["spark.master"], origin, version))
+    if "spark.master" not in entries:
+        entries["spark.master"] = master_from(after, origin, version)
+    return tuple(unused(after, entries["spark.master"], origin, version))
 
 
 def _spark_version(environ: Mapping[str, str]) -> str:
-    """Spark's version, "" when it can't be told; whoever starts a kernel hears why."""
+    """Return Spark's version, "" when it can't be told: the start of a kernel fails then, and says why."""
     try:
         return InstallationFinder().spark(environ).version
     except InstallationError:
         return ""
 
 
-def _layer(source: str, values: Mapping[str, str]) -> tuple[list[Setting], tuple[str, ...]]:
-    return _for_spark(Setting(key, trimmed(value), source) for key, value in values.items())
+def _layer(source: str, values: Mapping[str, str]) -> tuple[list[Property], tuple[str, ...]]:
+    return _for_spark(Property(key, trimmed(value), source) for key, value in values.items())
 
 
-def _for_spark(settings: Iterable[Setting]) -> tuple[list[Setting], tuple[str, ...]]:
-    """The settings whose keys start with `spark.`, and a sentence for each other one.
+def _for_spark(entries: Iterable[Property]) -> tuple[list[Property], tuple[str, ...]]:
+    """Return the entries whose keys start with `spark.`, and a sentence for each other one.
 
-    The rule is SparkSubmitArguments.ignoreNonSparkProperties; without it a kernel would be promised what it won't get.
+    spark-submit drops the others too (SparkSubmitArguments.ignoreNonSparkProperties).
     """
-    kept: list[Setting] = []
+    kept: list[Property] = []
     ignored: list[str] = []
-    for setting in settings:
-        if setting.key.startswith("spark."):
-            kept.append(setting)
+    for entry in entries:
+        if entry.key.startswith("spark."):
+            kept.append(entry)
         else:
-            ignored.append(f"{setting.where}: {setting.key!r} is ignored, since it does not start with 'spark.'")
+            ignored.append(f"{entry.where}: {entry.key!r} is ignored, since it does not start with 'spark.'")
     return kept, tuple(ignored)
 
 
@@ -179,63 +187,51 @@ class SparkConfReader:
     env_script_timeout: float = 10.0
 
     def read(self, environ: Mapping[str, str]) -> SparkConf:
-        """The configuration of a kernel started from `environ`, which is not changed.
+        """Return the configuration of a kernel started from `environ`, which is not changed.
 
         Called at each kernel start and by the start-up checks. Blocks for some disk reads and, when there is a
         spark-env.sh, for its run; callers use a thread. Raises SparkConfError for what the administrator has to mend.
         """
-        before = self._completed(environ)
+        before = with_conf_dir(environ, self.spark_home, self.conf_dir)
         after = self._after_script(before)
         defaults = self._defaults(after)
         from_file, ignored_keys = _for_spark(defaults.entries)
         from_environment, ignored_opts = _from_environment(before, after)
         from_trait, ignored_overrides = _layer(TRAIT, self.overrides)
-        settings = _merged({}, from_file, from_environment, from_trait)
-        ignored = ignored_keys + ignored_opts + ignored_overrides + _choose_master(settings, before, after)
-        return SparkConf(_resolved(settings, after), after, defaults.encoding, ignored)
-
-    def _completed(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """`environ` with SPARK_HOME and SPARK_CONF_DIR as spark-env.sh may expect them (bin/load-spark-env.sh)."""
-        completed = dict(environ)
-        if not completed.get("SPARK_HOME") and self.spark_home:
-            completed["SPARK_HOME"] = self.spark_home
-        if conf_dir := self.conf_dir or _conf_dir(completed):
-            completed["SPARK_CONF_DIR"] = conf_dir
-        return completed
+        entries = _merged({}, from_file, from_environment, from_trait)
+        ignored = ignored_keys + ignored_opts + ignored_overrides + _choose_master(entries, before, after)
+        return SparkConf(_resolved(entries, after), after, defaults.encoding, ignored)
 
     def _after_script(self, environ: dict[str, str]) -> dict[str, str]:
-        conf_dir = _conf_dir(environ)
+        conf_dir = conf_dir_of(environ)
         return load_spark_env(environ, conf_dir, self.env_script_timeout) if conf_dir else environ
 
     def _defaults(self, environ: Mapping[str, str]) -> Defaults:
-        # Asked again after spark-env.sh: spark-submit follows a SPARK_CONF_DIR that the script sets.
-        conf_dir = _conf_dir(environ)
+        # spark-env.sh may have set SPARK_CONF_DIR, and spark-submit follows that.
+        conf_dir = conf_dir_of(environ)
         return read_defaults(os.path.join(conf_dir, NAME), self.encoding) if conf_dir else Defaults()
 
 
-def _conf_dir(environ: Mapping[str, str]) -> str | None:
-    """Where Spark's configuration files are: `Utils.getDefaultPropertiesFile`. An empty variable counts as unset."""
-    home = environ.get("SPARK_HOME")
-    return environ.get("SPARK_CONF_DIR") or (os.path.join(home, "conf") if home else None)
+def _from_environment(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[list[Property], tuple[str, ...]]:
+    """Return what the variables set, lowest first: those that spark-env.sh changed, those in force, SPARK_OPTS.
 
-
-def _from_environment(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[list[Setting], tuple[str, ...]]:
-    """The settings of the variables, lowest first: inherited ones spark-env.sh changed, those in force, SPARK_OPTS."""
+    The second part has a sentence for each option that is ignored.
+    """
     variables = [name for name in VARIABLES if after.get(name)]
     replaced = [name for name in variables if before.get(name) and before[name] != after[name]]
-    settings = [Setting(VARIABLES[name], trimmed(before[name]), _origin(name, before, before)) for name in replaced]
-    settings += [Setting(VARIABLES[name], trimmed(after[name]), _origin(name, before, after)) for name in variables]
+    entries = [Property(VARIABLES[name], trimmed(before[name]), _origin(name, before, before)) for name in replaced]
+    entries += [Property(VARIABLES[name], trimmed(after[name]), _origin(name, before, after)) for name in variables]
     origin = _origin("SPARK_OPTS", before, after)
     opts = parse_spark_opts(after["SPARK_OPTS"], origin) if after.get("SPARK_OPTS") else SparkOpts({})
     submitted, ignored = _layer(origin, opts.values)
-    return settings + submitted, opts.ignored + ignored
+    return entries + submitted, opts.ignored + ignored
 
 
 def _origin(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """How a message names the variable, and the script if that is where its value comes from."""
+    """Return how a message names the variable, with the script if its value comes from there."""
     origin = f"environment variable {name}"
     if after.get(name) == before.get(name):
         return origin
-    script = os.path.join(_conf_dir(before) or "", SCRIPT)
+    script = os.path.join(conf_dir_of(before), SCRIPT)
     line = assigned_at(script, name)
     return f"{origin}, set in {script}" + (f", line {line}" if line else "")

@@ -1,4 +1,4 @@
-"""Properties that are right alone and that Spark refuses together."""
+"""Combinations of properties that Spark refuses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ENCRYPTIONS = ("spark.network.crypto.enabled", "spark.authenticate.enableSaslEnc
 
 
 def check_together(conf: SparkConf) -> None:
-    """Refuse what no SparkContext would be made with (`SparkConf.validateSettings`). Raises SparkConfError."""
+    """Raise SparkConfError for a combination with which no SparkContext starts (`SparkConf.validateSettings`)."""
     _check_encryption(conf)
     _check_heartbeat(conf)
 
@@ -19,13 +19,13 @@ def check_together(conf: SparkConf) -> None:
 def _check_encryption(conf: SparkConf) -> None:
     on = next((key for key in ENCRYPTIONS if conf.boolean(key, False)), None)
     if on and not conf.boolean("spark.authenticate", False):
-        raise SparkConfError(conf.setting(on).where, f"{on} is true: Spark wants spark.authenticate to be true as well")
+        raise SparkConfError(conf.entry(on).where, f"{on} is true: Spark wants spark.authenticate to be true as well")
 
 
 def _check_heartbeat(conf: SparkConf) -> None:
-    # Spark cuts the one to whole seconds; a bare number counts seconds in it, milliseconds in the other.
+    # Spark rounds the time-out down to whole seconds. A bare number is seconds there, milliseconds in the interval.
     timeout, interval = conf.seconds(TIMEOUT, 120.0) // 1, parse_time(conf.get(HEARTBEAT, "10s"), "ms")
     if timeout <= interval:
         key = HEARTBEAT if HEARTBEAT in conf else TIMEOUT
         problem = f"{TIMEOUT} ({timeout:g} s) must be longer than {HEARTBEAT} ({interval:g} s)"
-        raise SparkConfError(conf.setting(key).where, problem)
+        raise SparkConfError(conf.entry(key).where, problem)

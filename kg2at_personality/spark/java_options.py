@@ -25,7 +25,7 @@ _CHARSET = "-Dfile.encoding="
 
 
 def split(text: str) -> list[str]:
-    """The options in `text`, as `CommandBuilderUtils.parseOptionString` of Spark splits them.
+    """Return the options in `text`, as `CommandBuilderUtils.parseOptionString` of Spark splits them.
 
     A backslash takes the next character as it is, within double quotes too. Raises ValueError for an open quote.
     """
@@ -55,14 +55,14 @@ def _unquoted(piece: re.Match[str]) -> str:
     return piece["escaped"] or piece["single"] or piece["plain"] or ""
 
 
-# Parsers of values, as those in `setting`: ValueError says what the value must be.
+# Parsers, as those in `values`: ValueError says what the value must be.
 
 
 def driver(text: str) -> list[str]:
-    """The driver's options. Spark refuses `Xmx` anywhere in them (`SparkSubmitCommandBuilder.checkJavaOptions`).
+    """Return the driver's options. Spark refuses `Xmx` anywhere in them (`SparkSubmitCommandBuilder.checkJavaOptions`).
 
-    Toree signs its messages in the JVM's charset, and a gateway drops what is signed in another than UTF-8: so another
-    charset is refused as well.
+    Another charset than UTF-8 is refused too: Toree signs its messages in the JVM's charset, and a gateway drops those
+    whose signature was made in another.
     """
     options = split(text)
     if "Xmx" in text:
@@ -74,7 +74,7 @@ def driver(text: str) -> list[str]:
 
 
 def executor(text: str) -> str:
-    """The executors' options, unchanged. Spark refuses these two (`SparkConf.validateSettings`), and no open quote."""
+    """Return the executors' options, unchanged. Open quotes pass, as in `SparkConf.validateSettings`."""
     if "-Xmx" in text:
         raise ValueError("free of -Xmx, which Spark refuses here (set spark.executor.memory instead)")
     if "-Dspark" in text:

@@ -1,4 +1,4 @@
-"""The properties that Spark knows, and which of them a misspelt one was meant to be.
+"""The properties that Spark knows, and which of them a misspelt key is nearest to.
 
 `python -m kg2at_personality.spark.known_keys $SPARK_HOME/jars > known_keys.txt` made the list beside this module.
 """
@@ -20,13 +20,16 @@ _SIZES = {3: 4, 4: 4, 5: 8, 6: 8, 7: 2, 8: 2, 9: 4, 10: 4, 11: 4, 12: 4, 15: 3, 
 
 @functools.cache
 def known_keys() -> frozenset[str]:
-    """Every key of the embedded Spark. Reads a file of 40 kB, once."""
+    """Return every key of the embedded Spark. Reads a file of 40 kB, once."""
     text = importlib.resources.files(__package__).joinpath("known_keys.txt").read_text("ascii")
     return frozenset(line for line in text.splitlines() if not line.startswith("#"))
 
 
 def misspelt(key: str) -> str | None:
-    """The known key from which `key` differs by one letter: left out, added, replaced, or swapped with the next."""
+    """Return the known key from which `key` differs by one letter: left out, added, replaced, or swapped with the next.
+
+    None when `key` is known, or none is that near.
+    """
     known = known_keys()
     if key in known:
         return None
@@ -34,7 +37,7 @@ def misspelt(key: str) -> str | None:
 
 
 def _one_apart(one: str, other: str) -> bool:
-    """Whether one edit makes the one into the other."""
+    """Tell whether one edit makes the one into the other."""
     if abs(len(one) - len(other)) > 1:
         return False
     start = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
@@ -47,7 +50,7 @@ def _one_apart(one: str, other: str) -> bool:
 
 
 def keys_in(jars: Path) -> list[str]:
-    """The keys in the class files of spark-*.jar, sorted."""
+    """Return the keys in the class files of spark-*.jar, sorted."""
     found = (key for jar in jars.glob("spark-*.jar") for key in _keys_in_jar(jar))
     return sorted(set(found))
 
@@ -60,7 +63,7 @@ def _keys_in_jar(jar: Path) -> Iterator[str]:
 
 
 def _texts(content: bytes) -> Iterator[bytes]:
-    """The UTF-8 constants of a class file (Java Virtual Machine Specification 4.4)."""
+    """Yield the UTF-8 constants of a class file (Java Virtual Machine Specification 4.4)."""
     (count,) = struct.unpack_from(">H", content, 8)
     at, number = 10, 1
     while number < count:

@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from email.utils import parsedate_to_datetime
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 from tornado.httpclient import HTTPError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
-from ..errors import MalformedAnswer, MasterUnreachable, SparkConfError
+from ..errors import MasterUnreachable
 from .cluster import ALIVE, ClusterState
-from .master_answer import is_small, parse
+from .master_answer import is_small
+from .master_options import MAX_ANSWER, MasterOptions
+from .master_response import read_response
+from .master_ui import shown
 
-MAX_ANSWER = 64 * 1024 * 1024  # bytes; 1,000 workers and 1,000 applications are 0.7 MB
 MIN_BUFFER = 256 * 1024  # bytes
 _Answer = ClusterState | MasterUnreachable
 
 
-class MasterConf(Protocol):
-    """Spark's resolved properties; `environ` is the environment with spark-env.sh read, `master` is `spark.master`."""
-
-    @property
-    def environ(self) -> Mapping[str, str]: ...
-
-    @property
-    def master(self) -> str | None: ...
-
-    def get(self, key: str, /) -> str | None: ...
-
-
 class MasterClient:
-    """Asks the masters of one cluster. It keeps which of them was ALIVE last, and nothing else.
+    """Asks the masters of one cluster, whose web UIs have these `urls`. It keeps which of them was ALIVE last.
 
-    `timeout` is in seconds, for one request from name look-up to the last byte; a poll in which the remembered master
-    hangs takes up to two. `validate_cert` and `ca_certs` (a file of PEM certificates, None: the system's) are for
-    https masters. An answer of more than `max_answer` bytes is none.
+    The options are those of MasterOptions; `ca_certs` None: the system's. A poll in which the remembered master hangs
+    takes up to twice the `timeout`.
     """
 
     def __init__(
@@ -58,12 +44,23 @@ class MasterClient:
         self._alive: str | None = None
         self._client: SimpleAsyncHTTPClient | None = None
 
+    @classmethod
+    def with_options(cls, urls: Sequence[str], options: MasterOptions) -> MasterClient:
+        """Return a client of the masters whose web UIs have these addresses; see `master_urls`."""
+        return cls(
+            urls,
+            timeout=options.timeout,
+            validate_cert=options.validate_cert,
+            ca_certs=options.ca_certs or None,
+            max_answer=options.max_answer,
+        )
+
     async def state(self) -> ClusterState:
-        """The ALIVE master's state; else that of one that is RECOVERING, whose workers grant nothing yet.
+        """Return the ALIVE master's state; else that of one that is RECOVERING, whose workers grant nothing yet.
 
         The master that was ALIVE last is asked alone; if it isn't any more, all others at the same time. Raises
-        MasterUnreachable with each URL and how it failed. Cancelling it leaves at most a request that ends unheard
-        within `timeout`.
+        MasterUnreachable with each URL and how it failed. Cancelling it leaves at most a request that ends within
+        `timeout`, its result unused.
         """
         return (await self._find())[1]
 
@@ -85,7 +82,7 @@ class MasterClient:
             raise MasterUnreachable(shown(url), f"HTTP {response.code} {response.reason} instead of ending {app_id}")
 
     async def _find(self) -> tuple[str, ClusterState]:
-        """The address of the master that counts, and its state."""
+        """Return the address of the master that counts, and its state."""
         answers: dict[str, _Answer] = {}
         if self._alive is not None:
             answers[self._alive] = await self._ask(self._alive)
@@ -94,7 +91,7 @@ class MasterClient:
         return self._best(answers)
 
     def close(self) -> None:
-        """Let go of sockets and resolvers. The next `state()` opens them again."""
+        """Close the sockets. The next `state()` opens them again. Idempotent."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -108,7 +105,7 @@ class MasterClient:
         raise _failure(answers)
 
     async def _ask_all(self, urls: Sequence[str]) -> dict[str, _Answer]:
-        """Ask all at once, and don't wait for the rest when one is ALIVE."""
+        """Ask all at the same time, and don't wait for the rest when one is ALIVE."""
         tasks = {asyncio.ensure_future(self._ask(url)): url for url in urls}
         answers: dict[str, _Answer] = {}
         try:
@@ -123,19 +120,19 @@ class MasterClient:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask(self, url: str) -> _Answer:
-        """One master's state, or how asking it failed."""
+        """Return one master's state, or how asking it failed."""
         try:
             response = await self._fetch(f"{url}/json/")
             if is_small(response.body):
-                return _read(response, shown(url))
-            return await asyncio.to_thread(_read, response, shown(url))
+                return read_response(response, shown(url))
+            return await asyncio.to_thread(read_response, response, shown(url))
         except MasterUnreachable as error:
             return error
         except Exception as error:
             return self._failed(url, error)
 
     async def _fetch(self, url: str, form: str | None = None) -> HTTPResponse:
-        """Like the client's own fetch, but a cancelled or abandoned request fails in silence. `form` is posted."""
+        """Fetch a URL, posting `form` if there is one. When nobody waits for it any more, a failure is not logged."""
         request = HTTPRequest(
             url,
             method="GET" if form is None else "POST",
@@ -155,7 +152,7 @@ class MasterClient:
         return fetch.result()
 
     def _http(self) -> SimpleAsyncHTTPClient:
-        """Made at the first request: tornado ties a client to the running event loop."""
+        """Return the client, made at the first request: tornado ties one to the running event loop."""
         if self._client is None:
             self._client = SimpleAsyncHTTPClient(
                 force_instance=True,
@@ -179,40 +176,12 @@ class MasterClient:
         return shown(str(error)) or type(error).__name__
 
 
-def master_urls(conf: MasterConf, trait: str | None) -> list[str]:
-    """The addresses of the masters' web UIs, without the final slash: those of `trait`, comma separated, if set.
-
-    Else one for each host of `spark://h1:7077,h2:7077`; none if `spark.master` is something else. `conf` is read as a
-    master reads its own: `spark.master.ui.port` before SPARK_MASTER_WEBUI_PORT before 8080 (`MasterArguments`). With
-    TLS (`spark.ssl.standalone.enabled`, else `spark.ssl.enabled`) that port only redirects, and the UI is 400 above
-    it or at `spark.ssl.standalone.port` (`JettyUtils.startJettyServer`, `SSLOptions.parse`).
-    Raises SparkConfError for what is no port.
-    """
-    if trait and trait.strip():
-        return [_with_scheme(url.strip()) for url in trait.split(",") if url.strip()]
-    if not (conf.master or "").startswith("spark://"):
-        return []
-    port = _ui_port(conf)
-    scheme = "http"
-    if _tls(conf):
-        scheme, port = "https", _port(conf, "spark.ssl.standalone.port") or _above(port, 400)
-    return list(dict.fromkeys(f"{scheme}://{host}:{port}" for host in _hosts(conf.master or "")))
-
-
-def shown(text: str) -> str:
-    """A URL, or a text with URLs, as errors and logs may show it: without user names and passwords."""
-    return re.sub(r"//[^/\s]*@", "//", text)
-
-
-# Answers.
-
-
 def _is_alive(answer: _Answer) -> bool:
     return isinstance(answer, ClusterState) and answer.status == ALIVE
 
 
 def _failure(answers: Mapping[str, _Answer]) -> MasterUnreachable:
-    """One error for all that was asked."""
+    """Return one error for all masters that were asked."""
     if not answers:
         return MasterUnreachable("(none)", "no address of a web UI is known")
     failures = [
@@ -223,73 +192,3 @@ def _failure(answers: Mapping[str, _Answer]) -> MasterUnreachable:
         return failures[0]
     problems = "; ".join(f"{failure.url}: {failure.problem}" for failure in failures)
     return MasterUnreachable(", ".join(failure.url for failure in failures), f"none of them is ALIVE ({problems})")
-
-
-def _read(response: HTTPResponse, url: str) -> ClusterState:
-    """What a master says; in a thread where it says much. Raises MasterUnreachable."""
-    if 300 <= response.code < 400:
-        where = shown(response.headers.get("Location", "nowhere"))
-        raise MasterUnreachable(url, f"it redirects to {where}: the master's own address is needed")
-    if response.code != 200:
-        raise MasterUnreachable(url, f"HTTP {response.code} {response.reason}")
-    try:
-        payload = parse(response.body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedAnswer(url, f"not JSON but {_looks_like(response)}") from error
-    return ClusterState.from_json(payload, url, _clock_of(response))
-
-
-def _clock_of(response: HTTPResponse) -> float | None:
-    """What the master's clock said, in seconds since the epoch; None for an answer without a date."""
-    try:
-        return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _looks_like(response: HTTPResponse) -> str:
-    kind = response.headers.get("Content-Type", "no content type").partition(";")[0]
-    return f"{len(response.body)} bytes of {kind}"
-
-
-# Addresses.
-
-
-def _with_scheme(url: str) -> str:
-    url = url.rstrip("/").removesuffix("/json")
-    return url if "://" in url else f"http://{url}"
-
-
-def _hosts(master: str) -> Iterator[str]:
-    """Hosts of `spark://h1:7077,[::1]:7077`, IPv6 ones in brackets (`Utils.parseStandaloneMasterUrls`)."""
-    for address in master.removeprefix("spark://").split(","):
-        host, colon, port = address.strip().rpartition(":")
-        yield host if colon and port.isdigit() else address.strip()
-
-
-def _ui_port(conf: MasterConf) -> int:
-    name = "SPARK_MASTER_WEBUI_PORT"
-    return _port(conf, "spark.master.ui.port") or _parse_port(name, conf.environ.get(name)) or 8080
-
-
-def _tls(conf: MasterConf) -> bool:
-    value = conf.get("spark.ssl.standalone.enabled")
-    value = conf.get("spark.ssl.enabled") if value is None else value
-    return (value or "").strip().lower() == "true"
-
-
-def _port(conf: MasterConf, name: str) -> int | None:
-    return _parse_port(name, conf.get(name))
-
-
-def _parse_port(name: str, value: str | None) -> int | None:
-    if value is None or not value.strip():
-        return None
-    if not value.strip().isascii() or not value.strip().isdigit() or not 0 < int(value) < 65536:
-        raise SparkConfError(name, f"{value!r} is not a port from 1 to 65535")
-    return int(value)
-
-
-def _above(port: int, offset: int) -> int:
-    """`Utils.userPort`: wraps round above the privileged ports."""
-    return (port + offset - 1024) % (65536 - 1024) + 1024

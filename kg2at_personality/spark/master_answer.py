@@ -1,4 +1,4 @@
-"""A master's JSON, read piece by piece where it is large: Python's own parser lets no other thread run meanwhile."""
+"""A parser of a master's JSON that reads a large one in pieces: Python's own lets no other thread run meanwhile."""
 
 from __future__ import annotations
 
@@ -6,38 +6,41 @@ import codecs
 import json
 import re
 
-#: Bytes that are parsed at once, which takes a millisecond; a row has half of that at most, and some hundred in fact.
+#: Bytes that are parsed at once, which takes a millisecond. A row may have half of that; real ones have some hundred.
 PIECE = 64 * 1024
 #: Rows that are read at most: 400 times as many as 1,000 workers and 1,000 applications are.
 MOST = 800_000
-#: The lists that somebody reads; of others nothing is kept.
+#: The lists whose rows are kept; the others are read and dropped.
 ROWS = frozenset({"workers", "activeapps", "completedapps"})
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
 
 def parse(body: bytes) -> object:
-    """What `body` holds. Raises ValueError for what is no JSON, and RecursionError.
+    """Return the value that `body` holds. Raises ValueError for what is no JSON, and RecursionError.
 
-    A large one must be an object; its lists that are not among ROWS are taken for empty.
+    A large body must be an object; its lists that are not among ROWS are empty in what is returned.
     """
     return json.loads(body) if is_small(body) else _Pieces(body).whole()
 
 
 def is_small(body: bytes) -> bool:
-    """Whether parsing it keeps nobody waiting."""
+    """Return whether it is parsed in a millisecond, so that no thread is needed."""
     return len(body) <= PIECE
 
 
 class _Pieces:
-    """The body from `_base` on is looked at through a window of PIECE bytes; all before `_at` in it is read."""
+    """Reads a body through a window.
+
+    `_window` is the text of PIECE bytes from `_base` on; all before `_at` in it has been read.
+    """
 
     def __init__(self, body: bytes) -> None:
         self._body, self._base, self._at = body, 0, 0
         self._window, self._elements = "", 0
 
     def whole(self) -> dict[str, object]:
-        """The object that the body is."""
+        """Return the object that the body holds."""
         content: dict[str, object] = {}
         self._take("{")
         while self._goes_on("}", is_first=not content):
@@ -51,7 +54,7 @@ class _Pieces:
         return content
 
     def _rows(self, are_kept: bool) -> list[object]:
-        """A list, an element at a time."""
+        """Read a list, one element at a time; its rows are returned if they `are_kept`."""
         rows: list[object] = []
         self._take("[")
         is_first = True
@@ -65,7 +68,7 @@ class _Pieces:
         return rows
 
     def _goes_on(self, end: str, is_first: bool) -> bool:
-        """Whether another element comes, before which a comma is read; else `end` is."""
+        """Read the comma before another element and return True, or read `end` and return False."""
         if self._peek() == end:
             self._at += 1
             return False
@@ -88,7 +91,7 @@ class _Pieces:
         self._at += 1
 
     def _peek(self) -> str:
-        """The next character that is no blank; "" at the end."""
+        """Return the next character that is no blank, without reading it; "" at the end."""
         while True:
             blanks = _BLANKS.match(self._window, self._at)
             self._at = blanks.end() if blanks else self._at
@@ -98,7 +101,7 @@ class _Pieces:
                 return ""
 
     def _slide(self) -> bool:
-        """Move the window to what is not read yet; False when all is."""
+        """Move the window to what has not been read. Returns False when everything has."""
         self._base, self._at = self._position(), 0
         piece = self._body[self._base : self._base + PIECE]
         # A character that the window cuts in two is in the next one.
@@ -113,7 +116,7 @@ class _Pieces:
 
 
 def _flat(row: object) -> object:
-    """A row without what is nested in it, which nobody reads: Python's garbage collector need not look at the rest."""
+    """Return a row without what is nested in it: nobody reads that, and flat rows spare the garbage collector work."""
     if not isinstance(row, dict):
         return row
     return {name: value for name, value in row.items() if not isinstance(value, (list, dict))}

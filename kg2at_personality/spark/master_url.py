@@ -1,4 +1,4 @@
-"""What `spark.master` may be, and what a wrong one was probably meant to be."""
+"""`spark.master`: its forms, the addresses in it, and what a wrong one was probably meant to be."""
 
 from __future__ import annotations
 
@@ -16,19 +16,52 @@ _HOST = rf"{_NAME}|[0-9]+(?:\.[0-9]+){{3}}|\[[0-9A-Fa-f:.%a-z]+\]"
 _ADDRESS = re.compile(rf"(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})", re.ASCII)
 _SCHEMES = re.compile(r"(?:(?:spark|https?|tcp):/*)+", re.IGNORECASE)
 
+STANDALONE = "spark://"  # SparkMasterRegex.SPARK_REGEX
 SHAPES = "spark://HOST:PORT (more masters as spark://HOST:PORT,HOST:PORT), local, local[N], local[*], yarn or k8s://..."
 PORT, WEB_PORT = 7077, 8080
 
 
+def is_standalone(master: str) -> bool:
+    """Tell whether `master` names standalone masters: `spark://HOST:PORT[,HOST:PORT...]`."""
+    return master.startswith(STANDALONE)
+
+
+def standalone_addresses(master: str) -> list[tuple[str, int]]:
+    """Return host and port of each master in `spark://h1:7077,[::1]:7078`; [] for any other kind of master.
+
+    IPv6 hosts keep their brackets (`Utils.parseStandaloneMasterUrls`). A port that is left out is 7077.
+    """
+    if not is_standalone(master):
+        return []
+    addresses = [address.strip() for address in master.removeprefix(STANDALONE).split(",")]
+    matches = [re.fullmatch(r"(.+):([0-9]{1,5})", address) for address in addresses]
+    return [
+        (found[1], int(found[2])) if found else (each, PORT) for each, found in zip(addresses, matches, strict=True)
+    ]
+
+
+def is_local(master: str) -> bool:
+    """Tell whether all runs on the driver's machine: `local`, `local[N]`, `local[*]`, `local-cluster[N,C,M]`."""
+    return master.startswith("local")
+
+
+def local_cores(master: str) -> int | None:
+    """Return the threads of a local master; None for `local[*]` and for clusters (`SparkMasterRegex`)."""
+    if master == "local":
+        return 1
+    match = re.fullmatch(r"local\[\s*(\d+)\s*(?:,\s*\d+\s*)?\]", master)
+    return int(match[1]) if match else None
+
+
 def is_host(text: str) -> bool:
-    """Whether Spark takes `text` for the host of a master."""
+    """Tell whether Spark takes `text` for the host of a master."""
     return re.fullmatch(_HOST, text, re.ASCII) is not None
 
 
-def master(text: str) -> str:
-    """A parser of `spark.master`, as those in `setting`: ValueError says what it must be, and `hint` the rest.
+def parse_master(text: str) -> str:
+    """Return `text` when Spark takes it as `spark.master`; no master is contacted.
 
-    What passes here, Spark takes; whether anybody is there, only asking tells.
+    Raises ValueError with what it must be; `hint` has the rest of that sentence. Used as the parsers in `values`.
     """
     if not text:
         raise ValueError("set to something, or not be there at all")
@@ -38,24 +71,24 @@ def master(text: str) -> str:
 
 
 def hint(text: str) -> str:
-    """What is wrong with a `text` that `master` refuses, and the likely right value; "" when neither can be told."""
+    """Return what is wrong with a `text` that `parse_master` refuses, and the likely right value; "" for neither."""
     likely = _likely(text)
     write = f" (write {likely})" if likely else ""
-    if not text.startswith("spark://"):
+    if not is_standalone(text):
         return write
-    wrong = next((each for each in text.removeprefix("spark://").split(",") if not _is_address(each)), "")
+    wrong = next((each for each in text.removeprefix(STANDALONE).split(",") if not _is_address(each)), "")
     return f"{_complaint(wrong)}{write}"
 
 
 def without_wrapping(text: str) -> str:
-    """`text` without what a shell would take away and Spark does not: quotes around it, a comment, a line's end."""
+    """Return `text` without what a shell removes and Spark does not: quotes around it, a comment, a line's end."""
     return re.sub(r"\s#.*", "", text, flags=re.DOTALL).strip().strip("\"'`").strip()
 
 
 def _fits(text: str) -> bool:
-    if not text.startswith("spark://"):
+    if not is_standalone(text):
         return _OTHER.fullmatch(text) is not None
-    return all(map(_is_address, text.removeprefix("spark://").split(",")))
+    return all(map(_is_address, text.removeprefix(STANDALONE).split(",")))
 
 
 def _is_address(text: str) -> bool:
@@ -71,19 +104,19 @@ def _complaint(address: str) -> str:
 
 
 def _likely(text: str) -> str:
-    """The value that was probably meant; "" when nothing is likely."""
+    """Return the value that was probably meant; "" when nothing is likely."""
     bare = without_wrapping(text)
     if _fits(bare):
         return bare
     if not re.match(r"(?i)(?:spark|https?|tcp):", bare) and not _is_address(bare.rstrip("/")):
         return bare.lower() if _fits(bare.lower()) else ""
     web = bare.lower().startswith("http")
-    made = "spark://" + ",".join(_address(each, web) for each in bare.split(","))
+    made = STANDALONE + ",".join(_address(each, web) for each in bare.split(","))
     return made if _fits(made) else ""
 
 
 def _address(text: str, web: bool) -> str:
-    """HOST:PORT from what was written for it; `web`: as the address of the master's page."""
+    """Return HOST:PORT made of what was written for it; `web`: `text` is the address of the master's web page."""
     address = _SCHEMES.sub("", text.strip(), count=1).partition("/")[0].rstrip(":")
     if web:
         address = address.removesuffix(f":{WEB_PORT}")

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ..errors import SparkConfError
 from .master_url import PORT, is_host, without_wrapping
-from .properties import Setting, port, trimmed
+from .properties import Property, trimmed
+from .values import port
 
 Origin = Callable[[str], str]
 
@@ -14,24 +15,24 @@ Origin = Callable[[str], str]
 OWN = "MASTER"
 #: Of a master's own host; the second until Spark 4 (MasterArguments).
 HOSTS = ("SPARK_MASTER_HOST", "SPARK_MASTER_IP")
-#: What people and container images take for Spark's.
+#: Not read by Spark; people and container images set them.
 FOREIGN = ("SPARK_MASTER", "SPARK_MASTER_URL", "SPARK_MASTER_URI")
 
 
 def variable(name: str) -> str:
-    """How a message names a variable of which no more is known."""
+    """Return how a message names a variable whose origin is not known."""
     return f"environment variable {name}"
 
 
-def master_from(environ: Mapping[str, str], origin: Origin = variable, version: str = "") -> Setting:
-    """`spark.master` when no source sets it: $MASTER, else the master that the environment describes, else `local[*]`.
+def master_from(environ: Mapping[str, str], origin: Origin = variable, version: str = "") -> Property:
+    """Return `spark.master` for when nothing sets it: $MASTER, else the master of other variables, else `local[*]`.
 
     SPARK_LOCAL_IP is the address of this machine and the master's only together with SPARK_MASTER_PORT. `origin` tells
     where a variable was set, `version` is Spark's ("" unknown). Raises SparkConfError for a port without any host, one
     that isn't a number, or what is no host.
     """
     if environ.get(OWN):
-        return Setting("spark.master", trimmed(environ[OWN]), origin(OWN))
+        return Property("spark.master", trimmed(environ[OWN]), origin(OWN))
     number = environ.get("SPARK_MASTER_PORT")
     names = [*_hosts(version), *(["SPARK_LOCAL_IP"] if number else [])]
     host = next((name for name in names if environ.get(name)), None)
@@ -39,14 +40,14 @@ def master_from(environ: Mapping[str, str], origin: Origin = variable, version: 
         problem = "it names a port and no host: set SPARK_MASTER_HOST as well, or spark.master"
         raise SparkConfError(origin("SPARK_MASTER_PORT"), problem)
     if host is None:
-        return Setting("spark.master", "local[*]", "kg2at's default")
+        return Property("spark.master", "local[*]", "kg2at's default")
     source = f"{host} and SPARK_MASTER_PORT" if number else host
     url = f"spark://{_host(environ[host], origin(host))}:{_port(number or str(PORT), origin('SPARK_MASTER_PORT'))}"
-    return Setting("spark.master", url, source)
+    return Property("spark.master", url, source)
 
 
-def unused(environ: Mapping[str, str], chosen: Setting, origin: Origin = variable, version: str = "") -> Iterator[str]:
-    """A sentence for each variable that looks like a master other than `chosen`, and is not heeded."""
+def unused(environ: Mapping[str, str], chosen: Property, origin: Origin = variable, version: str = "") -> Iterator[str]:
+    """Yield a sentence for each variable that names another master than `chosen` and is not used."""
     master = f"kernels use {chosen.value} ({chosen.where})"
     for name in (OWN, *FOREIGN):
         if _other(trimmed(environ.get(name, "")), chosen):
@@ -62,7 +63,7 @@ def unused(environ: Mapping[str, str], chosen: Setting, origin: Origin = variabl
         yield f"{origin('SPARK_MASTER_PORT')} is not used: another setting wins; {master}"
 
 
-def _other(value: str, chosen: Setting) -> bool:
+def _other(value: str, chosen: Property) -> bool:
     return bool(value) and value != chosen.value
 
 

@@ -7,10 +7,10 @@ the same from Spark 2.0 to 3.5 with `spark.deploy.spreadOut` at its default, tru
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 
-from .cluster import ALIVE, ClusterState, ExecutorRequest, Requirement, Room, alive_workers, free_room, needed
+from .cluster import ALIVE, ClusterState, ExecutorRequest, Room, alive_workers, free_room, needed
 
 _Move = tuple[Room, int, int]  # workers with this room, how many of them, how often each is handed out cores
 
@@ -28,11 +28,11 @@ class Placement:
         self._order = sorted(self._count)
 
     def grantable(self, request: ExecutorRequest) -> int:
-        """Cores the request would get. Takes nothing."""
+        """Return the cores that the request would get. Takes nothing."""
         return self._plan(request)[0]
 
     def place(self, request: ExecutorRequest, at_least: int = 0) -> int:
-        """Give the request all it would get, and return that, in cores.
+        """Give the request all it would get, and return that in cores.
 
         If that is less than `at_least` nothing is taken: the request waits and the room is still there for others.
         """
@@ -53,7 +53,7 @@ class Placement:
         return (wanted - left) * request.size, moves
 
     def _usable(self, request: ExecutorRequest, breadth: int) -> list[_Move]:
-        """One turn for each of the first `breadth` workers that can take an executor (`canLaunchExecutor`)."""
+        """Return one turn for each of the first `breadth` workers that can take an executor (`canLaunchExecutor`)."""
         size, memory = request.size, request.executor_memory_mib
         moves: list[_Move] = []
         for room in reversed(self._order):
@@ -82,7 +82,7 @@ class Placement:
 
 
 def rooms(state: ClusterState) -> dict[Room, int]:
-    """How many workers have each free room. An ALIVE master places on ALIVE workers, any other on none."""
+    """Return how many workers have each free room. An ALIVE master places on ALIVE workers, any other on none."""
     count: dict[Room, int] = {}
     if state.status == ALIVE:
         for worker in alive_workers(state):
@@ -91,43 +91,48 @@ def rooms(state: ClusterState) -> dict[Room, int]:
     return count
 
 
-def grantable(state: ClusterState, request: ExecutorRequest, promised: Iterable[ExecutorRequest] = ()) -> int:
-    """Cores this master could grant to `request` now, after all of `promised` have been placed, in that order."""
-    placement = Placement(state)
-    for other in promised:
-        placement.place(other)
-    return placement.grantable(request)
+class IdleCluster:
+    """The workers of a cluster with nothing on them. Equal requests are worked out once."""
 
+    def __init__(self, state: ClusterState) -> None:
+        self._busy = state
+        self._fits: dict[ExecutorRequest, bool] = {}
 
-def ever(state: ClusterState, request: ExecutorRequest, requirement: Requirement = "max") -> bool:
-    """Could these workers satisfy the request if nothing else ran on them?
+    @cached_property
+    def state(self) -> ClusterState:
+        """The cluster under an ALIVE master.
 
-    A master that lists no worker at all has just started and rules out nothing.
-    """
-    idle = idle_state(state)
-    return not idle.workers or Placement(idle).grantable(request) >= needed(request, requirement)
+        A DEAD worker may come back, so it counts unless its host has an ALIVE one again (a restarted worker has a new
+        id and port; the old entry stays for 15 minutes: `Master.timeOutDeadWorkers`).
+        """
+        hosts = {worker.host for worker in alive_workers(self._busy)}
+        workers = tuple(
+            replace(worker, state=ALIVE, cores_used=0, memory_used_mib=0)
+            for worker in self._busy.workers
+            if worker.state in (ALIVE, "UNKNOWN") or (worker.state == "DEAD" and worker.host not in hosts)
+        )
+        return replace(self._busy, status=ALIVE, workers=workers)
 
+    def fits(self, request: ExecutorRequest) -> bool:
+        """Return whether the request gets all its cores here.
 
-def idle_state(state: ClusterState) -> ClusterState:
-    """These workers with nothing on them, under an ALIVE master.
+        True when there is no worker: the master has just started, or waits for its workers, and rules out nothing.
+        """
+        if request not in self._fits:
+            granted = self._placement.grantable(request)
+            self._fits[request] = not self.state.workers or granted >= needed(request)
+        return self._fits[request]
 
-    A DEAD worker may come back, so it counts unless its host has an ALIVE one again (a restarted worker has a new id
-    and port; the old entry stays for 15 minutes: `Master.timeOutDeadWorkers`).
-    """
-    hosts = {worker.host for worker in alive_workers(state)}
-    workers = tuple(
-        replace(worker, state=ALIVE, cores_used=0, memory_used_mib=0)
-        for worker in state.workers
-        if worker.state in (ALIVE, "UNKNOWN") or (worker.state == "DEAD" and worker.host not in hosts)
-    )
-    return replace(state, status=ALIVE, workers=workers)
+    @cached_property
+    def _placement(self) -> Placement:
+        return Placement(self.state)
 
 
 # Handing out, turn by turn.
 
 
 def _turns(request: ExecutorRequest, room: Room) -> int:
-    """How often a worker with this room can be handed out cores: every executor needs memory, more cores don't."""
+    """Return how often a worker with this room can be handed out cores: only an executor's first cores take memory."""
     turns = room[0] // request.size
     if request.executor_cores is None or not request.executor_memory_mib:
         return turns
@@ -135,7 +140,10 @@ def _turns(request: ExecutorRequest, room: Room) -> int:
 
 
 def _fill(request: ExecutorRequest, first: list[_Move], left: int) -> tuple[list[_Move], int]:
-    """Hand out `left` more turns round robin to workers that had one each: (what each has then, turns left over)."""
+    """Hand out `left` more turns round robin to workers that had one each.
+
+    Returns the turns that each has then, and those that are left over.
+    """
     live = [(room, count, _turns(request, room)) for room, count, _ in first]
     moves: list[_Move] = []
     turn = 1
@@ -151,7 +159,7 @@ def _fill(request: ExecutorRequest, first: list[_Move], left: int) -> tuple[list
 
 
 def _last_round(live: list[tuple[Room, int, int]], turn: int, left: int) -> list[_Move]:
-    """The round that does not go all the way round: the first `left` workers get one turn more."""
+    """Return the turns after the last round, in which only the first `left` workers get one more."""
     moves: list[_Move] = []
     for room, count, _ in live:
         more = min(count, left)

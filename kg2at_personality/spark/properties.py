@@ -1,37 +1,31 @@
-"""One property of Spark's: where its value comes from, and the check that Spark could use it."""
+"""One of Spark's properties: its value, where that comes from, and the errors about it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..errors import SparkConfError
-from . import java_options
-from .master_url import hint, master, without_wrapping
-from .redaction import REDACTION_KEY, Redactor, compile_java
+from .master_url import hint, without_wrapping
+from .redaction import REDACTION_KEY, Redactor
 from .references import resolved
-from .units import BLANKS, mib, parse_time
+from .units import BLANKS
+from .values import CHECKS, VERBATIM
 
 T = TypeVar("T")
 _TRIMMED = BLANKS.replace("\r", "").replace("\n", "")
-INT_MAX = 2**31 - 1  # Java's Integer.MAX_VALUE
-#: MiB that Spark wants of a driver's and of an executor's memory (UnifiedMemoryManager: 1.5 times the 300 it reserves).
-SPARK_MIB = 450
-#: Measured with Toree 0.5.0 on Spark 3.5.9 and Java 17: 160m answers and runs `1 + 1` in 14 s, 128m is silent for good.
-TOREE_MIB = 160
 
 
 @dataclass(frozen=True)
-class Setting:
+class Property:
     """A property with its origin. The value stays out of `repr`: it may be a secret."""
 
     key: str
     value: str = field(repr=False)
     source: str
     line: int | None = None
-    overrode: Setting | None = None
+    overrode: Property | None = None
 
     @property
     def where(self) -> str:
@@ -40,168 +34,42 @@ class Setting:
 
 
 def trimmed(value: str) -> str:
-    """`value` without blanks and controls at its ends, line ends excepted: `Utils.trimExceptCRLF` of Spark 3.
+    """Return `value` without blanks and controls at its ends, except line ends: `Utils.trimExceptCRLF` of Spark 3.
 
-    Spark does this to all it reads from a properties file, and such a file is how kg2at hands every value over.
+    Spark does this to all it reads from a properties file, and kg2at passes every value in such a file.
     """
     return value.strip(_TRIMMED)
 
 
-# Parsers of values. Each raises ValueError with what the value must be: "KEY must be " goes before it.
-
-
-def whole(noun: str = "", least: int = -INT_MAX, most: int = INT_MAX) -> Callable[[str], int]:
-    """A parser of 32-bit integers, `ConfigHelpers.toNumber` in Spark, within bounds: `whole(" of cores", 1)`."""
-
-    def parse(text: str) -> int:
-        digits = text.strip(BLANKS)
-        # int() would let "1_000" pass; Java's Integer.parseInt doesn't.
-        if not re.fullmatch("[+-]?[0-9]+", digits):
-            raise ValueError(f"a whole number{noun}")
-        if not least <= int(digits) <= most:
-            raise ValueError(f"at least {least}" if int(digits) < least else f"at most {most}")
-        return int(digits)
-
-    return parse
-
-
-def port(text: str) -> int:
-    """A TCP port Spark listens on: 0 (any) or 1024-65535, all that `Utils.startServiceOnPort` takes."""
-    number = whole(": a port", 0, 65535)(text)
-    if 0 < number < 1024:
-        raise ValueError("0 for any port or a port from 1024 up")
-    return number
-
-
-def truth(text: str) -> bool:
-    """`true` or `false` in either case and nothing else, as `ConfigHelpers.toBoolean`."""
-    word = text.strip(BLANKS).lower()
-    if word not in ("true", "false"):
-        raise ValueError("true or false")
-    return word == "true"
-
-
-def memory(text: str) -> int:
-    """A size in whole MiB, 0 for less than one; a bare number counts MiB."""
+def as_read(entry: Property, environ: Mapping[str, str], properties: Mapping[str, str]) -> Property:
+    """Return a checked `entry` with the references resolved that Spark resolves. Raises SparkConfError for a circle."""
+    if entry.key not in CHECKS or entry.key in VERBATIM or "${" not in entry.value:
+        return entry
     try:
-        return mib(text)
-    except ValueError:
-        raise ValueError("a size such as 512m or 2g, in whole numbers (1536m, not 1.5g)") from None
-
-
-def driver_memory(text: str) -> int:
-    """`memory` that a Toree answers with and Spark makes a context in."""
-    if (size := memory(text)) < SPARK_MIB:
-        silent = f", and Toree does not even answer below {TOREE_MIB}m" if size < TOREE_MIB else ""
-        raise ValueError(f"at least {SPARK_MIB}m, since Spark makes no SparkContext with less{silent}")
-    return size
-
-
-def executor_memory(text: str) -> int:
-    """`memory` that Spark starts an executor with."""
-    if (size := memory(text)) < SPARK_MIB:
-        raise ValueError(f"at least {SPARK_MIB}m, since Spark starts no executor with less")
-    return size
-
-
-def fraction(text: str) -> float:
-    """A number from 0 to 1 (`SparkConf.validateSettings`)."""
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError("a number from 0 to 1") from None
-    if not 0 <= number <= 1:
-        raise ValueError("a number from 0 to 1")
-    return number
-
-
-def seconds(text: str) -> float:
-    """A time in seconds; a bare number counts seconds."""
-    try:
-        return parse_time(text)
-    except ValueError:
-        raise ValueError("a time such as 90s or 3min, in whole numbers") from None
-
-
-def regex(text: str) -> str:
-    """A Java regex that Python can run, unchanged."""
-    try:
-        compile_java(text)
+        return replace(entry, value=resolved(entry.value, environ, properties))
     except ValueError as error:
-        raise ValueError(f"a regular expression ({error})") from None
-    return text
+        raise SparkConfError(entry.where, f"{entry.key} must be {error}") from None
 
 
-_CORES = whole(" of cores", 1)
-_EXECUTORS = whole(" of executors", 0)
+def converted(entry: Property, parse: Callable[[str], T], redactor: Callable[[], Redactor]) -> T:
+    """Return the entry's value through `parse`. `redactor` is called only for an error message.
 
-# What is checked as soon as it is read: the properties that decide where and how large a kernel is, and those whose
-# wrong value would make Spark fail later with a message nobody connects with its cause.
-CHECKS: dict[str, Callable[[str], object]] = {
-    "spark.master": master,
-    **dict.fromkeys(("spark.cores.max", "spark.executor.cores", "spark.driver.cores", "spark.task.cpus"), _CORES),
-    "spark.executor.instances": _EXECUTORS,
-    "spark.dynamicAllocation.minExecutors": _EXECUTORS,
-    "spark.dynamicAllocation.initialExecutors": _EXECUTORS,
-    "spark.dynamicAllocation.maxExecutors": whole(" of executors", 1),
-    **dict.fromkeys(("spark.driver.port", "spark.blockManager.port", "spark.driver.blockManager.port"), port),
-    **dict.fromkeys(("spark.ui.port", "spark.history.ui.port", "spark.worker.ui.port"), port),
-    **dict.fromkeys(("spark.master.ui.port", "spark.ssl.standalone.port"), whole(": a port", 1, 65535)),
-    "spark.port.maxRetries": whole(" of tries", 0),
-    "spark.driver.memory": driver_memory,
-    "spark.executor.memory": executor_memory,
-    **dict.fromkeys(("spark.executor.memoryOverhead", "spark.driver.memoryOverhead"), memory),
-    **dict.fromkeys(("spark.executor.pyspark.memory", "spark.memory.offHeap.size"), memory),
-    "spark.driver.maxResultSize": memory,
-    **dict.fromkeys(("spark.network.timeout", "spark.executor.heartbeatInterval"), seconds),
-    **dict.fromkeys(("spark.dynamicAllocation.enabled", "spark.shuffle.service.enabled", "spark.ui.enabled"), truth),
-    **dict.fromkeys(("spark.eventLog.enabled", "spark.authenticate", "spark.memory.offHeap.enabled"), truth),
-    **dict.fromkeys(("spark.ssl.enabled", "spark.ssl.standalone.enabled"), truth),
-    **dict.fromkeys(("spark.authenticate.enableSaslEncryption", "spark.network.crypto.enabled"), truth),
-    **dict.fromkeys(("spark.memory.fraction", "spark.memory.storageFraction"), fraction),
-    **dict.fromkeys((java_options.DRIVER, java_options.DRIVER_DEFAULT), java_options.driver),
-    **dict.fromkeys((java_options.EXECUTOR, java_options.EXECUTOR_DEFAULT), java_options.executor),
-    REDACTION_KEY: regex,
-}
-
-# Those of them that spark-submit or Spark reads as they are written, references and all: spark-submit refuses a
-# reference in a size or a count ("must be a positive number", SparkSubmitArguments.validateSubmitArguments).
-VERBATIM = frozenset(
-    """spark.master spark.cores.max spark.executor.cores spark.driver.cores spark.executor.instances
-    spark.executor.memory spark.driver.memory spark.port.maxRetries spark.driver.extraJavaOptions
-    spark.driver.defaultJavaOptions spark.executor.extraJavaOptions spark.executor.defaultJavaOptions""".split()
-) | {REDACTION_KEY}
-
-
-def as_read(setting: Setting, environ: Mapping[str, str], properties: Mapping[str, str]) -> Setting:
-    """A checked `setting` with the references that Spark resolves in it. Raises SparkConfError for a circle of them."""
-    if setting.key not in CHECKS or setting.key in VERBATIM or "${" not in setting.value:
-        return setting
-    try:
-        return replace(setting, value=resolved(setting.value, environ, properties))
-    except ValueError as error:
-        raise SparkConfError(setting.where, f"{setting.key} must be {error}") from None
-
-
-def converted(setting: Setting, parse: Callable[[str], T], redactor: Callable[[], Redactor]) -> T:
-    """The setting's value through `parse`. `redactor` is called only for an error message.
-
-    Raises SparkConfError with the setting's origin and what the value must be; a secret value isn't quoted.
+    Raises SparkConfError with the entry's origin and what the value must be; a secret value isn't quoted.
     """
     try:
-        return parse(setting.value)
+        return parse(entry.value)
     except ValueError as error:
         # The redaction regex names secrets, and so counts as one by its own rule.
-        secret = setting.key == REDACTION_KEY or redactor().is_secret(setting.key, setting.value)
-        shown = "" if secret else f", not {setting.value!r}{_hint(setting, parse)}"
-        raise SparkConfError(setting.where, f"{setting.key} must be {error}{shown}") from None
+        secret = entry.key == REDACTION_KEY or redactor().is_secret(entry.key, entry.value)
+        shown = "" if secret else f", not {entry.value!r}{_hint(entry, parse)}"
+        raise SparkConfError(entry.where, f"{entry.key} must be {error}{shown}") from None
 
 
-def _hint(setting: Setting, parse: Callable[[str], object]) -> str:
-    """The likely right value, when what is wrong is but quotes, a comment or a line's end; more for a master."""
-    if setting.key == "spark.master":
-        return hint(setting.value)
-    likely = without_wrapping(setting.value)
+def _hint(entry: Property, parse: Callable[[str], object]) -> str:
+    """Return the likely right value if quotes, a comment or a line's end are wrong; more for a master; "" else."""
+    if entry.key == "spark.master":
+        return hint(entry.value)
+    likely = without_wrapping(entry.value)
     try:
         parse(likely)
     except ValueError:

@@ -22,8 +22,8 @@ _JAVA = re.compile(
 
 _NEWLINE = re.compile(r"[\r\n]+")
 
-# A value that ordinary text is full of hides nothing, and blotting it out everywhere would make a log unreadable:
-# truth values, and numbers below 100000 with or without one of Spark's units.
+# Values that are never masked in text, where they occur everywhere and tell nothing: truth values, and numbers below
+# 100000 with or without one of Spark's units.
 _ORDINARY = re.compile("true|false|yes|off|none|null|-?[0-9]{1,5}([kmgtp]?b|[kmgtpshd]|[um]s|min)?", re.IGNORECASE)
 
 # The key and the separator of `key=value`, `key: value`, `"key": "value"`; the lookbehind keeps the search linear.
@@ -45,7 +45,7 @@ def compile_java(regex: str) -> re.Pattern[str]:
 
 
 def _translated(token: re.Match[str]) -> str:
-    """Python's spelling of one token of a Java regex."""
+    """Return Python's spelling of one token of a Java regex."""
     if token["quoted"] is not None:
         return re.escape(token["quoted"])
     if token["name"]:
@@ -61,8 +61,8 @@ def _translated(token: re.Match[str]) -> str:
 class Redactor:
     """Tells secrets by `spark.redaction.regex` and masks them.
 
-    `regex` is Java's syntax (see `compile_java`, which raises ValueError); `values` are the properties in force, whose
-    secret values `text` blots out wherever they appear.
+    `regex` has Java's syntax (see `compile_java`, which raises ValueError); `values` are the properties in force, whose
+    secret values `text` masks wherever they appear.
     """
 
     def __init__(self, regex: str = DEFAULT_REGEX, values: Mapping[str, str] | None = None) -> None:
@@ -70,24 +70,24 @@ class Redactor:
         self._needles = _alternatives(self._secrets(values or {}))
 
     def is_secret(self, key: str, value: str) -> bool:
-        """Whether the regex is found in the key or in the value: the rule of Spark's `Utils.redact`."""
+        """Tell whether the regex is found in the key or in the value, as Spark's `Utils.redact` does."""
         return bool(self._pattern.search(key) or self._pattern.search(value))
 
     def mask(self, key: str, value: str) -> str:
-        """`value`, or `*********(redacted)` when it is secret."""
+        """Return `value`, or `*********(redacted)` when it is secret."""
         return MASK if self.is_secret(key, value) else value
 
     def text(self, text: str) -> str:
-        """`text` (log lines, an error) with each secret value masked, and what follows a secret key and `=` or `:`.
+        """Return `text` (log lines, an error) with secret values masked, and what follows a secret key and `=` or `:`.
 
-        Known values go first and whole, since a pair's value is taken to end at the first blank.
+        Known values are masked first and whole: what follows a key ends at the first blank.
         """
         if self._needles is not None:
             text = self._needles.sub(MASK, text)
         return "".join(self._without_pairs(text))
 
     def _secrets(self, values: Mapping[str, str]) -> Iterator[str]:
-        """The texts to blot out: secret values and, as logs are read line by line, the longer lines of each."""
+        """Yield the texts to mask: secret values and, as logs are read line by line, the longer lines of each."""
         for key, value in values.items():
             # The regex matches itself, and a value that is nothing but the matched word ("token") is a name.
             named = self._pattern.search(key)
@@ -101,7 +101,7 @@ class Redactor:
     def _without_pairs(self, text: str) -> Iterator[str]:
         done = 0
         for pair in _PAIR_KEY.finditer(text):
-            # A key that lies inside a value just masked is gone with it.
+            # The key is inside a value that has just been masked.
             if pair.start() < done or not self._pattern.search(pair["key"]):
                 continue
             if value := _PAIR_VALUE.match(text, pair.end()):
@@ -111,7 +111,7 @@ class Redactor:
 
 
 def _alternatives(secrets: Iterable[str]) -> re.Pattern[str] | None:
-    """One regex for all secrets, longest first: a secret that begins like another must not leave its tail behind."""
+    """Return one regex for all secrets, longest first: one secret may be the beginning of another."""
     worth = {secret for secret in secrets if len(secret) > 2 and not _ORDINARY.fullmatch(secret)}
     ordered = sorted(worth, key=lambda secret: (-len(secret), secret))
     return re.compile("|".join(map(re.escape, ordered))) if ordered else None

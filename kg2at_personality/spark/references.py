@@ -10,10 +10,10 @@ _REFERENCE = re.compile(r"\$\{(?:(\w+?):)?(\S+?)\}", re.ASCII)
 
 
 def resolved(value: str, environ: Mapping[str, str], properties: Mapping[str, str]) -> str:
-    """`value` with the references that can be told, the others left as they are (`ConfigReader.substitute`).
+    """Return `value` with its references resolved (`ConfigReader.substitute`).
 
-    What Spark itself takes from its JVM (`${system:...}`) or from its defaults can't be told. Raises ValueError for a
-    reference that leads to itself.
+    Those to Spark's JVM (`${system:...}`) and to its defaults are not known here, and stay as they are. Raises
+    ValueError for a reference that leads to itself.
     """
     return _resolved(value, environ, properties, ())
 

@@ -13,10 +13,10 @@ import ebcdic  # noqa: F401  (registers cp1047, the EBCDIC of z/OS Unix)
 import javaproperties
 
 from ..errors import SparkConfError
-from .properties import Setting, trimmed
+from .properties import Property, trimmed
 
 NAME = "spark-defaults.conf"
-SIZE_LIMIT = 2**20  # bytes; a file beyond it is something else, and reading it at each kernel start would be felt
+SIZE_LIMIT = 2**20  # bytes; it is read at each kernel start, and no real one is larger
 EBCDIC = "cp1047"
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -27,14 +27,14 @@ _UNDECODED = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of a 
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a spark-defaults.conf says: the entries in order (duplicates and foreign keys included), and its codec."""
+    """The entries of a spark-defaults.conf in order, with duplicates and keys of other programs, and its codec."""
 
-    entries: tuple[Setting, ...] = ()
+    entries: tuple[Property, ...] = ()
     encoding: str = "utf-8"
 
 
 def read_defaults(path: str, encoding: str | None = None) -> Defaults:
-    """Read the file at `path`; a missing one has no entries. Blocks for a disk read, never longer.
+    """Read the file at `path`; a missing one has no entries. Blocks for a disk read.
 
     `encoding` forces a codec of Python's, None tells UTF-8 and EBCDIC apart by content. Raises SparkConfError for what
     can't be opened, is no regular file, is larger than 1 MiB, has an entry (no comment) that can't be decoded, or a bad
@@ -66,11 +66,11 @@ def _bytes(path: str) -> bytes:
 
 
 def detected_encoding(data: bytes) -> str:
-    """`utf-8` (ASCII is part of it) or `cp1047`, whichever `data` is.
+    """Return `utf-8` (ASCII is part of it) or `cp1047`, whichever `data` is.
 
     An EBCDIC file is never valid UTF-8: its small letters are bytes 0x81-0xA9, which UTF-8 has only behind a lead byte.
     An invalid file is EBCDIC when bytes that would be EBCDIC letters and digits outnumber the ASCII ones; else it is
-    UTF-8 gone wrong, which decoding will say.
+    damaged UTF-8, and decoding it raises the error.
     """
     try:
         data.decode("utf-8")
@@ -82,7 +82,7 @@ def detected_encoding(data: bytes) -> str:
 
 
 def _utf_16(data: bytes) -> str:
-    """ "UTF-16" or one of its byte orders when `data` is that, else "". No properties in another codec hold zeros."""
+    """Return "UTF-16" or one of its byte orders when `data` is that, else "": other codecs have no zero bytes."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "UTF-16"
     head = data[:64]
@@ -92,14 +92,14 @@ def _utf_16(data: bytes) -> str:
 
 
 def _check_decoded(source: str, where: str, encoding: str) -> None:
-    """Spark reads on, and puts U+FFFD for what it can't decode; nobody means that in a value."""
+    """Raise SparkConfError for a byte that is none of the encoding. Spark would put U+FFFD into the value."""
     if byte := _UNDECODED.search(source):
         remedy = "set KG2ATPersonality.spark_defaults_encoding to the file's encoding, or write it as \\uXXXX"
         raise SparkConfError(where, f"it isn't {encoding}: byte 0x{ord(byte[0]) - 0xDC00:02x} ({remedy})")
 
 
 def _text(path: str, data: bytes, encoding: str) -> str:
-    """The file's text, with every line end of its encoding as Java's properties know it."""
+    """Return the file's text, with line ends that Java's properties know."""
     errors = "strict" if encoding.lower().startswith(("utf-16", "utf_16", "utf16")) else "surrogateescape"
     data = data.removeprefix(codecs.BOM_UTF8) if encoding == "utf-8" else data
     try:
@@ -112,15 +112,15 @@ def _text(path: str, data: bytes, encoding: str) -> str:
     return text if "a".encode(encoding) == b"a" else text.replace("\x85", "\n")
 
 
-def _entries(path: str, text: str, encoding: str) -> Iterator[Setting]:
-    """The entries, with the line each begins at."""
+def _entries(path: str, text: str, encoding: str) -> Iterator[Property]:
+    """Yield the entries with the line at which each begins."""
     line = 1
     try:
         for element in javaproperties.parse(text):
             if isinstance(element, javaproperties.KeyValue):
                 _check_decoded(element.source, f"{path}, line {line}", encoding)
-                yield Setting(element.key, trimmed(element.value), path, line)
+                yield Property(element.key, trimmed(element.value), path, line)
             line += len(_LINE_END.findall(element.source))
     except javaproperties.InvalidUEscapeError:
-        # The escape isn't quoted: it may be part of a password.
+        # The message doesn't quote the escape: it may be part of a password.
         raise SparkConfError(f"{path}, line {line}", "\\u must be followed by four hexadecimal digits") from None

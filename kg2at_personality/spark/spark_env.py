@@ -1,4 +1,4 @@
-"""What the environment says about Spark: spark-env.sh, $SPARK_OPTS, and the variables with a property of their own."""
+"""spark-env.sh and the environment that it makes; the variables that stand for a property."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import IO
 
 from ..errors import SparkConfError
+from ..system.time_limits import run_within
 from .redaction import Redactor
 
 SCRIPT = "spark-env.sh"
@@ -26,37 +25,10 @@ VARIABLES = {
     "SPARK_DRIVER_MEMORY": "spark.driver.memory",
 }
 
-# Options of spark-submit that stand for a property (SparkSubmitArguments, SparkSubmit.prepareSubmitEnvironment).
-OPTIONS = {
-    "--archives": "spark.archives",
-    "--deploy-mode": "spark.submit.deployMode",
-    "--driver-class-path": "spark.driver.extraClassPath",
-    "--driver-cores": "spark.driver.cores",
-    "--driver-java-options": "spark.driver.extraJavaOptions",
-    "--driver-library-path": "spark.driver.extraLibraryPath",
-    "--driver-memory": "spark.driver.memory",
-    "--exclude-packages": "spark.jars.excludes",
-    "--executor-cores": "spark.executor.cores",
-    "--executor-memory": "spark.executor.memory",
-    "--files": "spark.files",
-    "--jars": "spark.jars",
-    "--keytab": "spark.kerberos.keytab",
-    "--master": "spark.master",
-    "--num-executors": "spark.executor.instances",
-    "--packages": "spark.jars.packages",
-    "--principal": "spark.kerberos.principal",
-    "--py-files": "spark.submit.pyFiles",
-    "--queue": "spark.yarn.queue",
-    "--repositories": "spark.jars.repositories",
-    "--total-executor-cores": "spark.cores.max",
-}
-# Options with an argument and no property; kg2at gives its own --class and --name.
-OTHER_OPTIONS = {"--class", "--kill", "--name", "--properties-file", "--proxy-user", "--status"}
-
 SIZE_LIMIT = 2**20  # bytes of spark-env.sh that are read for messages; the shell runs all of it
 _COMMENT = re.compile(rb"\s*(?:#|$)")
 
-# Variables of the shell's own, which say nothing about Spark and would differ at each read.
+# Variables of the shell's own, which would differ at each read.
 _SHELLS_OWN = ("_", "OLDPWD", "PWD", "SHLVL")
 
 # Runs in the shell that read spark-env.sh: writes the environment as NUL-separated bytes to the descriptor argv[1].
@@ -80,10 +52,11 @@ exec {python} -I -S -c {dump} {fd} "${{LC_CTYPE+set}}"
 
 
 def load_spark_env(environ: Mapping[str, str], conf_dir: str, timeout: float) -> dict[str, str]:
-    """The environment after `conf_dir`/spark-env.sh, as bin/load-spark-env.sh makes it. Blocks at most `timeout` s.
+    """Return the environment after `conf_dir`/spark-env.sh, as bin/load-spark-env.sh makes it.
 
-    Without a script, or with SPARK_ENV_LOADED set, it is `environ` unchanged. Raises SparkConfError when the script
-    doesn't parse, exits, has the line ends of Windows, or takes too long; then all its processes are killed.
+    Without a script, or with SPARK_ENV_LOADED set, it is `environ` unchanged. Blocks for `timeout` seconds at most.
+    Raises SparkConfError when the script doesn't parse, exits, has the line ends of Windows, or takes too long; then
+    all its processes are killed.
     """
     script = os.path.abspath(os.path.join(conf_dir, SCRIPT))
     if environ.get("SPARK_ENV_LOADED") or not os.path.isfile(script):
@@ -101,7 +74,7 @@ def load_spark_env(environ: Mapping[str, str], conf_dir: str, timeout: float) ->
 
 
 def assigned_at(script: str, name: str) -> int | None:
-    """The last line of `script` that assigns the variable, as far as reading it tells; None when none does."""
+    """Return the number of the last line of `script` that assigns the variable, found by its text; None for none."""
     pattern = re.compile(rb"\s*(?:export\s+)?" + re.escape(name.encode()) + rb"=")
     try:
         with open(script, "rb") as file:
@@ -112,7 +85,7 @@ def assigned_at(script: str, name: str) -> int | None:
 
 
 def _check_line_ends(script: str) -> None:
-    """Refuse a script with CR LF, whose CR the shell makes part of each value. Raises SparkConfError."""
+    """Raise SparkConfError for a script with CR LF: the shell makes the CR part of each value."""
     try:
         with open(script, "rb") as file:
             lines = file.read(SIZE_LIMIT).split(b"\n")
@@ -125,101 +98,22 @@ def _check_line_ends(script: str) -> None:
 
 
 def _run(script: str, environ: Mapping[str, str], timeout: float, dump: IO[bytes], errors: IO[bytes]) -> int:
-    """Run the shell; its exit status. Files and no pipes: a daemon that the script starts would keep a pipe open."""
+    """Run the shell and return its exit status. Raises SparkConfError when it can't be run or takes too long."""
     shell = shutil.which("bash", path=environ.get("PATH")) or "/bin/sh"
     fd = dump.fileno()
     words = {"script": script, "shell": shell, "python": sys.executable, "dump": _DUMP, "fd": str(fd)}
     command = _LOAD.format_map({name: shlex.quote(word) for name, word in words.items()})
     try:
-        process = subprocess.Popen(
-            [shell, "-c", command],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            pass_fds=[fd],
-            start_new_session=True,
-        )
+        return run_within(timeout, [shell, "-c", command], env=environ, stderr=errors, pass_fds=[fd])
     except OSError as error:
         raise SparkConfError(script, f"{shell} can't be run: {error.strerror}") from error
-    return _waited(process, script, timeout)
-
-
-def _waited(process: subprocess.Popen[bytes], script: str, timeout: float) -> int:
-    try:
-        return process.wait(timeout)
-    except BaseException as error:
-        # The shell leads its own process group, which holds whatever it waits for.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
+    except subprocess.TimeoutExpired:
         raise SparkConfError(script, f"it did not end within {timeout:g} s and was killed") from None
 
 
 def _complaint(status: int, stderr: str, environ: Mapping[str, str]) -> str:
-    """Why there is no environment: the last thing the shell said, secrets masked."""
+    """Return why there is no environment: the last line of the shell's errors, secrets masked."""
     # Bash repeats the offending line after a syntax error, and `set -x` traces each one; both hold values.
     said = [line for line in stderr.splitlines() if line.strip() and not re.search(r"^\++ |: line \d+: `.*'$", line)]
     last = f": {Redactor(values=environ).text(said[-1])}" if said else ""
     return f"it ended the shell with status {status}{last}"
-
-
-@dataclass(frozen=True)
-class SparkOpts:
-    """The words of $SPARK_OPTS, sorted out as spark-submit does."""
-
-    values: Mapping[str, str]
-    ignored: tuple[str, ...] = ()
-
-
-@dataclass
-class _Words:
-    where: str
-    conf: dict[str, str] = field(default_factory=dict)
-    options: dict[str, str] = field(default_factory=dict)
-    ignored: list[str] = field(default_factory=list)
-
-    def take(self, word: str, rest: Iterator[str]) -> None:
-        match = re.fullmatch(r"(--[^=]+)=(.+)", word)  # SparkSubmitOptionParser's eqSeparatedOpt
-        option = match[1] if match else word
-        if option not in OPTIONS and option not in OTHER_OPTIONS and option not in ("--conf", "-c"):
-            self._ignore(option)
-            return
-        argument = match[2] if match else next(rest, None)
-        if argument is None:
-            raise SparkConfError(self.where, f"{option} lacks its argument")
-        self._keep(option, argument)
-
-    def _ignore(self, word: str) -> None:
-        # A word that is no option may be the argument of an unknown one, and secret.
-        what = word.partition("=")[0] if word.startswith("-") else "a word that belongs to no option"
-        self.ignored.append(f"{self.where}: {what} is ignored")
-
-    def _keep(self, option: str, argument: str) -> None:
-        if option in ("--conf", "-c"):
-            key, separator, value = argument.partition("=")
-            if not separator:
-                raise SparkConfError(self.where, f"{option} takes KEY=VALUE, and one argument has no '='")
-            self.conf[key] = value
-        elif option in OPTIONS:
-            self.options[OPTIONS[option]] = argument
-        elif option != "--name":
-            self._ignore(option)
-
-
-def parse_spark_opts(text: str, where: str) -> SparkOpts:
-    """Split `text` as a shell does and read it as spark-submit's arguments.
-
-    `--conf` loses to an option for the same property, in whatever order they come, as in SparkSubmitArguments. What
-    spark-submit doesn't know or kg2at sets itself is left out, with a sentence in `ignored`. Raises SparkConfError
-    naming `where` for unbalanced quotes, a missing argument, a --conf without '='. No error or sentence quotes a value.
-    """
-    try:
-        words = iter(shlex.split(text))
-    except ValueError as error:
-        raise SparkConfError(where, f"it can't be split into words: {error}") from None
-    sorted_out = _Words(where)
-    for word in words:
-        sorted_out.take(word, words)
-    return SparkOpts({**sorted_out.conf, **sorted_out.options}, tuple(sorted_out.ignored))

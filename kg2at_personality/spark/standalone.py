@@ -1,7 +1,6 @@
 """A real Spark standalone cluster on this machine's loopback, for tests, demos and trying things out.
 
-The master and each worker are a process group of their own, out of reach of the terminal's Ctrl-C, and end with the
-cluster. Should this Python be killed before that, a guard in each group sees its socket close and ends the group.
+The master and each worker are a `GuardedProcess`: they end with the cluster, and when this Python is killed.
 """
 
 from __future__ import annotations
@@ -11,58 +10,20 @@ import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import InstallationError, KG2ATError
+from ..system.free_ports import free_ports
+from ..system.process_guard import GuardedProcess
+from ..system.time_limits import wait_until
 
 HOST = "127.0.0.1"
 # What a JVM may see of this machine's environment: no SPARK_*, no JAVA_TOOL_OPTIONS, no secrets.
 _ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LIBPATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER", "_BPXK_AUTOCVT")
-_GUARD = 'exec 3<&0; (read -r _ <&3; kill -s "$0" 0) & exec "$@" 3<&- </dev/null'
-
-
-class ProcessGroup:
-    """A program in a process group of its own that does not outlive this Python."""
-
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path, orphaned: str = "KILL") -> None:
-        """Start `argv`, its output going to `log`; if this Python dies, the group gets the signal `orphaned`."""
-        self.log = log
-        self._lifeline, guard_end = socket.socketpair()
-        argv = ["/bin/sh", "-c", _GUARD, orphaned, *argv]
-        with guard_end, log.open("wb") as out:
-            streams: dict[str, Any] = {"stdin": guard_end, "stdout": out, "stderr": out}
-            self._process = subprocess.Popen(argv, env=dict(env), start_new_session=True, **streams)
-        self.pid = self._process.pid  # also the group's
-
-    def running(self) -> bool:
-        """Whether the program itself has not ended yet."""
-        return self._process.poll() is None
-
-    def signal(self, signum: int) -> bool:
-        """Send a signal to the whole group; False when nothing of it is left."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signum)
-            return True
-        return False
-
-    def stop(self, grace: float = 10.0) -> None:
-        """End the whole group: SIGTERM, SIGKILL after `grace` seconds, then see that it is gone. Twice is harmless."""
-        for signum, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
-            self.signal(signum)
-            if _until(lambda: not self.running() and not self.signal(0), seconds):
-                return self._lifeline.close()
-        raise KG2ATError(f"Process group {self.pid} can't be ended; its output is in {self.log}.")
-
-    def tail(self, lines: int = 10) -> str:
-        """The last lines of the program's output."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 class StandaloneCluster:
@@ -70,8 +31,8 @@ class StandaloneCluster:
 
     `workers` workers offer `cores` cores and `memory` (as Spark writes sizes: "4g") each. Logs and work files go below
     `directory`, or a temporary one that is removed. Each wait for the cluster takes at most `timeout` seconds.
-    `port` is the master's and `webui_port` that of its web UI; 0 takes a free one. Whoever waits may have `progress`
-    called with the number of workers that are registered, at each look.
+    `port` is the master's and `webui_port` that of its web UI; 0 takes a free one. `progress` is called with the
+    number of registered workers, at each poll of a wait.
     """
 
     def __init__(
@@ -91,12 +52,12 @@ class StandaloneCluster:
         self.workers, self.cores, self.memory, self.timeout = workers, cores, memory, timeout
         self._wanted_directory, self._wanted_ports, self._progress = directory, (port, webui_port), progress
         self._ports = self._wanted_ports
-        self._master: ProcessGroup | None = None
-        self._workers: list[ProcessGroup] = []
+        self._master: GuardedProcess | None = None
+        self._workers: list[GuardedProcess] = []
 
     @property
     def master_url(self) -> str:
-        """What goes into `spark.master`."""
+        """The value for `spark.master`."""
         return f"spark://{HOST}:{self._ports[0]}"
 
     @property
@@ -105,7 +66,7 @@ class StandaloneCluster:
         return f"http://{HOST}:{self._ports[1]}"
 
     def state(self) -> dict[str, Any]:
-        """What the master says of itself, its workers and applications, now."""
+        """Return the master's JSON of itself, its workers and applications. Raises OSError or ValueError."""
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(f"{self.ui_url}/json/", timeout=5.0) as answer:
             return dict(json.load(answer))
@@ -128,7 +89,7 @@ class StandaloneCluster:
         self.stop()
 
     def stop(self) -> None:
-        """End everything this cluster started. A no-op when it is stopped."""
+        """End everything this cluster started. Idempotent. Raises KG2ATError for what can't be ended."""
         groups, self._workers, self._master = [*self._workers, self._master], [], None
         with contextlib.ExitStack() as cleanup:
             if self._wanted_directory is None:
@@ -137,23 +98,24 @@ class StandaloneCluster:
                 group.signal(signal.SIGTERM)
                 cleanup.callback(group.stop)
 
-    def ended(self) -> list[ProcessGroup]:
-        """The master and the workers that have ended by themselves."""
+    def ended(self) -> list[GuardedProcess]:
+        """Return the master and the workers that have ended by themselves."""
         return [group for group in (self._master, *self._workers) if group and not group.running()]
 
     def kill_master(self) -> None:
-        """End the master as a crash would. The workers live on and look for it; its log stays."""
+        """Kill the master, as a crash would. The workers stay and try to reach it; its log stays."""
         if self._master:
             self._master.signal(signal.SIGKILL)
             self._master.stop()
             self._master = None
 
     def start_master(self) -> None:
-        """Start the master again on its old ports; returns once the workers are back, which takes up to 15 s."""
+        """Start the master again on its old ports and wait until the workers are back, which takes up to 15 s."""
         self._master = self._master or self._launch_master()
         self._wait_for(self.workers)
 
     def _start_master_somewhere(self) -> None:
+        """Start the master, on other ports when another program takes a free one first."""
         for attempts_left in (2, 1, 0):
             self._ports = _choose_ports(*self._wanted_ports)
             self._master = self._launch_master()
@@ -164,58 +126,46 @@ class StandaloneCluster:
                     raise
             self._master.stop()
 
-    def _launch_master(self) -> ProcessGroup:
+    def _launch_master(self) -> GuardedProcess:
         ports = ("-p", str(self._ports[0]), "--webui-port", str(self._ports[1]))
         return self._spark_class("master", "master.Master", "-h", HOST, *ports)
 
-    def _launch_worker(self, number: int) -> ProcessGroup:
+    def _launch_worker(self, number: int) -> GuardedProcess:
         size = ("-c", str(self.cores), "-m", self.memory, "-d", str(self.directory / f"work-{number}"), "-h", HOST)
         return self._spark_class(f"worker-{number}", "worker.Worker", *size, "--webui-port", "0", self.master_url)
 
-    def _spark_class(self, name: str, deployed: str, *arguments: str) -> ProcessGroup:
+    def _spark_class(self, name: str, deployed: str, *arguments: str) -> GuardedProcess:
         env = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
         env |= {"SPARK_HOME": str(self.spark_home), "JAVA_HOME": str(self.java_home), "SPARK_LOCAL_IP": HOST}
         env |= {"SPARK_CONF_DIR": str(self.directory / "conf"), "SPARK_NO_DAEMONIZE": "1"}
         env |= {"SPARK_MASTER_OPTS": "-Dspark.port.maxRetries=0"}  # on these ports or not at all
         argv = [str(self.spark_home / "bin" / "spark-class"), f"org.apache.spark.deploy.{deployed}", *arguments]
-        return ProcessGroup(argv, env, self.directory / f"{name}.log")
+        return GuardedProcess(argv, env, self.directory / f"{name}.log")
 
     def _wait_for(self, workers: int) -> None:
-        """Wait until our master answers and has this many workers; an error ends with the last lines of a log."""
-        groups = [group for group in (self._master, *self._workers) if group]
+        """Wait until our master answers and has this many workers. Raises KG2ATError with the last lines of a log."""
+        if not wait_until(lambda: self._has(workers), self.timeout):
+            last = [group for group in (self._master, *self._workers) if group][-1]
+            raise KG2ATError(f"The Spark cluster is not up after {self.timeout:g} s:\n{last.tail()}")
 
-        def up() -> bool:
-            for group in groups:
-                if not group.running():
-                    raise KG2ATError(f"The Spark cluster's {group.log.stem} ended by itself:\n{group.tail()}")
-            with contextlib.suppress(OSError, ValueError):  # not listening yet, or still starting
-                state = self.state()
-                alive = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]
-                if state["url"] == self.master_url:
-                    self._progress(len(alive))
-                    return len(alive) == workers
-            return False
-
-        if not _until(up, self.timeout):
-            raise KG2ATError(f"The Spark cluster is not up after {self.timeout:g} s:\n{groups[-1].tail()}")
+    def _has(self, workers: int) -> bool:
+        """Tell whether our master answers and has this many workers. Raises KG2ATError when a process has ended."""
+        if ended := self.ended():
+            raise KG2ATError(f"The Spark cluster's {ended[0].log.stem} ended by itself:\n{ended[0].tail()}")
+        with contextlib.suppress(OSError, ValueError):  # not listening yet, or still starting
+            state = self.state()
+            alive = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]
+            if state["url"] == self.master_url:
+                self._progress(len(alive))
+                return len(alive) == workers
+        return False
 
 
 def _choose_ports(*wanted: int) -> tuple[int, int]:
-    """Two ports to listen on: those wanted, and a free one for each 0. Raises KG2ATError for one that is taken."""
-    with contextlib.ExitStack() as held:
-        ports = []
-        for port in wanted:
-            try:
-                ports.append(held.enter_context(socket.create_server((HOST, port))).getsockname()[1])
-            except OSError as error:
-                raise KG2ATError(
-                    f"Port {port} can't be had: {error.strerror}. Give another, or 0 for a free one."
-                ) from error
-        return ports[0], ports[1]
-
-
-def _until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not (met := condition()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return met
+    """Return two ports to listen on: those wanted, and a free one for each 0. Raises KG2ATError for one in use."""
+    try:
+        first, second = free_ports(HOST, *wanted)
+    except OSError as error:
+        port = error.filename.capitalize()
+        raise KG2ATError(f"{port} can't be had: {error.strerror}. Give another, or 0 for a free one.") from error
+    return first, second

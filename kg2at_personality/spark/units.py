@@ -24,7 +24,7 @@ _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.
 
 
 def parse_size(text: str, default_unit: str = "m") -> int:
-    """Bytes in `text`: a whole number and one of b, k, kb, m, mb, g, gb, t, tb, p, pb in either case.
+    """Return the bytes in `text`: a whole number and one of b, k, kb, m, mb, g, gb, t, tb, p, pb in either case.
 
     A number without a unit counts `default_unit`s (Spark: MiB for executor and driver memory). Raises ValueError with a
     sentence for a user: a fraction, a sign, an unknown unit, or more than 2^63-1 bytes.
@@ -42,12 +42,23 @@ def parse_size(text: str, default_unit: str = "m") -> int:
 
 
 def mib(text: str, default_unit: str = "m") -> int:
-    """Whole MiB in `text`, rounded down as Spark's `byteStringAsMb` does. ValueError as from `parse_size`."""
+    """Return the whole MiB in `text`, rounded down (`byteStringAsMb`). Raises ValueError as `parse_size` does."""
     return parse_size(text, default_unit) // MIB
 
 
+def spark_size(mebibytes: int) -> str:
+    """Return a size in MiB as Spark writes it: 512m, 4g."""
+    return f"{mebibytes}m" if mebibytes % 1024 else f"{mebibytes // 1024}g"
+
+
+def readable_size(mebibytes: int) -> str:
+    """Return a size in MiB as sentences have it: 1 GiB, 1.5 GiB, 600 MiB."""
+    quarters = mebibytes >= 1024 and mebibytes % 256 == 0
+    return f"{mebibytes / 1024:g} GiB" if quarters else f"{mebibytes} MiB"
+
+
 def parse_time(text: str, default_unit: str = "s") -> float:
-    """Seconds in `text`: a whole number and one of us, ms, s, m, min, h, d in either case; negative ones are legal.
+    """Return the seconds in `text`: a whole number, perhaps negative, and us, ms, s, m, min, h or d in either case.
 
     A number without a unit counts `default_unit`s. Spark cuts to a whole number of the caller's unit, this keeps the
     fraction (`1500ms` is 1.5). Raises ValueError with a sentence for a user: a fraction, an unknown unit, no number.

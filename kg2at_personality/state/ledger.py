@@ -12,11 +12,14 @@ import os
 import re
 import stat
 import time
+from collections.abc import Mapping
+from logging import Logger
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import StateDirInUse
-from ..kernels.files import write_private
+from ..system.private_file import write_private
 from .record import Record
 
 #: Set in each kernel's environment to the directory of its record, so that none is ever taken for another gateway's.
@@ -24,19 +27,38 @@ MARK = "KERNEL_STATE_DIR"
 LOCK, RECORD, ASIDE = "lock", ".json", ".aside"
 #: jupyter_server's rule for a kernel id, since the id names the file.
 KERNEL_ID = re.compile(r"\w+-\w+-\w+-\w+-\w+", re.ASCII)
-#: How often, and seconds between, a lock that is held is tried: one that was killed just now still has it.
-LOCK_TRIES, LOCK_POLL = 10, 0.1
+#: Seconds between two tries of a lock that is held.
+LOCK_POLL = 0.1
+
+
+class NoLedger:
+    """A ledger that keeps nothing: that of a gateway which has not begun."""
+
+    #: What each kernel's environment says of its ledger.
+    mark: Mapping[str, str] = MappingProxyType({})
+
+    def write(self, record: Record) -> None:
+        """No-op."""
+
+    def drop(self, kernel_id: str) -> None:
+        """No-op."""
+
+    def close(self) -> None:
+        """No-op."""
 
 
 class Ledger:
     """The directory `path`, locked as long as it is open. Blocking; its files are small.
 
-    `about` tells others who holds it.
+    `about` tells others who holds it. A lock that is held is tried for `lock_limit` seconds: a gateway that was killed
+    just now still has it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], about: dict[str, Any], log: Any) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], about: dict[str, Any], log: Logger, lock_limit: float = 1.0
+    ) -> None:
         self.path = Path(os.path.realpath(os.path.expanduser(path)))
-        self._about, self._log = about, log
+        self._about, self._log, self._lock_limit = about, log, lock_limit
         self._lock: int | None = None
         self._is_closed = False
         #: Whether the directory was made just now, so that nothing can be in it.
@@ -44,7 +66,7 @@ class Ledger:
 
     @property
     def mark(self) -> dict[str, str]:
-        """What each kernel's environment says of its ledger."""
+        """Return what each kernel's environment says of its ledger."""
         return {MARK: str(self.path)}
 
     # The lock.
@@ -56,22 +78,24 @@ class Ledger:
         if self._is_closed:
             raise OSError("The gateway has ended, and writes no records any more.")
         self.is_new = not self.path.exists()
-        for tries_left in reversed(range(LOCK_TRIES)):
+        deadline = time.monotonic() + self._lock_limit
+        while True:
             # Again each time: whoever had it removes an empty one.
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = self._try_lock()
             if self._lock is not None:
                 self._sign(self._lock)
                 return
-            if tries_left:
-                time.sleep(LOCK_POLL)
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(LOCK_POLL)
         raise StateDirInUse(
             f"The state directory {self.path} belongs to a gateway that runs{self._holder()}. End that one, or give "
             "this one a directory of its own (KG2ATPersonality.state_dir)."
         )
 
     def _try_lock(self) -> int | None:
-        """The locked file's descriptor, which no kernel inherits; None while somebody else holds it."""
+        """Return the locked file's descriptor, which no kernel inherits; None while somebody else holds it."""
         path = self.path / LOCK
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -93,7 +117,7 @@ class Ledger:
         return None
 
     def _is_in_place(self, descriptor: int) -> bool:
-        """Whether the open file is the directory's lock still: its last holder, or anybody, may have removed it."""
+        """Return whether the open file is still the directory's lock, which anybody may have removed."""
         try:
             return os.path.samestat(os.fstat(descriptor), os.stat(self.path / LOCK))
         except FileNotFoundError:
@@ -113,7 +137,7 @@ class Ledger:
             return ""
 
     def close(self) -> None:
-        """Give the directory back, for good; one that holds nothing any more is removed. Closing twice is nothing."""
+        """Release the directory for good; remove it when it holds nothing any more. Idempotent."""
         self._is_closed = True
         if self._lock is None:
             return
@@ -130,21 +154,21 @@ class Ledger:
     def write(self, record: Record) -> None:
         """Put the record in the place of its kernel's last one. Raises OSError, and leaves that one then."""
         try:
-            self._let_go_of_what_was_removed()
+            self._forget_removed_lock()
             self.open()
         except StateDirInUse as error:
             raise OSError(str(error)) from error
         write_private(self._file(record.kernel_id), record.dumps().encode())
 
-    def _let_go_of_what_was_removed(self) -> None:
-        """A directory that somebody removed while it was held is made, and locked, again."""
+    def _forget_removed_lock(self) -> None:
+        """Give up a lock whose directory somebody removed; it is made, and locked, again."""
         if self._lock is None or self._is_in_place(self._lock):
             return
         os.close(self._lock)
         self._lock = None
 
     def drop(self, kernel_id: str) -> None:
-        """Forget a kernel that left nothing behind; one without a record is fine. Raises OSError."""
+        """Remove the record of a kernel that left nothing behind. No-op when it has none. Raises OSError."""
         # Where the directory is none, there is no record either.
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self._file(kernel_id).unlink()
@@ -153,7 +177,7 @@ class Ledger:
         return self.path / f"{kernel_id}{RECORD}"
 
     def read(self) -> tuple[list[Record], list[str]]:
-        """All records, and the ids of the kernels whose record is of no use.
+        """Return all records, and the ids of the kernels whose record is of no use.
 
         Those are set aside, with a line in the log. Raises OSError for a directory that can't be read.
         """

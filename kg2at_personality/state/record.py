@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 from jupyter_client.connect import port_names
 
-from ..admission.queue import AdmissionRequest
+from ..admission.request import AdmissionRequest
+from ..json_fields import FieldError, Fields, parse
 from ..spark.cluster import AppIdentity, ExecutorRequest
 
 #: Steps of a kernel's life. STARTING: nobody knows its id yet; RESTARTING: its client waits for the next process.
@@ -20,6 +19,8 @@ STARTING, RUNNING, RESTARTING, STOPPING = "starting", "running", "restarting", "
 STEPS = (STARTING, RUNNING, RESTARTING, STOPPING)
 #: Goes up when an older kg2at could not read it: with 2 came an admission's application.
 VERSION = 2
+#: The largest process id and the largest port.
+PIDS, PORTS = 2**31 - 1, 65535
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,19 @@ class Admission:
         }
 
     @classmethod
-    def of(cls, content: dict[str, Any], kernel_id: str, kernel_name: str) -> Admission:
-        """From what `as_json` gave, or that of an older kg2at."""
-        executors, application = content["executors"], content.get("application")
+    def of(cls, admission: Fields, kernel_id: str, kernel_name: str) -> Admission:
+        """Return what `as_json` was made of, here or in an older kg2at. Raises ValueError with what is wrong."""
+        admission.only(["user", "executors", "urls", "application"])
+        executors = admission.or_none("executors", admission.nested, required=True)
+        application = admission.or_none("application", admission.nested)
         request = AdmissionRequest(
             kernel_id,
             kernel_name,
-            content["user"],
-            ExecutorRequest(**executors) if executors is not None else None,
-            application=AppIdentity(**application) if application is not None else None,
+            admission.text("user"),
+            _executors(executors) if executors is not None else None,
+            application=_application(application) if application is not None else None,
         )
-        return cls(request, tuple(content["urls"]))
+        return cls(request, tuple(admission.texts("urls")))
 
 
 @dataclass(frozen=True)
@@ -88,92 +91,80 @@ class Record:
 
     @classmethod
     def loads(cls, text: str) -> Record:
-        """Read what `dumps` wrote. Raises ValueError with what is wrong."""
-        content = _loads(text, _RECORD)
-        datetime.fromisoformat(content["since"])
-        del content["version"]
-        if content["admission"] is not None:
-            content["admission"] = Admission.of(content["admission"], content["kernel_id"], content["kernel_name"])
-        return cls(**content)
+        """Return what `dumps` wrote. Raises ValueError with what is wrong."""
+        record = Fields(parse(text))
+        record.one_of("version", range(1, VERSION + 1))
+        record.only(["version", *(each.name for each in fields(cls))])
+        datetime.fromisoformat(record.text("since"))
+        kernel_id, kernel_name = record.text("kernel_id"), record.text("kernel_name")
+        admission = record.or_none("admission", record.nested, required=True)
+        pid = partial(record.whole, least=1, most=PIDS)
+        return cls(
+            kernel_id=kernel_id,
+            kernel_name=kernel_name,
+            step=record.one_of("step", STEPS),
+            connection_file=_path(record),
+            since=record.text("since"),
+            env=record.or_none("env", record.text_map),
+            cwd=record.or_none("cwd", record.text),
+            interpreter=record.text("interpreter", ""),
+            pid=record.or_none("pid", pid),
+            pgid=record.or_none("pgid", pid),
+            started=record.or_none("started", partial(record.number, least=0, most=1e12)),
+            launches=record.whole("launches", 0),
+            info=record.or_none("info", lambda name: record.nested(name).content),
+            ports=record.or_none("ports", partial(_ports, record)),
+            admission=Admission.of(admission, kernel_id, kernel_name) if admission is not None else None,
+            sessions=_sessions(record),
+        )
 
 
-def read_connection_file(path: str) -> Any:
-    """A kernel's connection file, with all that jupyter_client needs in it. Raises OSError and ValueError."""
+def read_connection_file(path: str) -> dict[str, Any]:
+    """Return a kernel's connection file, which has all that jupyter_client needs. Raises OSError and ValueError."""
     with open(path, encoding="utf-8") as file:
-        return _loads(file.read(), _CONNECTION)
+        connection = Fields(parse(file.read()))
+    for name in ("key", "ip"):
+        connection.text(name)
+    for name in port_names:
+        connection.whole(name, least=1, most=PORTS)
+    connection.text("kernel_name", "")
+    return connection.content
 
 
-def _loads(text: str, schema: Draft202012Validator) -> Any:
-    """Read JSON that has to be as `schema` says. Raises ValueError with what is wrong."""
-    try:
-        content = json.loads(text, parse_constant=_refuse_number)
-        error = best_match(schema.iter_errors(content))
-    except RecursionError as nested:
-        raise ValueError("it is nested too deep") from nested
-    if error is not None:
-        where = ".".join(map(str, error.absolute_path))
-        raise ValueError(f"its {where}: {error.message}" if where else error.message)
-    return content
-
-
-def _refuse_number(name: str) -> None:
-    raise ValueError(f"{name} is no number")
-
-
-def _object(optional: Mapping[str, Any] | None = None, more: bool = False, **required: Any) -> dict[str, Any]:
-    """The schema of an object with these properties; with `more`, of one that may have others."""
-    properties = required | dict(optional or {})
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": more,
-    }
-
-
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-_TEXT, _COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
-_PID = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
-_PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
-_EXECUTORS = _object(
-    cores_max=_COUNT,
-    executor_cores=_or_null(_COUNT),
-    executor_memory_mib=_COUNT,
-    initial_executors=_or_null(_COUNT),
-)
-_ADMISSION = _object(
-    user=_TEXT,
-    executors=_or_null(_EXECUTORS),
-    urls={"type": "array", "items": _TEXT},
-    optional={"application": _or_null(_object(name=_TEXT, user=_or_null(_TEXT)))},
-)
-_SESSION = _object(more=True, session_id=_TEXT, path=_or_null(_TEXT), kernel_id=_TEXT)
-_RECORD = Draft202012Validator(
-    _object(
-        version={"enum": list(range(1, VERSION + 1))},
-        kernel_id=_TEXT,
-        kernel_name=_TEXT,
-        step={"enum": list(STEPS)},
-        connection_file={"type": "string", "minLength": 1, "pattern": r"^[^\0]*$"},
-        since=_TEXT,
-        admission=_or_null(_ADMISSION),
-        optional={
-            "env": _or_null({"type": "object", "additionalProperties": _TEXT}),
-            "cwd": _or_null(_TEXT),
-            "interpreter": _TEXT,
-            "pid": _or_null(_PID),
-            "pgid": _or_null(_PID),
-            "started": _or_null({"type": "number", "minimum": 0, "maximum": 1e12}),
-            "launches": _COUNT,
-            "info": _or_null({"type": "object"}),
-            "ports": _or_null({"type": "array", "items": _PORT, "minItems": 5, "maxItems": 5}),
-            "sessions": {"type": "array", "items": _SESSION},
-        },
+def _executors(executors: Fields) -> ExecutorRequest:
+    executors.only([each.name for each in fields(ExecutorRequest)])
+    return ExecutorRequest(
+        cores_max=executors.whole("cores_max"),
+        executor_cores=executors.or_none("executor_cores", executors.whole, required=True),
+        executor_memory_mib=executors.whole("executor_memory_mib"),
+        initial_executors=executors.or_none("initial_executors", executors.whole, required=True),
     )
-)
-_CONNECTION = Draft202012Validator(
-    _object(more=True, key=_TEXT, ip=_TEXT, **dict.fromkeys(port_names, _PORT), optional={"kernel_name": _TEXT})
-)
+
+
+def _application(application: Fields) -> AppIdentity:
+    application.only([each.name for each in fields(AppIdentity)])
+    user = application.or_none("user", application.text, required=True)
+    return AppIdentity(application.text("name"), user)
+
+
+def _path(record: Fields) -> str:
+    path = record.text("connection_file")
+    if not path or "\0" in path:
+        raise FieldError("'connection_file': expected the path of a file")
+    return path
+
+
+def _ports(record: Fields, name: str) -> list[int]:
+    ports = record.wholes(name, least=1, most=PORTS)
+    if len(ports) != len(port_names):
+        raise FieldError(f"{name!r}: expected {len(port_names)} ports, got {len(ports)}")
+    return ports
+
+
+def _sessions(record: Fields) -> list[dict[str, Any]]:
+    rows = list(record.rows("sessions"))
+    for row in rows:
+        row.text("session_id")
+        row.or_none("path", row.text, required=True)
+        row.text("kernel_id")
+    return [row.content for row in rows]

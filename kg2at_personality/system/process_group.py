@@ -1,4 +1,4 @@
-"""The process group of a kernel: its process, and what that left behind."""
+"""The end of a process group: what a program and those that it started are for POSIX."""
 
 from __future__ import annotations
 
@@ -6,25 +6,41 @@ import asyncio
 import os
 import signal
 import time
-from typing import Any
+from dataclasses import dataclass
+from logging import Logger
 
 from .processes import is_deserted
 
-#: Seconds between two looks at a process group after its SIGKILL: first, and longest; and those that it has to end.
-POLLS, LIMIT = (0.01, 0.2), 2.0
-#: Seconds that a group has to end by itself, so that a JVM removes its temporary files.
-PATIENCE = 2.5
+
+@dataclass(frozen=True)
+class KillTimes:
+    """Seconds: `grace` after SIGTERM, so that a JVM removes its temporary files, and `limit` after SIGKILL.
+
+    Between two looks pass `first_pause` at first, twice as much each time, and `longest_pause` at most.
+    """
+
+    grace: float = 2.5
+    limit: float = 2.0
+    first_pause: float = 0.01
+    longest_pause: float = 0.2
+
+    def longer(self, pause: float) -> float:
+        """Return the pause after `pause`."""
+        return min(2 * pause, self.longest_pause)
 
 
-async def kill_group(group: int | None, log: Any) -> bool:
-    """SIGKILL, until nothing is left of the group; True then. False: it may not be signalled, or lives on.
+DEFAULT = KillTimes()
 
-    Only for a group that has a process known to be ours, or had one just now: ids are used again. None is nothing,
-    and so is the gateway's own.
+
+async def kill_group(group: int | None, log: Logger, times: KillTimes = DEFAULT) -> bool:
+    """Send SIGKILL until nothing is left of the group. Return False when it may not be signalled, or lives on.
+
+    Only for a group in which a process is known to be ours, or was just now: ids are used again. No-op for None and
+    for the gateway's own group.
     """
     if group is None or _is_own(group):
         return True
-    (pause, longest), deadline = POLLS, time.monotonic() + LIMIT
+    pause, deadline = times.first_pause, time.monotonic() + times.limit
     while True:
         error = _signal(group, signal.SIGKILL)
         if isinstance(error, ProcessLookupError):
@@ -36,19 +52,19 @@ async def kill_group(group: int | None, log: Any) -> bool:
             log.warning("The process group %s can't be ended: %s", group, error or "it outlives SIGKILL")
             return False
         await asyncio.sleep(pause)
-        pause = min(2 * pause, longest)
+        pause = times.longer(pause)
 
 
-async def end_group(group: int, log: Any) -> bool:
-    """SIGTERM, and `kill_group` what does not heed it within PATIENCE seconds."""
+async def terminate_group(group: int, log: Logger, times: KillTimes = DEFAULT) -> bool:
+    """Send SIGTERM, and `kill_group` what does not heed it in time. Return what that returns."""
     if _is_own(group):
         return True
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + times.grace
     error = _signal(group, signal.SIGTERM)
     while error is None and time.monotonic() < deadline and not await asyncio.to_thread(is_deserted, group):
-        await asyncio.sleep(POLLS[0])
+        await asyncio.sleep(times.first_pause)
         error = _signal(group, 0)
-    return await kill_group(group, log)
+    return await kill_group(group, log, times)
 
 
 def _is_own(group: int) -> bool:
@@ -56,7 +72,7 @@ def _is_own(group: int) -> bool:
 
 
 def _signal(group: int, signum: int) -> OSError | None:
-    """Signal the group; how that failed, if it did."""
+    """Signal the group. Return how that failed, if it did."""
     try:
         os.killpg(group, signum)
     except OSError as error:

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.admission import clusters as module
-from kg2at_personality.admission.clusters import Clusters, MasterOptions
-from kg2at_personality.admission.policy import AdmissionPolicy, AdmissionRequest
+from kg2at_personality.admission.clusters import Clusters
+from kg2at_personality.admission.policy import AdmissionPolicy
+from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
-from tests.fakes.master import FakeApp, FakeMaster, Fault, MasterServer
+from kg2at_personality.spark.master_options import MasterOptions
+from tests.fakes.master import FakeApp, FakeMaster
+from tests.fakes.master_server import Fault, MasterServer
 
 KERNEL = "0a1b2c3d-0000-4000-8000-000000000001"
 OTHER = "0a1b2c3d-0000-4000-8000-000000000002"
+LOG = logging.getLogger("tests.clusters")
 LONG = 20.0  # seconds; time-outs that must not pass
 
 
@@ -36,7 +39,7 @@ def conf(ui: str, master: str = "spark://127.0.0.1:7077") -> Any:
 
 @pytest.fixture
 def clusters() -> Clusters:
-    return Clusters(AdmissionPolicy(), MasterOptions(timeout=LONG), logging.getLogger("tests.clusters"))
+    return Clusters(AdmissionPolicy(), MasterOptions(timeout=LONG), LOG)
 
 
 def play(clusters: Clusters, scene: Callable[[MasterServer], Awaitable[None]]) -> None:
@@ -105,13 +108,13 @@ def test_a_kernel_is_adopted_where_nobody_was_admitted_before(clusters: Clusters
 def test_without_executors_or_checks_nobody_is_asked() -> None:
     free = AdmissionRequest(KERNEL, "python3", "ann", None)
     for policy, asked in ((AdmissionPolicy(), free), (AdmissionPolicy(core_check="off"), request())):
-        clusters = Clusters(policy, MasterOptions(), logging.getLogger("tests.clusters"))
+        clusters = Clusters(policy, MasterOptions(), LOG)
         clusters.adopt(asked, ("http://127.0.0.1:1",), restarted=False)
         assert clusters.status() == []
 
 
 def test_the_urls_are_those_of_the_option_if_it_is_set() -> None:
-    clusters = Clusters(AdmissionPolicy(), MasterOptions("h1:1,https://h2:2/"), logging.getLogger("tests.clusters"))
+    clusters = Clusters(AdmissionPolicy(), MasterOptions("h1:1,https://h2:2/"), LOG)
     assert clusters.urls(conf("http://127.0.0.1:8080")) == ("http://h1:1", "https://h2:2")
 
 
@@ -149,10 +152,8 @@ def test_an_id_within_another_is_not_the_same_kernel(clusters: Clusters) -> None
     play(clusters, scene)
 
 
-def test_an_application_that_stays_is_not_waited_for_without_end(
-    clusters: Clusters, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "GIVE_BACK_LIMIT", 0.1)
+def test_an_application_that_stays_is_not_waited_for_without_end() -> None:
+    clusters = Clusters(AdmissionPolicy(), MasterOptions(timeout=LONG), LOG, give_back_limit=0.1)
 
     async def scene(server: MasterServer) -> None:
         use(server)

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kg2at_personality.admission.headroom import Headroom
-from kg2at_personality.spark.cluster import ClusterState, ExecutorRequest, needed
+from kg2at_personality.spark.cluster import ExecutorRequest, needed
+from kg2at_personality.spark.master_state import cluster_state
 from kg2at_personality.spark.placement import Placement, rooms
 from tests.cost import Calls
 from tests.fakes.master import FakeMaster
@@ -43,7 +44,7 @@ def master_of(workers: Workers, seed: int = 0) -> FakeMaster:
 
 
 def headroom(master: FakeMaster, *promised: ExecutorRequest) -> Headroom:
-    return Headroom(rooms(ClusterState.from_json(master.to_json())), promised)
+    return Headroom(rooms(cluster_state(master.to_json())), promised)
 
 
 def granted(master: FakeMaster, request: ExecutorRequest) -> int:
@@ -60,7 +61,7 @@ def admitted(workers: Workers, queue: list[ExecutorRequest]) -> list[ExecutorReq
 
 def all_get_theirs(workers: Workers, order: list[ExecutorRequest], seed: int) -> bool:
     master = master_of(workers, seed)
-    return all([granted(master, request) >= needed(request, "max") for request in order])
+    return all([granted(master, request) >= needed(request) for request in order])
 
 
 @settings(steady, max_examples=400)
@@ -93,28 +94,28 @@ def test_it_stays_safe_while_promises_are_kept(
     rng.shuffle(promised)
     kept = rng.randint(0, len(promised))
     master = master_of(workers, seed)
-    assert all([granted(master, request) >= needed(request, "max") for request in promised[:kept]])
+    assert all([granted(master, request) >= needed(request) for request in promised[:kept]])
     rest = promised[kept:]
     if headroom(master, *rest).take(late):
         rest.insert(rng.randint(0, len(rest)), late)
-    assert all([granted(master, request) >= needed(request, "max") for request in rest])
+    assert all([granted(master, request) >= needed(request) for request in rest])
 
 
 @steady
 @given(workers_, st.integers(1, 4), st.sampled_from([0, GIB]), st.lists(st.integers(4, 9), max_size=6))
 def test_one_size_is_exact(workers: Workers, size: int, memory: int, wanted: list[int]) -> None:
-    placement = Placement(ClusterState.from_json(master_of(workers).to_json()))
+    placement = Placement(cluster_state(master_of(workers).to_json()))
     room = headroom(master_of(workers))
     for request in [ExecutorRequest(cores, size, memory) for cores in wanted]:
-        least = needed(request, "max")
+        least = needed(request)
         assert room.take(request) is (placement.place(request, least) >= least)
 
 
 @steady
 @given(workers_, requests())
 def test_alone_it_is_exact(workers: Workers, request: ExecutorRequest) -> None:
-    placement = Placement(ClusterState.from_json(master_of(workers).to_json()))
-    assert headroom(master_of(workers)).take(request) is (placement.grantable(request) >= needed(request, "max"))
+    placement = Placement(cluster_state(master_of(workers).to_json()))
+    assert headroom(master_of(workers)).take(request) is (placement.grantable(request) >= needed(request))
 
 
 BIG, SMALL, PAIR = ExecutorRequest(4, 4, GIB), ExecutorRequest(4, 1, GIB), ExecutorRequest(2, 2, GIB)

@@ -15,9 +15,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from kg2at_personality.admission.queue import AdmissionPolicy, AdmissionQueue, AdmissionRequest
+from kg2at_personality.admission.policy import AdmissionPolicy
+from kg2at_personality.admission.queue import AdmissionQueue
+from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.errors import KG2ATError, MasterUnreachable
 from kg2at_personality.spark.cluster import ClusterState, ExecutorRequest, needed
+from kg2at_personality.spark.master_state import cluster_state
 from kg2at_personality.spark.placement import Placement
 from tests.fakes.clock import VirtualLoop, ticks
 from tests.fakes.master import FakeApp, FakeMaster
@@ -51,7 +54,7 @@ def idle(kernel: Kernel) -> bool:
 def hungry(kernel: Kernel) -> bool:
     """It lost cores, or was promised some that were lost, and takes any that are given back."""
     if kernel.app is not None:
-        return kernel.app.cores < needed(kernel.wanted, "max")
+        return kernel.app.cores < needed(kernel.wanted)
     return idle(kernel) and not kernel.used and not kernel.sure
 
 
@@ -98,7 +101,7 @@ class Machine(RuleBasedStateMachine):
         if self.unreachable:
             raise MasterUnreachable("http://master:8080", "connection refused")
         self.answered = events
-        return ClusterState.from_json(answer)
+        return cluster_state(answer)
 
     def run(self, seconds: float = 0.0) -> None:
         """Let the queue work, and see whom it let in."""
@@ -247,7 +250,7 @@ class Machine(RuleBasedStateMachine):
         self.start(kernel)
         if kernel.sure:
             assert kernel.app is not None
-            assert kernel.app.cores >= needed(kernel.wanted, "max"), "more was promised than there is"
+            assert kernel.app.cores >= needed(kernel.wanted), "more was promised than there is"
 
     def start(self, kernel: Kernel) -> None:
         wanted = kernel.wanted
@@ -324,12 +327,12 @@ class Machine(RuleBasedStateMachine):
         before = [kernel for kernel in self.kernels if not kernel.admitted]
         self.run(3.0)
         waiting = [kernel for kernel in before[:1] if kernel in self.kernels and not kernel.admitted]
-        placement = Placement(ClusterState.from_json(self.master.to_json()))
-        rests = [lease.rest for lease in self.queue._leases.values() if lease.rest]
+        placement = Placement(cluster_state(self.master.to_json()))
+        rests = [lease.outstanding for lease in self.queue._leases.held if lease.outstanding]
         if waiting and (len(self.sizes) == 1 or not rests):
             for rest in rests:
                 placement.place(rest)
-            assert placement.grantable(waiting[0].wanted) < needed(waiting[0].wanted, "max"), "the first is starved"
+            assert placement.grantable(waiting[0].wanted) < needed(waiting[0].wanted), "the first is starved"
 
     @invariant()
     def nothing_is_lost_or_leaked(self) -> None:
@@ -338,7 +341,7 @@ class Machine(RuleBasedStateMachine):
         waiting = [kernel.id for kernel in self.kernels if not kernel.admitted]
         assert set(status["leases"]) == {kernel.id for kernel in self.kernels if kernel.admitted}
         assert [waiter["kernel_id"] for waiter in status["queue"]] == waiting
-        assert sum(waiter.examined for waiter in self.queue._waiting.values()) <= self.policy.max_queue
+        assert sum(entry.waiter.examined for entry in self.queue._waiting.entries) <= self.policy.max_queue
 
     def teardown(self) -> None:
         for kernel in self.kernels:

@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.admission.clusters import Clusters, MasterOptions
+from kg2at_personality.admission.clusters import Clusters
 from kg2at_personality.admission.lease import TOLERANCE, Claim, sightings
-from kg2at_personality.admission.policy import AdmissionPolicy, AdmissionRequest
-from kg2at_personality.spark.cluster import AppIdentity, ClusterState, ExecutorRequest
-from tests.fakes.master import FakeApp, FakeMaster, MasterServer
+from kg2at_personality.admission.policy import AdmissionPolicy
+from kg2at_personality.admission.request import AdmissionRequest
+from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
+from kg2at_personality.spark.master_options import MasterOptions
+from kg2at_personality.spark.master_state import cluster_state
+from tests.fakes.master import FakeApp, FakeMaster
+from tests.fakes.master_server import MasterServer
 
 KERNEL = "0a1b2c3d-0000-4000-8000-000000000001"
 NAME = f"Apache Toree - Scala {KERNEL}"
@@ -54,7 +58,7 @@ def conf(server: MasterServer) -> Any:
 
 
 def register(server: MasterServer, name: str, user: str, ago: float = 0.0) -> FakeApp:
-    """An application that the master has known for `ago` seconds."""
+    """Submit an application that the master has known for `ago` seconds."""
     app = server.master.submit(name, 2, user=user)
     server.master.step()
     app.began -= ago
@@ -62,7 +66,7 @@ def register(server: MasterServer, name: str, user: str, ago: float = 0.0) -> Fa
 
 
 async def lease_when(clusters: Clusters, server: MasterServer, kernel_id: str = KERNEL) -> dict[str, Any]:
-    """The lease when another answer has been read."""
+    """Return the lease when another answer has been read."""
     server.asked.clear()
     clusters.renew("nobody")
     [queue] = [queue for queue, _ in clusters._queues.values()]
@@ -107,7 +111,7 @@ def test_a_master_whose_clock_is_wrong_is_no_matter(hours: float) -> None:
     master.epoch += hours * 3600
     master.submit(NAME, 1, user="gateway")
     master.step()
-    answer = ClusterState.from_json(master.to_json(), now=master.epoch + master.clock() + 5)
+    answer = cluster_state(master.to_json(), now=master.epoch + master.clock() + 5)
     assert len(sightings(answer, [claim], asked_at=1010.0)[claim].active) == 1
     later = replace(claim, since=2000.0)
     assert not sightings(answer, [later], 1010.0)[later].active

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from kg2at_personality.errors import MalformedAnswer, MasterUnreachable
 from kg2at_personality.spark import master_answer as module
+from kg2at_personality.spark import master_response
 from kg2at_personality.spark.cluster import ClusterState
 from kg2at_personality.spark.master import MasterClient
 from kg2at_personality.spark.master_answer import parse
-from tests.fakes.master import FakeApp, FakeMaster, MasterServer
+from tests.fakes.master import FakeApp, FakeMaster
+from tests.fakes.master_server import MasterServer
 
 #: Text without half characters, which no UTF-8 has.
 TEXT = partial(st.text, st.characters(codec="utf-8"))
@@ -43,15 +45,15 @@ def asked(master: FakeMaster, **options: Any) -> ClusterState:
 
 @pytest.fixture
 def parsed_in(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
-    """The threads in which answers are made into states."""
+    """Return the threads in which answers are made into states."""
     threads: list[threading.Thread] = []
-    real: Callable[..., ClusterState] = ClusterState.from_json
+    real: Callable[..., ClusterState] = master_response.cluster_state
 
     def spy(*args: Any, **kwargs: Any) -> ClusterState:
         threads.append(threading.current_thread())
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(ClusterState, "from_json", spy)
+    monkeypatch.setattr(master_response, "cluster_state", spy)
     return threads
 
 

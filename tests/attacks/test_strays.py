@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import pytest
 
 from kg2at_personality.errors import KernelIdTaken
-from kg2at_personality.kernels import strays
-from kg2at_personality.system.processes import Found, started_at
+from kg2at_personality.kernels import kernel_processes
+from kg2at_personality.kernels.kernel_processes import KernelProcess
+from kg2at_personality.system.processes import started_at
 from tests.fakes.gateways import ID, OTHER, Gateways, answering, code_of, json_of, kernel_of, listed
-from tests.fakes.toree import runs, until
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.usefixtures("ipykernel")]
+LOG = logging.getLogger("tests.strays")
 #: A cell with a child that leaves the kernel's group, and one that forgets whose it is, too.
 LEAVE = """
 import os, subprocess
@@ -24,7 +28,7 @@ print(leave(), leave(KERNEL_ID=""))
 
 
 async def leaving(gateways: Gateways, client: Any, kernel_id: str) -> tuple[int, int]:
-    """The children that left a kernel's group: one that has its KERNEL_ID, and one that has none."""
+    """Return the children that left a kernel's group: one that has its KERNEL_ID, and one that has none."""
     stray, free = map(int, (await client.run(kernel_id, LEAVE)).split())
     gateways.processes += [process(free)]
     await until(lambda: all(os.getpgid(pid) == pid for pid in (stray, free)), "their leave")
@@ -61,31 +65,30 @@ async def test_it_ends_with_a_kernel_that_was_taken_over(gateways: Gateways) -> 
 
 async def test_it_ends_when_its_kernel_died_meanwhile(gateways: Gateways) -> None:
     kernel_id, pid = await answering(gateways, LEAVE)
-    [stray] = [found.pid for found in strays.find_of(kernel_id, *mark(gateways)) if is_sleep(found)]
+    [stray] = [found.pid for found in kernel_processes.find_of(kernel_id, mark(gateways)) if is_sleep(found)]
     os.kill(pid, signal.SIGKILL)
     await until(lambda: not runs(pid), "its death")
     client = await gateways.open()
     assert not runs(stray) and await listed(client) == []
 
 
-def mark(gateways: Gateways) -> tuple[str, str]:
-    [(name, value)] = ((name, value) for name, value in gateways.marked().items() if name != "KERNEL_ID")
-    return name, value
+def mark(gateways: Gateways) -> dict[str, str]:
+    return {name: value for name, value in gateways.marked().items() if name != "KERNEL_ID"}
 
 
-def is_sleep(found: Found) -> bool:
+def is_sleep(found: KernelProcess) -> bool:
     return bool(process(found.pid).name() == "sleep")
 
 
 async def test_whoever_has_another_kernels_id_or_another_gateways_is_not_found(gateways: Gateways) -> None:
-    name, value = mark(gateways)
+    [(name, value)] = mark(gateways).items()
     for env in ({"KERNEL_ID": ID, name: value + "x"}, {"KERNEL_ID": ID + "0", name: value}, {"X": f"KERNEL_ID={ID}"}):
         gateways.processes.append(await gateways.run("sleep", "60", env=env))
-    assert strays.find_of(ID, name, value) == []
+    assert kernel_processes.find_of(ID, {name: value}) == []
     own = await gateways.run("sleep", "60", env={"KERNEL_ID": ID, name: value})
     gateways.processes.append(own)
-    assert [found.pid for found in strays.find_of(ID, name, value)] == [own.pid]
-    assert strays.find_of(OTHER, name, value) == []
+    assert [found.pid for found in kernel_processes.find_of(ID, {name: value})] == [own.pid]
+    assert kernel_processes.find_of(OTHER, {name: value}) == []
 
 
 async def test_one_that_may_not_be_signalled_is_told_and_its_id_not_given_again(
@@ -118,5 +121,5 @@ async def test_whoever_has_its_pid_by_then_is_not_touched(gateways: Gateways) ->
     gateways.processes.append(stranger)
     began = started_at(stranger.pid)
     assert began is not None
-    looks = iter([[Found(stranger.pid, stranger.pid, ID, began - 1000, is_kernel=False)], []])
-    assert await strays.end_strays(lambda: next(looks), None) and runs(stranger.pid)
+    looks = iter([[KernelProcess(stranger.pid, stranger.pid, ID, began - 1000, is_kernel=False)], []])
+    assert await kernel_processes.kill_all(lambda: next(looks), LOG) and runs(stranger.pid)

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.cli.setup.bundle import BundleApp, Gathering
+from kg2at_personality.cli.progress import Progress
+from kg2at_personality.cli.setup.bundle_builder import BundleBuilder
 from kg2at_personality.cli.setup.own_wheel import own_wheel, repack
 from kg2at_personality.cli.setup.starter import StepFailed, fingerprint, wheel_in
+from tests.cli.program import run
 from tests.cli.wheel import make_wheel
 
 UNREACHABLE = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
@@ -28,10 +30,10 @@ def environ(**more: str) -> dict[str, str]:
 
 
 def bundle(*arguments: str, **more: str) -> tuple[int, str, str]:
-    argv = [sys.executable, "-m", "kg2at_personality.cli", "setup", "bundle", *arguments]
-    ran = subprocess.run(argv, env=environ(**more), stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert "Traceback" not in ran.stderr
-    return ran.returncode, ran.stdout, ran.stderr
+    ran = run(["setup", "bundle", *arguments], environ(**more), timeout=110)
+    out, err = ran.stdout.decode(), ran.stderr.decode()
+    assert "Traceback" not in err
+    return ran.returncode, out, err
 
 
 def test_usage(tmp_path: Path) -> None:
@@ -80,8 +82,7 @@ def test_what_has_no_record_cannot_be_repacked(tmp_path: Path) -> None:
 
 
 def test_markers_of_the_other_machine_are_heeded(tmp_path: Path) -> None:
-    app = BundleApp(platform=["macosx_11_0_arm64"], python_version="3.10")
-    gathering = Gathering(app, str(tmp_path))
+    builder = BundleBuilder(str(tmp_path), Progress(sys.stdout), ["macosx_11_0_arm64"], "3.10")
     needs = [
         "here",
         'there; sys_platform == "darwin"',
@@ -94,10 +95,10 @@ def test_markers_of_the_other_machine_are_heeded(tmp_path: Path) -> None:
     needs += ['chip; platform_machine == "arm64"', 'extra; extra == "test"', "Both_One", "have", "older<1"]
     for name in ("a", "have", "both_one", "older"):
         make_wheel(tmp_path / "wheels", f"{name}-1-py3-none-any.whl", needs=needs if name == "a" else ())
-    first, last = gathering._environments()
+    first, last = builder._environments()
     always = ["chip", "here", "old>=1", "older<1", "there"]
-    assert gathering._left_out(first) == sorted([*always, "early"])
-    assert gathering._left_out(last) == sorted([*always, "late"])
+    assert builder._left_out(first) == sorted([*always, "early"])
+    assert builder._left_out(last) == sorted([*always, "late"])
 
 
 PYTHON = platform.python_version()
@@ -119,9 +120,9 @@ def test_wheels_for_every_patch_level(tmp_path: Path, monkeypatch: pytest.Monkey
     needs += ["built"] if machine else []
     for name, value in UNREACHABLE.items() | {("PIP_FIND_LINKS", str(index))}:
         monkeypatch.setenv(name, value)
-    gathering = Gathering(BundleApp(embedded=False, platform=machine), str(tmp_path / "bundle"))
-    gathering.wheel = str(make_wheel(wheels, "kg2at-0-py3-none-any.whl", needs=needs))
-    gathering._step("what they need", gathering._download)
+    builder = BundleBuilder(str(tmp_path / "bundle"), Progress(sys.stdout), machine, embedded=False)
+    builder.wheel = str(make_wheel(wheels, "kg2at-0-py3-none-any.whl", needs=needs))
+    builder._step("what they need", builder._download)
     names = {file.split("-")[0]: file.split("-")[1] for file in os.listdir(wheels)}
     assert names.keys() == {"kg2at", "pip", "probe", "early", "late", "later", *(["built"] if machine else [])}
     assert names["probe"] == ("2" if PYTHON.endswith(".0") else "1")

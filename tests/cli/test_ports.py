@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.spark.installation import Installation, InstallationFinder
+from kg2at_personality.spark.installation import Installation
+from kg2at_personality.spark.installation_finder import InstallationFinder
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.cli.program import Place
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
+import marshal
 import os
 import pty
 import re
@@ -23,10 +25,11 @@ import pytest
 from packaging.requirements import Requirement
 
 import kg2at_personality
-from kg2at_personality.cli.setup.conf_file import conf_text
+from kg2at_personality.cli.setup.kg2at_conf import conf_text
 from kg2at_personality.cli.setup.own_wheel import repack
+from tests.cli import program
 from tests.cli.wheel import make_wheel
-from tests.spark.test_installation import make_jar, make_java, make_spark
+from tests.fakes.installation import make_jar, make_java, make_spark
 
 pytestmark = pytest.mark.timeout(180)
 SOURCE = Path(kg2at_personality.__file__).parent
@@ -40,7 +43,7 @@ EXTRAS = [f'{name}=={version}; extra == "embedded"' for name, version in EMBEDDE
 
 def wheel(directory: Path, name: str, version: str, root: Path, requires: tuple[str, ...] = ()) -> Path:
     """A wheel of the files below `root`."""
-    info, lines = f"{name}-{version}.dist-info", []
+    info = f"{name}-{version}.dist-info"
     head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nProvides-Extra: embedded\n"
     meta = {
         f"{info}/METADATA": head + "".join(f"Requires-Dist: {each}\n" for each in requires),
@@ -49,13 +52,30 @@ def wheel(directory: Path, name: str, version: str, root: Path, requires: tuple[
     paths = (path for path in sorted(root.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
     files = {str(path.relative_to(root)): path.read_bytes() for path in paths}
     path = directory / f"{name}-{version}-py3-none-any.whl"
+    write_wheel(path, info, files | {key: text.encode() for key, text in meta.items()})
+    return path
+
+
+def write_wheel(path: Path, info: str, files: dict[str, bytes]) -> None:
+    """Write `files` and a RECORD of them, uncompressed."""
+    lines = []
     with zipfile.ZipFile(path, "w") as archive:
-        for inside, content in (files | {key: text.encode() for key, text in meta.items()}).items():
+        for inside, content in files.items():
             archive.writestr(inside, content)
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
             lines.append(f"{inside},sha256={digest},{len(content)}")
         archive.writestr(f"{info}/RECORD", "\n".join([*lines, f"{info}/RECORD,,", ""]))
-    return path
+
+
+def compiled(path: Path) -> None:
+    """Replace the modules in a wheel by their bytecode: pip compiles what has a source at each installation, and
+    runs from its own wheel first, where every module is compiled each time."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if not name.endswith(".dist-info/RECORD")}
+    for name in [name for name in files if name.endswith(".py")]:
+        code = compile(files.pop(name), name, "exec", dont_inherit=True)
+        files[f"{name}c"] = importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code)
+    write_wheel(path, next(name for name in files if ".dist-info/" in name).partition("/")[0], files)
 
 
 def closure(names: tuple[str, ...]) -> set[str]:
@@ -87,6 +107,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (trees / name / name / "__init__.py").touch()
         wheel(wheels, name, version, trees / name)
     wheel(wheels, "kg2at", kg2at_personality.__version__, trees / "kg2at", (*NEEDED, *EXTRAS))
+    for each in wheels.iterdir():
+        compiled(each)
     shutil.copy(SOURCE / "cli" / "setup" / "starter.py", bundle)
     (bundle / "bundle.json").write_text(json.dumps({"python_version": "{}.{}".format(*sys.version_info[:2])}))
     return bundle
@@ -100,6 +122,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     dropped = ("KG_", "KG2AT_", "SPARK_", "PIP_", "JAVA_", "TOREE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     found = {"SPARK_HOME": str(spark), "JAVA_HOME": str(java), "JUPYTER_CONFIG_DIR": str(own), "HOME": str(own)}
+    found |= {"TERM": "dumb"}  # rich is not among the packages of the small bundle
     return inherited | UNREACHABLE | found
 
 
@@ -124,10 +147,10 @@ def run(bundle: Path, target: Path, environ: dict[str, str], *options: str) -> t
 
 
 def setup(environ: dict[str, str], *options: str) -> tuple[int, str, str]:
-    argv = [sys.executable, "-m", "kg2at_personality.cli", "setup", *options]
-    ran = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
-    assert "Traceback" not in ran.stderr
-    return ran.returncode, ran.stdout, ran.stderr
+    ran = program.run(["setup", *options], environ, timeout=120)
+    out, err = ran.stdout.decode(), ran.stderr.decode()
+    assert "Traceback" not in err
+    return ran.returncode, out, err
 
 
 def installed(target: Path, environ: dict[str, str]) -> bool:

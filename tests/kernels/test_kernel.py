@@ -12,9 +12,11 @@ from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
 from kg2at_personality.errors import KernelDied, SparkConfError
-from kg2at_personality.kernels import toree_interrupt
 from kg2at_personality.kernels.kernel import GatewayKernel
-from tests.fakes.toree import QUICK, FakeSpark, runs, slowly, start, until
+from kg2at_personality.kernels.timing import Timing
+from tests.fakes.processes import runs
+from tests.fakes.toree import QUICK, FakeSpark, slowly, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 DIES = ("spark.fake.does die", "spark.my.password hush", "spark.fake.says no memory for hush")
@@ -68,7 +70,7 @@ class TestFirstAnswer:
     async def test_the_answer_is_kept_for_the_connections(self, gateway: Any) -> None:
         _, kernel = await start(gateway)
         await kernel.answered()
-        assert kernel._kernel_info_future.result()["implementation"] == "ipython"
+        assert kernel._kernel_info_future.result()["implementation"] == "small"
 
     async def test_each_who_waits_may_go_without_the_others(self, gateway: Any, spark: FakeSpark) -> None:
         gate = spark.gate()
@@ -102,9 +104,10 @@ class TestInterrupts:
 
     @pytest.mark.parametrize("learns", ["error", "hang"])
     async def test_one_that_does_not_learn_them_goes_on(
-        self, gateway: Any, spark: FakeSpark, monkeypatch: pytest.MonkeyPatch, caplog: Any, learns: str
+        self, gateway: Any, spark: FakeSpark, caplog: Any, learns: str
     ) -> None:
-        monkeypatch.setattr(toree_interrupt, "LIMIT", 0.5 if learns == "hang" else 60)
+        limit = 0.5 if learns == "hang" else 60
+        gateway.app.kernel_manager.timing = Timing(interrupt_limit=limit)
         gateway.app.log.propagate = True
         spark.defaults(f"spark.fake.learns {learns}")
         kernel_id, kernel = await start(gateway)
@@ -342,5 +345,5 @@ class TestShutdown:
         spark.defaults("spark.fake.does hang")
         kernel_id, kernel = await start(gateway)
         await gateway.app.kernel_manager.shutdown_kernel(kernel_id, now=True)
-        await asyncio.wait([kernel._watch], timeout=10)
-        assert kernel._watch.cancelled()
+        await asyncio.wait([kernel.startup._watch], timeout=10)
+        assert kernel.startup._watch.cancelled()

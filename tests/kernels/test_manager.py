@@ -13,8 +13,12 @@ from kg2at_personality.kernels import toree
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.provisioner import ToreeProvisioner
+from kg2at_personality.kernels.startup import Startup
 from kg2at_personality.kernels.toree import ToreeLauncher
-from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, start, until
+from tests.fakes.ports import held_range
+from tests.fakes.processes import runs
+from tests.fakes.toree import QUICK, FakeSpark, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 HANGS = "spark.fake.does hang"
@@ -28,8 +32,8 @@ def manager(gateway: Any) -> GatewayKernelManager:
 
 
 def check_nothing_is_left(manager: GatewayKernelManager, spark: FakeSpark) -> None:
-    assert (manager.list_kernel_ids(), manager._launching, manager._pending_kernels) == ([], {}, {})
-    assert manager._kernel_connections == {} and not manager._starts and manager._tasks == set()
+    assert (manager.list_kernel_ids(), manager.starts._launching, manager._pending_kernels) == ([], {}, {})
+    assert manager._kernel_connections == {} and not manager.starts and manager._tasks == set()
     assert manager.kernel_ports is None or manager.kernel_ports._taken == set()
     assert spark.left() == [] and spark.living() == []
 
@@ -132,7 +136,7 @@ class TestStart:
         check_nothing_is_left(manager, spark)
 
     async def test_other_kernels_have_no_plan(self, gateway: Any, manager: GatewayKernelManager) -> None:
-        assert await manager.launch_arguments("python3", {}) == {}
+        assert await manager.supplies.plan("python3", {}) is None
         kernel_id = await manager.start_kernel(kernel_name="python3")
         kernel = manager.get_kernel(kernel_id)
         assert isinstance(kernel, GatewayKernel) and not kernel.is_toree
@@ -176,7 +180,7 @@ class TestLimit:
         plans.go.set()
         results = await asyncio.gather(*starts, return_exceptions=True)
         assert [type(result) for result in results].count(TooManyKernels) == 5
-        assert len(manager) == 3 and not manager._starts
+        assert len(manager) == 3 and not manager.starts
         await until(lambda: len(spark.launches()) == 3, "three launches")
 
     async def test_a_failed_start_gives_its_place_back(self, gateway: Any, spark: FakeSpark) -> None:
@@ -202,7 +206,7 @@ class TestCancel:
 
     @pytest.fixture
     def settings(self) -> dict[str, Any]:
-        return QUICK | {"KG2ATPersonality": {"kernel_ports": free_range(5)}, "KernelGatewayApp": {"max_kernels": 1}}
+        return QUICK | {"KG2ATPersonality": {"kernel_ports": held_range(5)}, "KernelGatewayApp": {"max_kernels": 1}}
 
     @pytest.mark.parametrize(
         ("cls", "method"),
@@ -216,7 +220,7 @@ class TestCancel:
             (ToreeProvisioner, "launch_kernel"),
             (GatewayKernel, "_async_post_start_kernel"),
             (GatewayKernelManager, "_finish_kernel_start"),
-            (GatewayKernel, "watch_start"),
+            (Startup, "watch"),
         ],
     )
     async def test_at(
@@ -298,7 +302,7 @@ class TestShutdown:
         await gateway.app.personality.shutdown()
         assert [runs(spark.launches(kernel_id)[0]["pid"]) for kernel_id in ids] == [False, True, False]
         assert any(ids[1] in message and "not permitted" in message for message in caplog.messages)
-        await kernels[ids[1]].discard()
+        await kernels[ids[1]].termination.discard()
 
     async def test_while_a_kernel_is_being_started(
         self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: Held
@@ -330,7 +334,7 @@ class TestShutdown:
         await asyncio.sleep(0)
         late = asyncio.ensure_future(gateway.ask("POST", "/api/kernels", {"name": "apache_toree_scala"}))
         await ending
-        at_the_end = (len(manager), len(manager._starts))
+        at_the_end = (len(manager), len(manager.starts))
         answer = await late
         await gateway.app.personality.shutdown()
         assert at_the_end == (0, 0) and answer.code == 503, (at_the_end, answer.code)

@@ -11,11 +11,14 @@ import pytest
 from jupyter_client.connect import LocalPortCache
 
 from kg2at_personality.errors import KernelDied, LaunchFailed, NoFreePort
-from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, start, until
+from tests.fakes.ports import held_range
+from tests.fakes.processes import runs
+from tests.fakes.toree import QUICK, FakeSpark, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
-RANGE = free_range(10)
+RANGE = held_range(10)
 
 
 class TestLaunch:
@@ -127,7 +130,7 @@ async def test_last_lines_are_redacted(gateway: Any, spark: FakeSpark) -> None:
     log = spark.runtime / f"kernel-{kernel_id}.log"
     await until(lambda: "the end" in log.read_text(), "its output")
     os.kill((await spark.launched(kernel_id))["pid"], signal.SIGKILL)
-    assert await kernel.last_lines() == "can't open *********(redacted)\nthe end"
+    assert await kernel.console.last_lines() == "can't open *********(redacted)\nthe end"
     assert "can't open hush" in log.read_text()
 
 
@@ -178,8 +181,8 @@ class TestFailedLaunch:
 
     def check_nothing_is_left(self, gateway: Any, spark: FakeSpark, ports: set[int]) -> None:
         manager = gateway.app.kernel_manager
-        assert (manager.list_kernel_ids(), manager._launching, manager._pending_kernels) == ([], {}, {})
-        assert manager._kernel_connections == {} and not manager._starts
+        assert (manager.list_kernel_ids(), manager.starts._launching, manager._pending_kernels) == ([], {}, {})
+        assert manager._kernel_connections == {} and not manager.starts
         assert spark.left() == [] and spark.living() == []
         assert manager.kernel_ports is None or manager.kernel_ports._taken == set()
         assert LocalPortCache.instance().currently_used_ports <= ports

@@ -11,7 +11,8 @@ import nbformat
 import pytest
 from tornado.ioloop import IOLoop
 
-from tests.fakes.toree import QUICK, until
+from tests.fakes.toree import QUICK
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 FAILS = "\n\nraise ValueError('no\\n' + 'such \\x1b[1mtable')"
@@ -66,7 +67,7 @@ async def test_starts_are_refused_with_that_sentence_and_leave_nothing(gateway: 
         answer = await gateway.ask("POST", path, body)
         assert answer.code == 503 and json.loads(answer.body)["reason"] == "Seed notebook failed"
         assert "In code cell 2 of 3" in json.loads(answer.body)["message"]
-    assert manager.list_kernels() == [] and not manager._starts and not manager._seeding
+    assert manager.list_kernels() == [] and not manager.starts and not manager.seeding
     assert gateway.app.session_manager.list_sessions() == []
 
 
@@ -130,4 +131,4 @@ class TestWaits:
         with pytest.raises(BaseException):  # noqa: B017
             await start
         await until(lambda: not manager._tasks, "the end of what was begun")
-        assert manager.list_kernels() == [] and not manager._seeding
+        assert manager.list_kernels() == [] and not manager.seeding

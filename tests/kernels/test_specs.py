@@ -9,9 +9,10 @@ import pytest
 from jupyter_client.kernelspec import NoSuchKernel
 from traitlets.config import Config
 
-from kg2at_personality.kernels.specs import ToreeKernelSpecManager, local_cores, memory_label, sizes
+from kg2at_personality.kernels.specs import ToreeKernelSpecManager, sizes
 from kg2at_personality.kernels.toree import ToreeLauncher
 from kg2at_personality.spark.conf import SparkConfReader
+from kg2at_personality.spark.master_url import local_cores
 from tests.fakes.toree import FakeSpark
 
 TOREE = {"apache_toree_scala", "apache_toree_sql"}
@@ -199,11 +200,6 @@ class TestNames:
 )
 def test_cores_of_a_local_master(master: str, cores: int | None) -> None:
     assert local_cores(master) == cores
-
-
-@pytest.mark.parametrize(("mib", "label"), [(512, "512m"), (1024, "1g"), (1536, "1536m"), (4096, "4g")])
-def test_memory_as_spark_writes_it(mib: int, label: str) -> None:
-    assert memory_label(mib) == label
 
 
 def test_sizes_of_a_plain_spark() -> None:

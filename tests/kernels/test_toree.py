@@ -322,10 +322,8 @@ class TestLauncher:
         spark.defaults("spark.cores.max 2", "spark.executor.memory 2g", "spark.driver.memory 2g")
         launcher = ToreeLauncher(profiles={"large": {"spark.cores.max": "8", "spark.executor.memory": "8g"}})
         found = launcher.conf("large", {"KERNEL_SPARK_CORES_MAX": "4"})
-        assert found["spark.cores.max"] == "4" and found.setting("spark.cores.max").source == "the request"
-        assert (
-            found["spark.executor.memory"] == "8g" and found.setting("spark.executor.memory").source == "profile large"
-        )
+        assert found["spark.cores.max"] == "4" and found.entry("spark.cores.max").source == "the request"
+        assert found["spark.executor.memory"] == "8g" and found.entry("spark.executor.memory").source == "profile large"
         assert found["spark.driver.memory"] == "2g"
 
     def test_a_request_above_its_bound(self, spark: FakeSpark) -> None:

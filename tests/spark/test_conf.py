@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.errors import SparkConfError
-from kg2at_personality.spark.conf import Setting, SparkConf, SparkConfReader
+from kg2at_personality.spark.conf import SparkConf, SparkConfReader
+from kg2at_personality.spark.properties import Property
 from tests.cost import Calls
-from tests.spark.test_installation import make_spark
+from tests.fakes.installation import make_spark
 
 PATH = {"PATH": os.environ["PATH"]}
 MASK = "*********(redacted)"
@@ -33,7 +34,7 @@ def read(conf_dir: Path, text: str = "", environ: dict[str, str] | None = None, 
 def test_nothing_at_all() -> None:
     conf = SparkConfReader().read({})
     assert dict(conf) == {"spark.master": "local[*]"}
-    assert conf.setting("spark.master").source == "kg2at's default"
+    assert conf.entry("spark.master").source == "kg2at's default"
     assert (conf.encoding, conf.ignored, conf.environ) == ("utf-8", (), {})
 
 
@@ -75,7 +76,7 @@ def test_spark_env_sh_may_move_the_conf_dir(tmp_path: Path) -> None:
 # Precedence and origin
 
 
-def origins(setting: Setting | None) -> list[tuple[str, str]]:
+def origins(setting: Property | None) -> list[tuple[str, str]]:
     chain = []
     while setting:
         chain.append((setting.value, setting.where))
@@ -91,7 +92,7 @@ def test_each_source_overrides_the_ones_before_and_remembers_them(conf_dir: Path
     conf = conf.overlay("profile large", {"spark.executor.cores": "7"})
     conf = conf.overlay("the request", {"spark.executor.cores": "8"})
     file = conf_dir / "spark-defaults.conf"
-    assert origins(conf.setting("spark.executor.cores")) == [
+    assert origins(conf.entry("spark.executor.cores")) == [
         ("8", "the request"),
         ("7", "profile large"),
         ("6", "KG2ATPersonality.spark_conf"),
@@ -108,7 +109,7 @@ def test_what_spark_env_sh_takes_away_is_gone(conf_dir: Path) -> None:
     environ = PATH | {"SPARK_EXECUTOR_CORES": "3", "SPARK_OPTS": "--conf spark.a=1"}
     conf = read(conf_dir, "", environ)
     assert set(conf) == {"spark.master", "spark.b"}
-    assert conf.setting("spark.b").source == f"environment variable SPARK_OPTS, set in {conf_dir}/spark-env.sh, line 2"
+    assert conf.entry("spark.b").source == f"environment variable SPARK_OPTS, set in {conf_dir}/spark-env.sh, line 2"
 
 
 def test_variables_with_a_property_of_their_own() -> None:
@@ -117,7 +118,7 @@ def test_variables_with_a_property_of_their_own() -> None:
     assert conf["spark.executor.cores"] == "2"
     assert conf["spark.executor.memory"] == "3g"
     assert conf["spark.driver.memory"] == "1g"
-    assert conf.setting("spark.driver.memory").source == "environment variable SPARK_DRIVER_MEMORY"
+    assert conf.entry("spark.driver.memory").source == "environment variable SPARK_DRIVER_MEMORY"
     assert "spark.executor.cores" not in SparkConfReader().read({"SPARK_EXECUTOR_CORES": ""})
 
 
@@ -165,7 +166,7 @@ def test_master_of_spark_env_sh(conf_dir: Path) -> None:
     (conf_dir / "spark-env.sh").write_text("SPARK_LOCAL_IP=10.0.0.1\nSPARK_MASTER_PORT=7078\n")
     conf = read(conf_dir, "", PATH)
     assert conf.master == "spark://10.0.0.1:7078"
-    assert conf.setting("spark.master").source == "SPARK_LOCAL_IP and SPARK_MASTER_PORT"
+    assert conf.entry("spark.master").source == "SPARK_LOCAL_IP and SPARK_MASTER_PORT"
 
 
 def test_a_master_of_the_environment_says_where_it_was_set(conf_dir: Path) -> None:
@@ -173,7 +174,7 @@ def test_a_master_of_the_environment_says_where_it_was_set(conf_dir: Path) -> No
     script.write_text("export MASTER=spark://h:7077\n")
     conf = read(conf_dir, "", PATH)
     assert conf.master == "spark://h:7077"
-    assert conf.setting("spark.master").where == f"environment variable MASTER, set in {script}, line 1"
+    assert conf.entry("spark.master").where == f"environment variable MASTER, set in {script}, line 1"
     script.write_text("MASTER='spark://h'\n")
     with pytest.raises(
         SparkConfError, match=rf"^environment variable MASTER, set in {script}, line 1: spark.master must be"
@@ -200,7 +201,7 @@ def test_the_old_name_of_a_masters_host_by_sparks_version(conf_dir: Path, tmp_pa
 
 def test_an_overlaid_master_remembers_the_default() -> None:
     conf = SparkConfReader().read({}).overlay("the request", {"spark.master": "spark://a:1"})
-    assert origins(conf.setting("spark.master")) == [("spark://a:1", "the request"), ("local[*]", "kg2at's default")]
+    assert origins(conf.entry("spark.master")) == [("spark://a:1", "the request"), ("local[*]", "kg2at's default")]
 
 
 # Checks
@@ -378,7 +379,7 @@ def test_typed_reading_of_nonsense(method: str) -> None:
 
 def test_setting_of_an_unset_key() -> None:
     with pytest.raises(KeyError):
-        SparkConfReader().read({}).setting("spark.none")
+        SparkConfReader().read({}).entry("spark.none")
 
 
 # The object
@@ -388,7 +389,7 @@ def test_it_is_a_mapping_that_pickles_and_shows_no_values() -> None:
     conf = SparkConfReader(overrides={"spark.password": "hunter2"}).read({"TOKEN": "hunter2"})
     assert pickle.loads(pickle.dumps(conf)) == conf == {"spark.password": "hunter2", "spark.master": "local[*]"}
     assert len(conf) == 2
-    assert "hunter2" not in repr(conf) + repr(conf.setting("spark.password"))
+    assert "hunter2" not in repr(conf) + repr(conf.entry("spark.password"))
 
 
 def test_overlay_leaves_the_original_alone() -> None:

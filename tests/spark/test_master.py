@@ -21,9 +21,12 @@ import pytest
 
 from kg2at_personality.errors import MalformedAnswer, MasterUnreachable, SparkConfError
 from kg2at_personality.spark.cluster import Capacity, ClusterState, ExecutorRequest, capacity
-from kg2at_personality.spark.master import MasterClient, master_urls, shown
-from kg2at_personality.spark.placement import ever, grantable
-from tests.fakes.master import FakeMaster, Fault, MasterServer
+from kg2at_personality.spark.master import MasterClient
+from kg2at_personality.spark.master_ui import master_urls, shown
+from kg2at_personality.spark.placement import IdleCluster, Placement
+from tests.fakes.master import FakeMaster
+from tests.fakes.master_server import Fault, MasterServer
+from tests.fakes.ports import held_port
 
 T = TypeVar("T")
 SHORT = 0.3  # seconds; time-outs that are meant to pass
@@ -52,11 +55,12 @@ async def ask(*servers: MasterServer, timeout: float = LONG) -> ClusterState:
     return await MasterClient([server.url for server in servers], timeout=timeout).state()
 
 
-def refused_url() -> str:
-    """An address where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+@pytest.fixture(scope="module")
+def refused_url() -> Iterator[str]:
+    """An address that refuses connections: its port is bound, so that nobody else listens there either."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 # One master.
@@ -138,8 +142,8 @@ def test_an_address_that_cannot_be_asked(url: str) -> None:
     assert url in str(raised.value)
 
 
-def test_refused() -> None:
-    url = refused_url()
+def test_refused(refused_url: str) -> None:
+    url = refused_url
     with pytest.raises(MasterUnreachable, match=f"{url}: .*refused"):
         asyncio.run(MasterClient([url], timeout=LONG).state())
 
@@ -149,12 +153,12 @@ def test_no_address_at_all() -> None:
         asyncio.run(MasterClient([], timeout=LONG).state())
 
 
-def test_a_client_outlives_its_event_loop() -> None:
+def test_a_client_outlives_its_event_loop(refused_url: str) -> None:
     async def scene(server: MasterServer) -> None:
         await MasterClient([server.url], timeout=LONG).state()
 
     play(scene, fake())
-    client = MasterClient([refused_url()], timeout=LONG)
+    client = MasterClient([refused_url], timeout=LONG)
     for _ in range(2):
         with pytest.raises(MasterUnreachable, match="refused"):
             asyncio.run(client.state())
@@ -226,7 +230,8 @@ def test_an_application_is_ended_and_its_cores_are_free() -> None:
 
     state = play(scene, master)
     assert [app.id for app in state.apps] == [other]
-    assert [(app.id, app.state) for app in state.completed] == [(ended, "KILLED")]
+    assert [app.id for app in state.completed] == [ended]
+    assert [app.state for app in master.completed] == ["KILLED"]
     assert capacity(state).cores_free == 2
 
 
@@ -274,9 +279,9 @@ def test_a_refusal_to_end_it_is_an_error_with_the_url(fault: Fault, message: str
     play(scene, fake())
 
 
-def test_nothing_is_ended_where_nobody_answers() -> None:
+def test_nothing_is_ended_where_nobody_answers(refused_url: str) -> None:
     with pytest.raises(MasterUnreachable, match="refused"):
-        asyncio.run(MasterClient([refused_url()], timeout=LONG).kill_application("app-1"))
+        asyncio.run(MasterClient([refused_url], timeout=LONG).kill_application("app-1"))
 
 
 # Several masters.
@@ -314,7 +319,7 @@ def test_failover() -> None:
 
         async def look() -> tuple[str, str, int]:
             state = await client.state()
-            return state.url, state.status, grantable(state, ExecutorRequest(9, 1, 1024))
+            return state.url, state.status, Placement(state).grantable(ExecutorRequest(9, 1, 1024))
 
         seen = [await look()]
         first.fail_over_to(second)
@@ -343,19 +348,19 @@ def test_failover_from_a_master_that_hangs() -> None:
     assert play(scene, fake(name="first"), fake("STANDBY", "second")) == "spark://second:7077"
 
 
-def test_recovering_alone_is_an_answer() -> None:
+def test_recovering_alone_is_an_answer(refused_url: str) -> None:
     async def scene(server: MasterServer) -> ClusterState:
-        return await MasterClient([refused_url(), server.url], timeout=LONG).state()
+        return await MasterClient([refused_url, server.url], timeout=LONG).state()
 
     state = play(scene, fake("RECOVERING"))
     assert state.status == "RECOVERING"
-    assert ever(state, ExecutorRequest(4, 4, 1024))
+    assert IdleCluster(state).fits(ExecutorRequest(4, 4, 1024))
 
 
-def test_all_fail_in_one_error() -> None:
+def test_all_fail_in_one_error(refused_url: str) -> None:
     async def scene(standby: MasterServer, broken: MasterServer) -> None:
         broken.fault = "500"
-        gone = refused_url()
+        gone = refused_url
         with pytest.raises(MasterUnreachable) as raised:
             await MasterClient([standby.url, gone, broken.url], timeout=LONG).state()
         for part in (f"{standby.url}: it is STANDBY", f"{gone}: ", "refused", f"{broken.url}: HTTP 500"):
@@ -457,9 +462,9 @@ def test_a_password_is_not_shown() -> None:
     assert shown("http://h:8080") == "http://h:8080"
 
 
-def test_a_password_stays_out_of_errors() -> None:
+def test_a_password_stays_out_of_errors(refused_url: str) -> None:
     for scheme in ("http", "ftp"):
-        url = refused_url().replace("http://", f"{scheme}://user:secret@")
+        url = refused_url.replace("http://", f"{scheme}://user:secret@")
         with pytest.raises(MasterUnreachable) as raised:
             asyncio.run(MasterClient([url], timeout=LONG).state())
         assert "secret" not in f"{raised.value} {raised.value.url}"
@@ -472,7 +477,7 @@ def test_a_password_stays_out_of_errors() -> None:
 def test_a_real_master_and_worker(tmp_path: Path) -> None:
     pyspark = pytest.importorskip("pyspark")
     home = os.environ.get("SPARK_HOME") or str(Path(pyspark.__file__).parent)
-    master, ui = _free_ports(2)
+    master, ui = held_port(), held_port()
     deploy = "org.apache.spark.deploy"
     at = ["-h", "127.0.0.1"]
     with (
@@ -485,17 +490,7 @@ def test_a_real_master_and_worker(tmp_path: Path) -> None:
         state = asyncio.run(_first_worker(f"http://127.0.0.1:{ui}"))
     assert (state.url, state.status, state.apps) == (f"spark://127.0.0.1:{master}", "ALIVE", ())
     assert capacity(state) == Capacity(1, 4, 4, 4096, 4096)
-    assert grantable(state, ExecutorRequest(5, 2, 1024)) == 4
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    assert Placement(state).grantable(ExecutorRequest(5, 2, 1024)) == 4
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.spark.master_url import hint, master
+from kg2at_personality.spark.master_url import hint, is_standalone, parse_master, standalone_addresses
 
 GOOD = [
     "local",
@@ -73,13 +73,13 @@ BAD = {
 
 @pytest.mark.parametrize("text", GOOD)
 def test_what_spark_takes(text: str) -> None:
-    assert master(text) == text
+    assert parse_master(text) == text
 
 
 @pytest.mark.parametrize("text", BAD)
 def test_what_spark_refuses(text: str) -> None:
     with pytest.raises(ValueError, match=r"^spark://HOST:PORT \(more masters"):
-        master(text)
+        parse_master(text)
     assert hint(text).rpartition("(write ")[2] == f"{BAD[text]})" if BAD[text] else "(write" not in hint(text)
 
 
@@ -87,6 +87,22 @@ def test_the_wrong_one_of_several_is_told() -> None:
     assert hint("spark://h1:7077,h2") == "; 'h2' is no HOST:PORT (write spark://h1:7077,h2:7077)"
     assert hint("spark://my_master:7077") == "; Java takes no host name with an underscore"
     assert hint("") == ""
+
+
+@pytest.mark.parametrize(
+    ("master", "addresses"),
+    [
+        ("spark://h:7077", [("h", 7077)]),
+        ("spark://h1:7077,[::1]:7078", [("h1", 7077), ("[::1]", 7078)]),
+        ("spark://h1, h2:1", [("h1", 7077), ("h2", 1)]),
+        ("spark://[fe80::a]", [("[fe80::a]", 7077)]),
+        ("local[2]", []),
+        ("k8s://h:443", []),
+    ],
+)
+def test_addresses_of_standalone_masters(master: str, addresses: list[tuple[str, int]]) -> None:
+    assert standalone_addresses(master) == addresses
+    assert is_standalone(master) is bool(addresses)
 
 
 @pytest.mark.e2e
@@ -112,3 +128,24 @@ def test_as_spark_says(spark_jvm: Any) -> None:
     for text in BAD:
         if text.startswith(("spark://", "local")) and text not in ("spark://h:70000", "local[0]"):
             assert not takes(text), text
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("spark://h1:7078", [("h1", 7078)]),
+        ("spark://h1:7077, h2:7078", [("h1", 7077), ("h2", 7078)]),
+        ("spark://[::1]:7077,[fe80::2]:1", [("[::1]", 7077), ("[fe80::2]", 1)]),
+        ("spark://h1", [("h1", 7077)]),
+        ("spark://h1:²", [("h1:²", 7077)]),
+    ],
+)
+def test_the_addresses_of_standalone_masters(text: str, addresses: list[tuple[str, int]]) -> None:
+    assert is_standalone(text)
+    assert standalone_addresses(text) == addresses
+
+
+@pytest.mark.parametrize("text", ["", "local[*]", "yarn", "k8s://spark://h:1", "SPARK://h:7077"])
+def test_other_masters_have_no_addresses(text: str) -> None:
+    assert not is_standalone(text)
+    assert standalone_addresses(text) == []

@@ -4,7 +4,7 @@ import pytest
 
 from kg2at_personality.errors import SparkConfError
 from kg2at_personality.spark.master_variables import master_from, unused
-from kg2at_personality.spark.properties import Setting
+from kg2at_personality.spark.properties import Property
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_old_name_counts_until_spark_4() -> None:
         assert master_from(environ, version=version).value == "local[*]"
 
 
-CHOSEN = Setting("spark.master", "spark://a:7077,b:7078", "FILE", 3)
+CHOSEN = Property("spark.master", "spark://a:7077,b:7078", "FILE", 3)
 USED = "kernels use spark://a:7077,b:7078 (FILE, line 3)"
 
 

@@ -8,7 +8,10 @@ import pytest
 
 from kg2at_personality.errors import SparkConfError
 from kg2at_personality.spark.conf import SparkConf, SparkConfReader
-from kg2at_personality.spark.port_table import Given, Port, clashes, firewall, mismatch, most_kernels, table
+from kg2at_personality.spark.firewall import firewall
+from kg2at_personality.spark.port_clashes import clashes, mismatch, most_kernels
+from kg2at_personality.spark.port_lookup import Given
+from kg2at_personality.spark.port_table import Port, table
 
 HERE = frozenset({"127.0.0.1"})
 GATEWAY = Given(8888, "default")

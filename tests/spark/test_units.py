@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kg2at_personality.spark.units import mib, parse_size, parse_time
+from kg2at_personality.spark.units import mib, parse_size, parse_time, readable_size, spark_size
 
 SIZES = {
     "1": 2**20,
@@ -87,6 +87,7 @@ def test_mib_rounds_down() -> None:
     assert (mib("1023k"), mib("1025k"), mib("2g"), mib("3")) == (0, 1, 2048, 3)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**33), st.sampled_from(["k", "kb", "K", "m", "MB", "g", "t"]))
 def test_mib_is_the_size_cut_to_mib(number: int, unit: str) -> None:
     power = "kmgt".index(unit[0].lower()) + 1
@@ -135,3 +136,19 @@ def test_times_as_spark_reads_them(spark_jvm: Any) -> None:
         else:
             with_unit = text if text.strip()[-1].isalpha() else f"{text}s"
             assert utils.timeStringAs(with_unit, microseconds) == round(parse_time(text) * 1e6), text
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "short", "long"),
+    [
+        (512, "512m", "512 MiB"),
+        (1024, "1g", "1 GiB"),
+        (1536, "1536m", "1.5 GiB"),
+        (1792, "1792m", "1.75 GiB"),
+        (1100, "1100m", "1100 MiB"),
+        (4096, "4g", "4 GiB"),
+    ],
+)
+def test_sizes_are_written_for_spark_and_for_people(mebibytes: int, short: str, long: str) -> None:
+    assert (spark_size(mebibytes), readable_size(mebibytes)) == (short, long)
+    assert mib(short) == mebibytes

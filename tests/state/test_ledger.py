@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -43,8 +43,7 @@ time.sleep(60)
 RACERS = """
 import json, logging, os, sys, threading, time
 from kg2at_personality.errors import StateDirInUse
-from kg2at_personality.state import ledger
-ledger.LOCK_TRIES = 1
+from kg2at_personality.state.ledger import Ledger
 path, token = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -52,7 +51,7 @@ held, shared, end = [], [], time.monotonic() + 1.0
 
 def race():
     while time.monotonic() < end:
-        one = ledger.Ledger(path, {}, logging.getLogger())
+        one = Ledger(path, {}, logging.getLogger(), lock_limit=0)
         try:
             one.open()
         except (StateDirInUse, OSError):
@@ -72,7 +71,19 @@ threads = [threading.Thread(target=race) for _ in range(3)]
 print(json.dumps([len(held), len(shared)]))
 """
 
-Make = Callable[..., Ledger]
+
+class Make:
+    """Makes ledgers."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self.made = path, list[Ledger]()
+        #: Seconds that each of them waits for a lock.
+        self.lock_limit = 1.0
+
+    def __call__(self, where: Path | None = None, **about: Any) -> Ledger:
+        holder = {"process": os.getpid(), "host": "here", "port": 8888} | about
+        self.made.append(Ledger(where or self._path, holder, LOG, self.lock_limit))
+        return self.made[-1]
 
 
 def record(kernel_id: str = ONE, **changes: Any) -> Record:
@@ -111,15 +122,10 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(path: Path) -> Iterator[Make]:
-    """Makes ledgers, and closes them."""
-    made: list[Ledger] = []
-
-    def one(where: Path = path, **about: Any) -> Ledger:
-        made.append(Ledger(where, {"process": os.getpid(), "host": "here", "port": 8888} | about, LOG))
-        return made[-1]
-
-    yield one
-    for each in made:
+    """Its ledgers are closed in the end."""
+    making = Make(path)
+    yield making
+    for each in making.made:
         each.close()
 
 
@@ -132,9 +138,9 @@ def ledger(make: Make) -> Ledger:
 
 
 @pytest.fixture
-def once(monkeypatch: pytest.MonkeyPatch) -> None:
+def once(make: Make) -> None:
     """A lock that is held is not waited for."""
-    monkeypatch.setattr(module, "LOCK_TRIES", 1)
+    make.lock_limit = 0
 
 
 @contextmanager

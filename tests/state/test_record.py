@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kg2at_personality.admission.queue import AdmissionRequest
+from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
 from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING, STEPS, STOPPING, VERSION, Admission, Record
 

@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-from kg2at_personality.system import process_group as module
-from kg2at_personality.system.process_group import end_group, kill_group
-from tests.fakes.toree import runs, until
+from kg2at_personality.system.process_group import KillTimes, kill_group, terminate_group
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 pytestmark = [pytest.mark.gen_test(timeout=20), pytest.mark.timeout(30)]
 LOG = logging.getLogger("tests.group")
@@ -101,14 +101,13 @@ async def test_what_its_leader_left_behind_is_killed(run: Run) -> None:
 
 
 async def test_a_stopped_group_is_killed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
     group, pids = await started(run, STUBBORN, 3)
     os.killpg(group, signal.SIGSTOP)
-    assert await end_group(group, LOG) is True
+    assert await terminate_group(group, LOG, KillTimes(grace=0.1)) is True
     assert not any(map(runs, pids))
 
 
-@pytest.mark.parametrize("end", [kill_group, end_group])
+@pytest.mark.parametrize("end", [kill_group, terminate_group])
 async def test_a_group_that_is_gone_is_gone(run: Run, end: Any, caplog: Any) -> None:
     child = run("exit 0")
     await until(lambda: child.returncode is not None, "its end")
@@ -121,7 +120,7 @@ async def test_no_group_is_nothing(sent: list[Any]) -> None:
     assert sent == []
 
 
-@pytest.mark.parametrize("end", [kill_group, end_group])
+@pytest.mark.parametrize("end", [kill_group, terminate_group])
 async def test_the_gateways_own_group_is_never_signalled(sent: list[Any], end: Any) -> None:
     assert await end(os.getpgrp(), LOG) is True
     assert sent == []
@@ -135,13 +134,12 @@ async def test_those_that_nobody_reaps_are_gone(run: Run, caplog: Any) -> None:
 
 
 async def test_one_that_lives_on_is_told_of(run: Run, sent: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LIMIT", 0.06)
     group, pids = await started(run, "exec sleep 60", 1)
-    assert await kill_group(group, LOG) is False
+    assert await kill_group(group, LOG, KillTimes(limit=0.06)) is False
     assert set(sent) == {(group, signal.SIGKILL)} and len(sent) > 1 and all(map(runs, pids))
 
 
-@pytest.mark.parametrize("end", [kill_group, end_group])
+@pytest.mark.parametrize("end", [kill_group, terminate_group])
 async def test_one_that_may_not_be_signalled_is_left_with_a_line_in_the_log(
     run: Run, end: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
@@ -162,8 +160,7 @@ async def test_one_that_may_not_be_signalled_any_more_is_left_too(
     monkeypatch.setattr(
         os, "killpg", lambda *arguments: (refuse if signal.SIGKILL in arguments else KILLPG)(*arguments)
     )
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
-    assert await end_group(group, LOG) is False
+    assert await terminate_group(group, LOG, KillTimes(grace=0.1)) is False
     assert len(members(group)) == 3 and len(told(caplog)) == 1
 
 
@@ -172,10 +169,10 @@ async def test_who_heeds_sigterm_may_tidy_up(run: Run, tmp_path: Path) -> None:
     child = run(TIDY, FILE=str(file))
     await until(file.exists, "its handler")
     begun = time.monotonic()
-    assert await end_group(child.pid, LOG) is True
+    assert await terminate_group(child.pid, LOG) is True
     assert file.read_text() == "tidied\n" and members(child.pid) == []
     assert child.returncode == 0, "it ended by itself"
-    assert time.monotonic() - begun < module.PATIENCE, "nobody waits longer than it takes"
+    assert time.monotonic() - begun < KillTimes().grace, "nobody waits longer than it takes"
 
 
 async def test_who_is_killed_may_not(run: Run, tmp_path: Path) -> None:
@@ -190,7 +187,6 @@ async def test_who_is_killed_may_not(run: Run, tmp_path: Path) -> None:
 async def test_who_does_not_heed_sigterm_is_killed_in_the_end(
     run: Run, script: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.2)
     group, pids = await started(run, script, size)
-    assert await end_group(group, LOG) is True
+    assert await terminate_group(group, LOG, KillTimes(grace=0.2)) is True
     assert not any(map(runs, pids)) and members(group) == []

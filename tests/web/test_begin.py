@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,16 @@ from tornado.websocket import websocket_connect
 
 from kg2at_personality.adoption import Adoption
 from kg2at_personality.kernels.provisioner import ToreeProvisioner
-from kg2at_personality.kernels.recorded import RecordedKernel
+from kg2at_personality.kernels.record_keeper import RecordKeeper
 from kg2at_personality.kernels.toree import ToreeLauncher
 from kg2at_personality.personality import KG2ATPersonality
 from kg2at_personality.state import ledger
 from kg2at_personality.state.ledger import LOCK, Ledger
 from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING
+from tests.fakes.app import Client
 from tests.fakes.gateways import ID, Gateways, answering, code_of, json_of, kernel_of, listed, settled
-from tests.fakes.toree import runs, until
-from tests.web.conftest import Client
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 KEEP: dict[str, Any] = {"KG2ATPersonality": {"keep_kernels_on_exit": True}}
@@ -118,8 +120,8 @@ async def ticks() -> None:
 def check_nothing_is_left(gateways: Gateways, client: Client) -> None:
     manager = client.app.kernel_manager
     assert gateways.files() == [] and gateways.spark.living() == []
-    assert (manager.list_kernel_ids(), manager._launching, manager._pending_kernels) == ([], {}, {})
-    assert (manager._starts, manager._launches, manager._stops) == ({}, {}, {})
+    assert (manager.list_kernel_ids(), manager.starts._launching, manager._pending_kernels) == ([], {}, {})
+    assert (manager.starts._tasks, manager.starts._launches, manager.stops._tasks) == ({}, {}, {})
     assert not manager.clusters.holds(ID)
 
 
@@ -258,10 +260,8 @@ async def test_where_no_record_can_be_kept_no_kernel_starts_until_one_can(gatewa
 # Two at once.
 
 
-async def test_a_second_gateway_on_its_directory_ends_and_says_why(
-    gateways: Gateways, monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
-    monkeypatch.setattr(ledger, "LOCK_TRIES", 1)
+async def test_a_second_gateway_on_its_directory_ends_and_says_why(gateways: Gateways, caplog: Any) -> None:
+    gateways.timing = replace(gateways.timing, lock_limit=0)
     first = await gateways.open(KernelGatewayApp={"port": 8901})
     kernel_id = await first.start()
     second = await gateways.serve(KernelGatewayApp={"port": 8902})
@@ -389,7 +389,7 @@ async def test_it_waits_for_an_end_that_is_under_way(gateways: Gateways) -> None
     client = await gateways.open(**KEEP)
     assert (await post(client)).code == 201
     pid, ended = kernel_of(client).pid, delete(client)
-    await until(lambda: client.app.kernel_manager._stops, "its end")
+    await until(lambda: client.app.kernel_manager.stops, "its end")
     await client.app.personality.shutdown()
     assert await ended == 204 and pid is not None and not runs(pid)
     assert not gateways.path.exists() and gateways.spark.left() == []
@@ -446,7 +446,7 @@ async def test_deleting_one_in_the_midst_of_its_launch(gateways: Gateways, launc
     await launches.reached()
     assert gateways.record().step == STARTING, "the next gateway would know of it"
     clicked = [delete(client) for _ in range(clicks)]
-    await until(lambda: client.app.kernel_manager._stops, "its end")
+    await until(lambda: client.app.kernel_manager.stops, "its end")
     await ticks()
     assert not any(each.done() for each in clicked), "what is not there yet can't be ended"
     launches.let_go()
@@ -477,13 +477,13 @@ async def test_a_start_on_a_full_disk_is_refused_and_leaves_nothing(
 ) -> None:
     """Before its process, and after."""
     gateways.spark.defaults(HANGS)
-    client, pids, note = await gateways.open(), [], RecordedKernel._note_process
+    client, pids, write = await gateways.open(), [], RecordKeeper.write_process
 
-    def launched(kernel: RecordedKernel) -> None:
-        pids.append(kernel.pid or 0)
-        note(kernel)
+    def launched(recorder: RecordKeeper) -> None:
+        pids.append(recorder._kernel.pid or 0)
+        write(recorder)
 
-    monkeypatch.setattr(RecordedKernel, "_note_process", launched)
+    monkeypatch.setattr(RecordKeeper, "write_process", launched)
     disk.fill(after=writes)
     answer = await post(client, name)
     assert (answer.code, answer.reason) == (503, "Kernel could not be launched")
@@ -536,15 +536,13 @@ async def test_a_session_on_a_full_disk_is_refused_or_goes_on(gateways: Gateways
     check_nothing_is_left(gateways, client)
 
 
-async def test_what_another_gateway_holds_is_not_written_to(
-    gateways: Gateways, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_another_gateway_holds_is_not_written_to(gateways: Gateways) -> None:
     """It took the directory while this one could not be used."""
-    monkeypatch.setattr(ledger, "LOCK_TRIES", 1)
+    gateways.timing = replace(gateways.timing, lock_limit=0)
     gateways.path.write_text("a file")
     client = await gateways.open()
     gateways.path.unlink()
-    other = Ledger(gateways.path, {"process": 4711}, None)
+    other = Ledger(gateways.path, {"process": 4711}, logging.getLogger("tests.ledger"))
     other.open()
     answer = await post(client, "python3")
     assert answer.code == 503 and "4711" in json.loads(answer.body)["message"]

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 
-from kg2at_personality.kernels import zombies
+from kg2at_personality.kernels.timing import Timing
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -93,7 +93,7 @@ async def test_while_a_restart_waits_for_cores(gateway: Any, monkeypatch: Any) -
         await asyncio.Event().wait()
 
     kernel_id = await gateway.start()
-    monkeypatch.setattr(gateway.app.kernel_manager, "admit", wait)
+    monkeypatch.setattr(gateway.app.kernel_manager.supplies, "admit", wait)
     restart = asyncio.ensure_future(gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {}))
     await waits.wait()
     assert await asyncio.wait_for(delete(gateway, kernel_id), 20) == 204
@@ -178,10 +178,8 @@ class TestRefusedSignals:
         assert json.loads((await gateway.ask("GET", "/kg2at/status")).body)["zombies"] == []
 
     @pytest.mark.gen_test(timeout=60)
-    async def test_what_lives_on_is_a_zombie_until_it_is_gone(
-        self, gateway: Any, refused: Any, monkeypatch: Any
-    ) -> None:
-        monkeypatch.setattr(zombies, "RETRY", 0.05)
+    async def test_what_lives_on_is_a_zombie_until_it_is_gone(self, gateway: Any, refused: Any) -> None:
+        gateway.app.kernel_manager.timing = Timing(zombie_retry=0.05)
         before, kernel_id = running(), await gateway.start()
         kernel = gateway.app.kernel_manager.get_kernel(kernel_id)
         kernel.shutdown_wait_time = 0.2
@@ -213,8 +211,9 @@ async def test_one_that_fails_to_stop_keeps_no_other_from_it(gateway: Any, monke
     async def fail(now: bool) -> bool:
         raise RuntimeError("on purpose")
 
-    end = manager.get_kernel(ids[0]).end
-    monkeypatch.setattr(manager.get_kernel(ids[0]), "end", fail)
+    termination = manager.get_kernel(ids[0]).termination
+    end = termination.shut_down
+    monkeypatch.setattr(termination, "shut_down", fail)
     await manager.shutdown_all_kernels()
     assert not any(map(lives, pids[1:])) and manager.list_kernels() == []
     assert await end() and not lives(pids[0])

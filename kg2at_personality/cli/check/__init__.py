@@ -1,1 +1,1 @@
-"""What `jupyter kg2at check` looks at. Each check is a function of the Subject that yields findings."""
+"""`jupyter kg2at check`. Each check is a function that takes the Subject and yields findings."""

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The finding of a check: a line of what `jupyter kg2at check` prints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OK, WARNING, ERROR = "ok", "warning", "error"
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: `level` is ok, warning or error; `said` is what is so, `remedy` what to do ("" where ok)."""
+    """One line: `level` is ok, warning or error; `said` is what was found, `remedy` what to do ("" where ok)."""
 
     check: str
     level: str
@@ -18,15 +18,15 @@ class Finding:
 
 
 def ok(check: str, said: str) -> Finding:
-    """All is well."""
+    """Return a finding that nothing has to be done about."""
     return Finding(check, OK, said)
 
 
 def warning(check: str, said: str, remedy: str) -> Finding:
-    """Notebooks will run, but perhaps not as somebody wished."""
+    """Return a finding that lets notebooks run, but perhaps not as somebody wished."""
     return Finding(check, WARNING, said, remedy)
 
 
 def error(check: str, said: str, remedy: str) -> Finding:
-    """Notebooks won't run, or anyone may run them."""
+    """Return a finding that keeps notebooks from running, or lets anyone run them."""
     return Finding(check, ERROR, said, remedy)

@@ -1,4 +1,4 @@
-"""What is checked: the settings, and Spark's configuration as far as it can be read."""
+"""The subject of all checks: the settings, and Spark's configuration as far as it can be read."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from ...errors import ConfigError, SparkConfError
 from ...kernels.toree import ToreeLauncher
 from ...spark.conf import SparkConf
-from ...spark.spark_env import load_spark_env
+from ...spark.conf_dir import conf_dir_of, with_conf_dir
+from ...spark.spark_env import SCRIPT, load_spark_env
 from ..command import Command
 
 #: Seconds that spark-env.sh may run here; the whole check has to end within 3.
 SCRIPT_LIMIT = 0.9
+#: The same for a second run of it, after Spark's configuration turned out to be broken.
+SECOND_SCRIPT_LIMIT = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,15 @@ class Subject:
 
     @property
     def conf_dir(self) -> str:
-        """Where spark-defaults.conf is, or would be; "" when there is no such directory."""
-        home = self.environ.get("SPARK_HOME")
-        return self.environ.get("SPARK_CONF_DIR") or (os.path.join(home, "conf") if home else "")
+        """Return the directory in which spark-defaults.conf is, or would be; "" when none is known."""
+        return conf_dir_of(self.environ)
 
 
 def subject_of(command: Command, random_device: str) -> Subject:
-    """Read the configuration. Blocks for spark-env.sh. Raises ConfigError for broken settings."""
+    """Read the configuration, which runs spark-env.sh (SCRIPT_LIMIT seconds at most).
+
+    Raises ConfigError for settings of kg2at or Kernel Gateway that are broken.
+    """
     launcher = command.launcher
     limit = min(launcher.reader.env_script_timeout, SCRIPT_LIMIT)
     launcher = replace(launcher, reader=replace(launcher.reader, env_script_timeout=limit))
@@ -50,15 +55,12 @@ def subject_of(command: Command, random_device: str) -> Subject:
 
 
 def _environ_anyway(launcher: ToreeLauncher, problem: ConfigError) -> dict[str, str]:
-    """The environment for the other checks: after spark-env.sh, unless that is what is broken."""
-    environ, reader = dict(os.environ), launcher.reader
-    if reader.spark_home:
-        environ.setdefault("SPARK_HOME", reader.spark_home)
-    home = environ.get("SPARK_HOME")
-    conf_dir = reader.conf_dir or environ.get("SPARK_CONF_DIR") or (os.path.join(home, "conf") if home else "")
-    if conf_dir:
-        environ["SPARK_CONF_DIR"] = conf_dir
+    """Return the environment for the other checks: after spark-env.sh, unless that is what is broken."""
+    environ = with_conf_dir(os.environ, launcher.reader.spark_home, launcher.reader.conf_dir)
+    conf_dir = conf_dir_of(environ)
+    if not conf_dir or SCRIPT in str(problem):
+        return environ
     try:
-        return load_spark_env(environ, conf_dir, 0.5) if conf_dir and "spark-env.sh" not in str(problem) else environ
+        return load_spark_env(environ, conf_dir, SECOND_SCRIPT_LIMIT)
     except SparkConfError:
         return environ

@@ -1,4 +1,4 @@
-"""Which addresses are this machine's, and who has which port."""
+"""Addresses and ports as sockets show them: which are this machine's, and who has which port."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import functools
 import socket
 from collections.abc import Collection, Iterable, Mapping
 
+from ...system.free_ports import bind_error
 from ...system.time_limits import within
 
 #: Seconds for a name or a port that does not answer.
@@ -15,7 +16,7 @@ LIMIT = 0.8
 
 
 def is_here(host: str) -> bool:
-    """Whether `host` is an address or a name of this machine. Raises OSError for a name nobody knows. May block."""
+    """Return whether `host` is an address or a name of this machine. Raises OSError for an unknown name. May block."""
     for family, _, _, _, address in socket.getaddrinfo(host.strip("[]"), 0, type=socket.SOCK_STREAM):
         with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
             probe.bind(address)
@@ -24,14 +25,14 @@ def is_here(host: str) -> bool:
 
 
 def hosts_here(hosts: Iterable[str]) -> frozenset[str]:
-    """Those of `hosts` that are this machine; a name that is slow or unknown is none. Blocks at most a second."""
+    """Return those of `hosts` that are this machine, without slow and unknown names. Blocks at most a second."""
     answers = within(LIMIT, {host: lambda host=host: is_here(host) for host in set(hosts)})  # type: ignore[misc]
     return frozenset(host for host, answer in answers.items() if answer is True)
 
 
 @functools.cache
 def _owners() -> Mapping[int, str]:
-    """Port -> who listens on it on this machine, as far as the system tells: "java (pid 42)", "somebody"."""
+    """Return who listens on each port of this machine, as far as the system tells: "java (pid 42)", "somebody"."""
     try:
         import psutil
     except ImportError:  # z/OS
@@ -44,6 +45,7 @@ def _owners() -> Mapping[int, str]:
 
 
 def _process(pid: int | None) -> str:
+    """Return the name of a process; of Spark's, which are all "java", that of its main class (Master, Worker)."""
     import psutil
 
     if pid is None:
@@ -56,23 +58,15 @@ def _process(pid: int | None) -> str:
 
 
 def taken_by(port: int) -> str | None:
-    """Who has `port` on this machine; None when it is free."""
-    with socket.socket() as probe:
-        # As ZeroMQ and Java do: a port in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            return (
-                "nobody, but you may not listen there"
-                if error.errno == errno.EACCES
-                else _owners().get(port, "somebody")
-            )
-    return None
+    """Return who has `port` on this machine; None when it is free."""
+    error = bind_error("", port)
+    if error is None:
+        return None
+    return "nobody, but you may not listen there" if error.errno == errno.EACCES else _owners().get(port, "somebody")
 
 
 def answering(addresses: Collection[tuple[str, int]]) -> dict[tuple[str, int], bool]:
-    """Whether each (host, port) elsewhere takes a connection. Blocks little more than a second."""
+    """Return whether each (host, port) elsewhere accepts a connection. Blocks little more than a second."""
     names = {f"{host} {port}": (host, port) for host, port in addresses}
     tasks = {name: lambda at=at: _connects(*at) for name, at in names.items()}
     return {names[name]: answer is True for name, answer in within(LIMIT, tasks).items()}

@@ -20,7 +20,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 if sys.version_info < (3, 10):  # noqa: UP036  whoever starts this may have any Python
     sys.exit("kg2at needs Python 3.10 or later, and this is {}.{}. Take a later one.".format(*sys.version_info[:2]))
@@ -38,17 +38,17 @@ class StepFailed(Exception):
     """A step did not work; the message says why, and a user can read it."""
 
 
-class Stopped(BaseException):
-    """Somebody ends the set-up by a signal."""
+class Interruption(BaseException):
+    """A signal ends the set-up."""
 
 
 def stop_on_signals() -> None:
-    """Let Ctrl-C, SIGTERM and a closed terminal end the set-up in order: what is half done goes first."""
+    """Have Ctrl-C, SIGTERM and a closed terminal raise Interruption, so that what is half done is removed first."""
 
     def stop(signum: int, _frame: object) -> None:
         for each in signals:
             signal.signal(each, signal.SIG_IGN)
-        raise Stopped(signum)
+        raise Interruption(signum)
 
     signals = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not None]
     signals = [each for each in signals if signal.getsignal(each) is not signal.SIG_IGN]
@@ -56,16 +56,23 @@ def stop_on_signals() -> None:
         signal.signal(each, stop)
 
 
+class StepDisplay(Protocol):
+    """Shows the steps: this file's Progress, or that of `jupyter kg2at`."""
+
+    def begin(self, name: str) -> None: ...
+    def tick(self) -> None: ...
+    def end(self, result: str) -> None: ...
+
+
 class Progress:
-    """A line for each step; at a terminal it counts the seconds while the step runs."""
+    """A line for each step; at a terminal it counts the seconds meanwhile. Without rich, which may not be installed."""
 
     def __init__(self, to_stderr: bool = False) -> None:
         self.out = sys.stderr if to_stderr else sys.stdout
         self.in_place = self.out.isatty()
 
     def begin(self, name: str) -> None:
-        number = STEPS.index(name) + 1 if name in STEPS else 0
-        self.text = f"[{number}/{len(STEPS)}] {name} ..." if number else f"{name} ..."
+        self.text = f"{name} ..."
         self.since, self.shown = time.monotonic(), 0
         self._write(self.text)
 
@@ -124,7 +131,7 @@ class Site:
     A step is noted before it begins and when it is done, so that the next run knows what a killed one left half done.
     """
 
-    def __init__(self, path: str, progress: Progress) -> None:
+    def __init__(self, path: str, progress: StepDisplay) -> None:
         self.path, self.progress = path, progress
         self.venv = os.path.join(path, "venv")
         self.python = os.path.join(self.venv, "bin", "python")
@@ -135,7 +142,7 @@ class Site:
         self.is_new = False
 
     def open(self, lock: bool = True) -> None:
-        """Make the directory, keep others out, and remove what a killed run left half done."""
+        """Make the directory, lock it, and remove what a killed run left half done. Raises StepFailed."""
         self.is_new = not os.path.isdir(self.path)
         try:
             os.makedirs(self.notes, exist_ok=True)
@@ -148,7 +155,7 @@ class Site:
             self._undo()
 
     def _lock(self) -> None:
-        """Held until this process ends, and by the program that it turns into."""
+        """Lock the directory until this process ends; the program that it becomes (`go_on`) holds the lock too."""
         file = os.open(os.path.join(self.notes, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
         os.set_inheritable(file, True)
         try:
@@ -166,11 +173,12 @@ class Site:
         replace(os.path.join(self.notes, "state.json"), json.dumps({"done": self.done, "begun": self.begun}))
 
     def step(self, name: str, wanted: str, action: Callable[[], str], intact: bool = True) -> None:
-        """Do one step, unless just this (`wanted`) is done and `intact`. `action` tells what it did.
+        """Do one step, unless just this (`wanted`) is done and `intact`. `action` returns what it did.
 
-        Raises StepFailed, once what was half done is gone.
+        Raises StepFailed, when what was half done is removed.
         """
-        self.progress.begin(name)
+        self.progress.begin(f"[{STEPS.index(name) + 1}/{len(STEPS)}] {name}")
+        began = time.monotonic()
         if self.done.get(name) == wanted and intact:
             self.progress.end("already there")
             return
@@ -189,10 +197,10 @@ class Site:
             raise
         self.done[name], self.begun = wanted, {}
         self._save()
-        self.progress.end(f"{result}, {time.monotonic() - self.progress.since:.1f} s")
+        self.progress.end(f"{result}, {time.monotonic() - began:.1f} s")
 
     def _picture(self) -> list[list[Any]]:
-        """What is in the environment: enough to see whether anything was installed or removed."""
+        """Return what is in the environment: enough to see whether anything was installed or removed."""
         folders = glob.glob(os.path.join(glob.escape(self.venv), "lib*", "python3*", "site-packages"))
         entries = [entry for folder in [*folders, os.path.dirname(self.python)] for entry in _entries(folder)]
         return sorted([entry.path, entry.stat(follow_symlinks=False).st_mtime_ns] for entry in entries)
@@ -212,7 +220,7 @@ class Site:
     # Steps.
 
     def make_environment(self, folders: Sequence[str]) -> None:
-        """The first step: a virtual environment with pip, from a wheel of pip in `folders` or Python's own."""
+        """Do the first step: a virtual environment with pip, from a wheel of pip in `folders` or Python's own."""
         if os.path.lexists(self.venv) and not self.done:
             raise StepFailed(f"{self.venv} is there, and no setup made it. Remove it, or choose another directory.")
 
@@ -237,7 +245,7 @@ class Site:
             raise StepFailed(f"{sys.executable} can't put pip into {self.venv}. {remedy}\n{error}") from error
 
     def install_kg2at(self, wheel: str, folders: Sequence[str]) -> None:
-        """The second step: kg2at from its `wheel`; what it needs comes from `folders`, or the network without any."""
+        """Do the second step: install kg2at's `wheel`, and what it needs, from `folders` if there are any."""
         wanted = fingerprint(wheel)
         replaces = STEPS[1] in self.done
 
@@ -270,26 +278,26 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def replace(path: str, text: str, encoding: str = "utf-8") -> None:
-    """Write a file beside, then put it in place."""
+    """Write a file beside `path`, then put it in its place."""
     with open(f"{path}.new", "w", encoding=encoding, newline="\n") as file:
         file.write(text)
     os.replace(f"{path}.new", path)
 
 
 def offline(folders: Sequence[str]) -> list[str]:
-    """What keeps pip from the network, whatever is configured; nothing without `folders`."""
+    """Return the options that keep pip from the network, whatever is configured; none without `folders`."""
     links = [option for folder in folders for option in ("--find-links", folder)]
     return ["--isolated", "--no-index", *links] if links else []
 
 
 def folders_of(folder: str) -> list[str]:
-    """Where the wheels and archives of `folder` are: in it, and in `wheels` in it if it is a bundle."""
+    """Return where the wheels and archives of `folder` are: in it, and in `wheels` in it if it is a bundle."""
     inside = os.path.join(folder, "wheels")
     return [inside, folder] if os.path.isdir(inside) else [folder]
 
 
 def wheel_in(folders: Sequence[str]) -> str | None:
-    """kg2at's own wheel in `folders`: the last by version."""
+    """Return kg2at's own wheel in `folders`: the last by version; None without any."""
     wheels = [path for folder in folders for path in glob.glob(os.path.join(glob.escape(folder), "kg2at-*.whl"))]
     return max(
         wheels,
@@ -299,7 +307,7 @@ def wheel_in(folders: Sequence[str]) -> str | None:
 
 
 def fingerprint(wheel: str) -> str:
-    """Tells wheels of the same version apart, however they were packed."""
+    """Return a hash that tells wheels of the same version apart, however they were packed. Raises StepFailed."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if name.endswith(".dist-info/RECORD")]
@@ -310,7 +318,7 @@ def fingerprint(wheel: str) -> str:
 
 
 def fits(folder: str) -> None:
-    """Raises StepFailed when the bundle was made for another Python."""
+    """Raise StepFailed if the bundle was made for another Python. No-op for what is no bundle."""
     with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, "bundle.json"), encoding="utf-8") as file:
         made_for = str(json.load(file)["python_version"])
         mine = "{}.{}".format(*sys.version_info[:2])
@@ -319,9 +327,9 @@ def fits(folder: str) -> None:
 
 
 def check_wheels(folders: Sequence[str], wheel: str) -> None:
-    """Raises StepFailed with the wheels that don't fit this Python on this machine.
+    """Raise StepFailed with the wheels that don't fit this Python on this machine.
 
-    What tells them is in kg2at's own `wheel` and in that of packaging, which kg2at needs: nothing is installed for it.
+    The code for that is imported from kg2at's own `wheel`, and from that of packaging: nothing is installed for it.
     """
     found = [path for folder in folders for path in glob.glob(os.path.join(glob.escape(folder), "packaging-*.whl"))]
     fingerprint(wheel)
@@ -338,7 +346,7 @@ def check_wheels(folders: Sequence[str], wheel: str) -> None:
 
 
 def main() -> None:
-    """`python3 starter.py`."""
+    """Run `python3 starter.py`."""
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description="Install kg2at and Toree from this folder, with no network.")
     parser.add_argument(
@@ -360,12 +368,12 @@ def main() -> None:
         begin(Site(os.path.normpath(options.install_directory), Progress(options.json)), options)
     except StepFailed as error:
         sys.exit(f"starter: {error}")
-    except Stopped as stopped:
+    except Interruption as stopped:
         sys.exit(128 + int(stopped.args[0]))
 
 
 def begin(site: Site, options: argparse.Namespace) -> NoReturn:
-    """The two first steps, and on to the others. Raises StepFailed."""
+    """Do the first two steps, and become the program that does the others. Raises StepFailed."""
     folder = os.path.abspath(options.tar_directory)
     fits(folder)
     folders = folders_of(folder)

@@ -1,4 +1,4 @@
-"""What wheels need, and whether this machine has it. The starter runs this straight from kg2at's wheel."""
+"""What wheels need, and whether this machine has it. The starter imports this straight from kg2at's wheel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PYTHON = "{}.{}.{}".format(*sys.version_info[:3])
 
 
 def misfits(folders: Sequence[str]) -> str:
-    """A text that names each wheel in `folders` that does not fit, why, and what to do; "" when all fit."""
+    """Return a text that names each wheel in `folders` that does not fit, why, and what to do; "" when all fit."""
     found = unfit(folders)
     if not found:
         return ""
@@ -37,7 +37,7 @@ def misfits(folders: Sequence[str]) -> str:
 
 
 def unfit(folders: Sequence[str]) -> dict[str, str]:
-    """Why each wheel does not fit, by its file name; not those that have a sibling, or an archive, which pip takes."""
+    """Return why each wheel does not fit, by its file name; not if there is another, or an archive, that pip takes."""
     supported = frozenset(sys_tags())
     found: dict[str, dict[str, str]] = {}
     for path in (os.path.join(folder, file) for folder in folders for file in os.listdir(folder)):
@@ -51,7 +51,7 @@ def unfit(folders: Sequence[str]) -> dict[str, str]:
 
 
 def _not_for(tags: Set[Tag], supported: Set[Tag]) -> str:
-    """Why none of a wheel's `tags` is among the `supported`; "" when one is."""
+    """Return why none of a wheel's `tags` is among the `supported`; "" when one is."""
     if not tags.isdisjoint(supported):
         return ""
     pythons = {(tag.interpreter, tag.abi) for tag in supported}
@@ -64,7 +64,7 @@ def _not_for(tags: Set[Tag], supported: Set[Tag]) -> str:
 
 
 def _not_with(path: str) -> str:
-    """Why a wheel can't be used with this very Python, by what it says itself; "" when it can."""
+    """Return why a wheel can't be used with this very Python, by what it says itself; "" when it can."""
     try:
         wanted = metadata(path).get("Requires-Python")
     except ValueError:
@@ -76,7 +76,7 @@ def _not_with(path: str) -> str:
 
 
 def metadata(wheel: str) -> email.message.Message:
-    """What a wheel says of itself. Raises ValueError for a damaged one."""
+    """Return what a wheel says of itself. Raises ValueError for a damaged one."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
@@ -86,7 +86,7 @@ def metadata(wheel: str) -> email.message.Message:
 
 
 def _platform() -> str:
-    """This machine for `setup bundle --platform`: by its C library, if that has a name."""
+    """Return this machine for `setup bundle --platform`: by its C library, if that has a name."""
     platforms = [tag.platform for tag in sys_tags()]
     return next((each for each in platforms if each.startswith(("manylinux", "musllinux"))), platforms[0])
 
@@ -102,7 +102,7 @@ def _this_machine() -> str:
 
 
 def glibc_of(platform: str) -> tuple[tuple[int, int], str]:
-    """The least glibc and the machine of a platform such as manylinux_2_28_x86_64 (PEP 600); "" for any other."""
+    """Return the least glibc and the machine of a platform such as manylinux_2_28_x86_64 (PEP 600); "" for others."""
     found = re.fullmatch(r"manylinux(?:_(\d+)_(\d+)|(1|2010|2014))_(\w+)", platform)
     if not found:
         return (0, 0), ""
@@ -111,7 +111,7 @@ def glibc_of(platform: str) -> tuple[tuple[int, int], str]:
 
 
 def expanded(platform: str) -> list[str]:
-    """The platforms whose wheels run on `platform`: itself, and those of an older C library (PEP 600, 656).
+    """Return the platforms whose wheels run on `platform`: itself, and those of an older C library (PEP 600, 656).
 
     pip does so only for the names with a year, and then leaves out those with numbers.
     """
@@ -125,7 +125,7 @@ def expanded(platform: str) -> list[str]:
 
 
 def needed(names: Iterable[str]) -> str:
-    """The machine that takes the wheels `names`, in words: "x86_64 with glibc 2.28 or later"; "" for any."""
+    """Return the machine that takes the wheels `names`, in words: "x86_64 with glibc 2.28 or later"; "" for any."""
     least: dict[str, tuple[int, int]] = {}
     others: set[str] = set()
     for name in names:

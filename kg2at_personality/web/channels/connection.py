@@ -15,10 +15,10 @@ from traitlets import Float
 
 from ...errors import KernelSilent, KG2ATError
 from ...kernels.kernel import GatewayKernel
+from ...kernels.loop_turn import more_from
 from ...kernels.manager import GatewayKernelManager
 from ...kernels.output_buffer import OutputBuffer
-from ...kernels.reading import more_from
-from ...kernels.room import check_descriptors
+from ...kernels.resource_limits import check_descriptors
 from .. import library_internals
 from ..handler import CLIENT_CLOSED_REQUEST
 from . import zmq_streams
@@ -124,7 +124,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     def _undo_connect(self) -> None:
         """Do what jupyter_server's `disconnect` does, without a buffer that waits for the session's next websocket."""
         manager = self._manager
-        manager.notify_disconnect(self.kernel_id)
+        manager.notify_disconnect(self.kernel_id)  # type: ignore[no-untyped-call]
         with suppress(web.HTTPError):  # the kernel is gone
             manager.remove_restart_callback(self.kernel_id, self.on_kernel_restarted)
             manager.remove_restart_callback(self.kernel_id, self.on_restart_failed, "dead")

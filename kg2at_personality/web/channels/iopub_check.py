@@ -55,7 +55,7 @@ class IopubCheck:
         that is sent just before the kernel is through with the last one.
         """
         channel = "control" if kernel.execution_state == "busy" else "shell"
-        with kernel.question("kernel_info_request", channel=channel) as reply:
+        with kernel.own_client.question("kernel_info_request", channel=channel) as reply:
             await asyncio.wait([reply, *waiting], timeout=REPLY_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
 
 

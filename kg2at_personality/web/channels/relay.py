@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import zmq
 
 from ...kernels.kernel import GatewayKernel
+from ...kernels.loop_turn import turn
 from ...kernels.output_buffer import OutputBuffer
-from ...kernels.reading import turn
 from ..protocol.client_message import Message
 from ..protocol.gateway_replies import GatewayReplies
 from ..toree_protocol.toree_messages import ToreeMessages

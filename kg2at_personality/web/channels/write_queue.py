@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from ...kernels.loop_turn import turn
 from ...kernels.output_buffer import OutputBuffer
-from ...kernels.reading import turn
 from .notebook import Notebook
 
 

@@ -1,0 +1,96 @@
+"""The tables of a gateway's status: clusters, kernels, who waits for cores."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ..plural import counted
+from .output import Row, print_table
+
+CLUSTER = {"master": "master", "status": "status", "cores": "cores", "memory": "memory", "workers": "workers"}
+CLUSTER |= {"age": "as of", "error": "error"}
+KERNELS = {"kernel_id": "kernel", "name": "name", "user": "user", "cores": "cores", "state": "state"}
+KERNELS |= {"app_id": "application", "pid": "pid", "since": "since"}
+QUEUE = {"position": "place", "name": "name", "user": "user", "cores": "waits for", "waited": "waited"}
+
+
+def print_status(url: str, status: Mapping[str, Any]) -> None:
+    """Print what `/kg2at/status` says as tables; a part that is empty or missing is a line, or left out."""
+    print(f"{url} at {time.strftime('%H:%M:%S')}")
+    clusters = [each["cluster"] for each in rows_of(status, "clusters") if isinstance(each.get("cluster"), dict)]
+    clusters = clusters or ([status["cluster"]] if isinstance(status.get("cluster"), dict) else [])
+    _section("", [_cluster(each) for each in clusters], CLUSTER, "No kernel has asked for a standalone cluster yet.")
+    _section("Kernels", [_kernel(row) for row in rows_of(status, "kernels")], KERNELS, "No kernels.")
+    _section("Waiting", [_waiter(row) for row in rows_of(status, "queue")], QUEUE, "Nobody waits.")
+    rows = [_kernel(row) for row in rows_of(status, "zombies")]
+    columns = {name: name.replace("_", " ") for row in rows for name in row}
+    _section("Zombies: ended, but they won't go", rows, columns, "")
+
+
+def _section(title: str, rows: list[dict[str, Any]], columns: Mapping[str, str], empty: str) -> None:
+    """Print a part: the columns that have a value in some row, or the line `empty` without rows."""
+    if not rows:
+        print(end=f"\n{empty}\n" if empty else "")
+        return
+    print(f"\n{title}" if title else "")
+    print_table(rows, {key: heading for key, heading in columns.items() if any(row.get(key) for row in rows)})
+
+
+def rows_of(status: Mapping[str, Any], key: str) -> list[Row]:
+    """Return the rows of a part of the status; [] when it has none, or something else."""
+    rows = status.get(key)
+    if isinstance(rows, dict):  # a part with a single row
+        rows = [rows]
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _cluster(cluster: Row) -> dict[str, Any]:
+    row = {key: cluster.get(key) for key in ("master", "status", "workers", "error")}
+    free, total = cluster.get("cores_free"), cluster.get("cores_total")
+    cores = [f"{free} of {total} free"] if total is not None else []
+    if promised := cluster.get("cores_promised"):
+        cores.append(f"{promised} promised")
+    memory = [_gib(cluster.get(key)) for key in ("memory_free_mib", "memory_total_mib")]
+    age = _span(cluster.get("age_s"))
+    return row | {
+        "cores": ", ".join(cores),
+        "memory": f"{memory[0]} of {memory[1]} free" if all(memory) else "",
+        "age": age and f"{age} ago",
+    }
+
+
+def _kernel(kernel: Row) -> dict[str, Any]:
+    """Return the row with its time in words."""
+    row = dict(kernel)
+    return row | {"since": _clock(row["since"])} if "since" in row else row
+
+
+def _waiter(waiter: Row) -> dict[str, Any]:
+    cores = waiter.get("cores")
+    wanted = counted(cores, "core") if isinstance(cores, int) else cores
+    return dict(waiter) | {"cores": wanted, "waited": _span(waiter.get("waited_s"))}
+
+
+def _gib(mib: Any) -> str:
+    return f"{mib / 1024:.1f} GiB" if isinstance(mib, (int, float)) else ""
+
+
+def _span(seconds: Any) -> str:
+    """Return seconds as a person says them; what is no number, as it is."""
+    if not isinstance(seconds, (int, float)):
+        return "" if seconds is None else str(seconds)
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _clock(since: Any) -> Any:
+    """Return the gateway's time (ISO 8601, UTC) in this machine's time zone; what is no time, as it is."""
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        moment = datetime.fromisoformat(str(since).replace("Z", "+00:00"))
+        return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return since

@@ -1,0 +1,45 @@
+"""What the processes of a kernel print, one after the other, in the log of the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from .files import KernelFiles
+from .interfaces import Kernel
+from .output import ProcessOutput
+
+
+class Console:
+    """The output of one kernel."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        #: Of the last process that this gateway launched.
+        self._output: ProcessOutput | None = None
+
+    @contextmanager
+    def opened(self, env: Mapping[str, str]) -> Iterator[int]:
+        """Yield the descriptor for the output of the next process, which has `env`. Raises OSError."""
+        self._output = ProcessOutput(self._files, self._kernel.parent.max_kernel_log_size)
+        with self._output.opened(env) as sink:
+            yield sink
+
+    async def last_lines(self) -> str:
+        """Return what its process printed last that tells why it died, without secrets; "" for none."""
+        redactor = self._kernel.kind.redactor()
+        if redactor is None:
+            return ""
+        if self._output is not None:
+            await self._output.drained()
+        return redactor.text("\n".join(await asyncio.to_thread(self._files.last_lines)))
+
+    def without_secrets(self, text: str) -> str:
+        """Return `text` without the secrets of the kernel's configuration; as it is when nobody knows those."""
+        plan = self._kernel.kind.plan
+        return plan.conf.redactor().text(text) if plan is not None else text
+
+    @property
+    def _files(self) -> KernelFiles:
+        return KernelFiles(self._kernel.connection_file)

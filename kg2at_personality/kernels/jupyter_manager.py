@@ -1,0 +1,140 @@
+"""jupyter_server's manager of all kernels, with a public name for each of its private ones that kg2at needs.
+
+It holds nothing of kg2at's own; all private names of jupyter_client's and jupyter_server's managers stand here, and in
+the methods that GatewayKernelManager overrides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jupyter_client import KernelManager
+from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
+
+from .kernel import GatewayKernel
+from .output_buffer import OutputBuffer
+from .specs import ToreeKernelSpecManager
+from .supplies import GatewayOptions
+
+if TYPE_CHECKING:
+    # The base class of Kernel Gateway's, which has no types of its own.
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager as SeedingMappingKernelManager
+else:
+    from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
+
+
+class GatewayApp(GatewayOptions, Protocol):
+    """What the manager uses of KernelGatewayApp."""
+
+    force_kernel_name: str
+    max_kernels: int | None
+    seed_notebook: Any
+    seed_uri: str
+
+
+class JupyterKernelManager(SeedingMappingKernelManager):
+    """Kernel Gateway's manager of all kernels."""
+
+    parent: GatewayApp
+    kernel_spec_manager: ToreeKernelSpecManager
+    #: The name of the seed notebook's kernelspec (SeedingMappingKernelManager).
+    seed_kernelspec: str | None
+
+    def get_kernel(self, kernel_id: str) -> GatewayKernel:
+        """Return a kernel that is listed. Raises tornado's HTTPError 404, or KeyError."""
+        kernel: Any = super().get_kernel(kernel_id)
+        found: GatewayKernel = kernel
+        return found
+
+    def kernels(self) -> list[GatewayKernel]:
+        """Return the kernels that are listed."""
+        return list(self._kernels.values())
+
+    def max_kernel_count(self) -> int | None:
+        """Return the limit as the stock gateway takes it: from the web application once there is one."""
+        app: Any = self.parent  # its web_app comes later
+        limit: int | None = app.web_app.settings["kg_max_kernels"] if hasattr(app, "web_app") else app.max_kernels
+        return limit
+
+    # Lists.
+
+    def make_kernel(self, kernel_id: str, kernel_name: str, connection_file: str) -> GatewayKernel:
+        """Return a kernel that is not listed yet, made as jupyter_client does (MultiKernelManager.pre_start_kernel)."""
+        kernel: GatewayKernel = self.kernel_manager_factory(
+            parent=self,
+            log=self.log,
+            connection_file=connection_file,
+            kernel_name=kernel_name,
+            kernel_spec_manager=self.kernel_spec_manager,
+        )
+        kernel.kernel_id = kernel_id
+        return kernel
+
+    def launch_args(self, kernel_id: str, env: dict[str, str], cwd: str | None) -> dict[str, Any]:
+        """Return the arguments with which jupyter_client would start the kernel (KernelManager.start_kernel).
+
+        Independent: without the process id of the gateway, at whose end an ipykernel would end itself.
+        """
+        directory = {} if cwd is None else {"cwd": cwd}
+        return dict(self._kernel_start_kwargs(kernel_id=kernel_id, env=env, independent=True, **directory))
+
+    async def start_as_jupyter(self, kernel_id: str, kernel_name: str, env: dict[str, str], **kwargs: Any) -> None:
+        """Start a kernel and list it as Kernel Gateway's manager does."""
+        await super().start_kernel(kernel_id=kernel_id, kernel_name=kernel_name, env=env, independent=True, **kwargs)
+
+    async def _add_kernel_when_ready(
+        self, kernel_id: str, km: KernelManager, kernel_awaitable: Awaitable[None]
+    ) -> None:
+        """Called by jupyter_client, which would log a traceback of what its start_kernel raises all the same."""
+        try:
+            await kernel_awaitable
+        except Exception as error:
+            self.log.debug("Kernel %s did not start: %s", kernel_id, error)
+            return
+        self._kernels[kernel_id] = km
+        self._pending_kernels.pop(kernel_id, None)
+
+    async def enlist(self, kernel: GatewayKernel) -> None:
+        """List a kernel that was taken over, as one that was started here."""
+        kernel_id = kernel.kernel_id
+        self._kernels[kernel_id] = kernel
+        self._kernel_connections[kernel_id] = 0
+        KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
+        await self._finish_kernel_start(kernel_id)  # type: ignore[no-untyped-call]
+        self.initialize_culler()  # type: ignore[no-untyped-call]
+
+    def remove_traces(self, kernel_id: str) -> None:
+        """Take a kernel that failed to start from all lists."""
+        for by_id in (self._pending_kernels, self._kernels, self._kernel_connections):
+            by_id.pop(kernel_id, None)
+
+    def unlist(self, kernel_id: str) -> None:
+        """Take a kernel that has ended from all lists. No-op for one that is not listed."""
+        kernel = self._kernels.pop(kernel_id, None)
+        if kernel is not None:
+            KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).dec()
+        for by_id in (self._pending_kernels, self._kernel_connections, self._kernel_ports):
+            by_id.pop(kernel_id, None)
+
+    def check_known(self, kernel_id: str) -> None:
+        """Raise tornado's HTTPError 404 for an id that is not listed."""
+        self._check_kernel_id(kernel_id)  # type: ignore[no-untyped-call]
+
+    # What the manager's own sockets receive from kernels.
+
+    def watch_again(self, kernel_id: str) -> None:
+        """Follow a kernel whose ports have changed while it was started."""
+        self.stop_following(kernel_id)
+        self._kernel_ports[kernel_id] = self._kernels[kernel_id].ports
+        self.start_watching_activity(kernel_id)  # type: ignore[no-untyped-call]
+
+    def stop_following(self, kernel_id: str) -> None:
+        """Close the sockets by which the manager listens to a kernel."""
+        self.stop_watching_activity(kernel_id)  # type: ignore[no-untyped-call]
+        self.stop_buffering(kernel_id)  # type: ignore[no-untyped-call]
+
+    def bound_buffer(self, kernel_id: str, limit: int) -> None:
+        """Keep at most `limit` bytes of output for a notebook that is gone. No-op when nothing is kept."""
+        if kernel_id in self._kernel_buffers:
+            self._kernel_buffers[kernel_id]["buffer"] = OutputBuffer(limit)

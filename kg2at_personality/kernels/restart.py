@@ -1,0 +1,100 @@
+"""The restart of a kernel: by a user, or by the gateway when the kernel died."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
+
+from ..errors import KernelDied, KG2ATError, LaunchFailed
+from ..state.record import RESTARTING, Admission
+from .interfaces import Kernel
+from .launch_failure import SYSTEM_ERRORS, launch_failure
+from .record_keeper import RecordKeeper
+from .startup import Startup
+from .toree import Plan
+
+
+class Restarter(AsyncIOLoopKernelRestarter):
+    """Restarts a kernel that died after it had answered. One that never did would only die again."""
+
+    async def poll(self) -> None:  # type: ignore[override]
+        """Called every `time_to_dead` seconds."""
+        kernel: Kernel = self.kernel_manager
+        if not kernel.has_answered or kernel.shutting_down:
+            return
+        try:
+            await super().poll()
+        except KG2ATError as error:
+            await kernel.mark_dead(f"The kernel died, and can't be restarted: {error}")
+
+
+class Restart:
+    """Restarts one kernel by a plan made from the files as they are now; ports and connection file stay."""
+
+    def __init__(self, kernel: Kernel, startup: Startup, recorder: RecordKeeper) -> None:
+        self._kernel, self._startup, self._recorder = kernel, startup, recorder
+        #: What a restart waits for before it touches anything: its plan, and cores.
+        self._supplies: asyncio.Future[tuple[Plan | None, Admission | None]] | None = None
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Refuse restarts from now on, and those that have touched nothing yet. Idempotent."""
+        self._is_closed = True
+        if self._supplies is not None:
+            self._supplies.cancel()
+
+    async def run(self, now: bool, **kwargs: Any) -> None:
+        """Restart the kernel. Raises KernelDied when it is shut down meanwhile, LaunchFailed, and admission's errors.
+
+        Until the plan is made and the cores are there, whatever is raised leaves the kernel as it is; afterwards it is
+        marked dead.
+        """
+        async with self._kernel.lifecycle:
+            self._refuse_when_closed()
+            admission = await self._supply()
+            self._write_record(admission)
+            self._kernel.parent.failpoints.reached("restart: recorded")
+            await self._replace_process(now, **kwargs)
+
+    def _refuse_when_closed(self) -> None:
+        if self._is_closed:
+            raise KernelDied("The kernel has been shut down.")
+
+    async def _supply(self) -> Admission | None:
+        """Get the plan of the next process. Return what it was admitted with if it had to be admitted again."""
+        self._supplies = asyncio.ensure_future(self._get_supplies())
+        try:
+            self._kernel.plan, admission = await self._supplies
+        except asyncio.CancelledError:
+            self._refuse_when_closed()
+            raise
+        finally:
+            self._supplies = None
+        self._kernel.admission = admission or self._kernel.admission
+        return admission
+
+    async def _get_supplies(self) -> tuple[Plan | None, Admission | None]:
+        kernel, supplies = self._kernel, self._kernel.parent.supplies
+        env = kernel.launch_args["env"]
+        plan = await supplies.plan(kernel.kernel_name, env)
+        return plan, await supplies.admit(kernel.kernel_id, kernel.kernel_name, env, plan)
+
+    def _write_record(self, admission: Admission | None) -> None:
+        try:
+            self._recorder.write(RESTARTING)
+        except OSError as error:
+            if admission is not None:
+                self._kernel.parent.supplies.clusters.release(self._kernel.kernel_id)
+            raise LaunchFailed(f"The kernel goes on as it is, as no record can be written: {error}.") from error
+
+    async def _replace_process(self, now: bool, **kwargs: Any) -> None:
+        try:
+            await self._kernel.replace_process(now, **kwargs)
+        except Exception as error:
+            await self._kernel.mark_dead(f"The kernel could not be restarted: {error}")
+            if isinstance(error, SYSTEM_ERRORS):
+                raise launch_failure(error, "restarted") from error
+            raise
+        self._startup.watch()

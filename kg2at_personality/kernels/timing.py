@@ -1,0 +1,25 @@
+"""How long the steps of a kernel's life may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..system.process_group import KillTimes
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds, unless it says otherwise. The manager has one for all its kernels; tests hand it shorter ones."""
+
+    #: Between two looks at a kernel that has not answered yet.
+    start_poll: float = 0.2
+    #: That a Toree has to take its handler for interrupts. It takes one, which its first cell then takes less.
+    interrupt_limit: float = 60.0
+    #: Between two attempts to kill what survived a shutdown.
+    zombie_retry: float = 5.0
+    #: Until an adoption looks for processes again.
+    second_look: float = 0.5
+    #: That the state directory of a gateway which was killed just now stays locked.
+    lock_limit: float = 1.0
+    #: For the processes that a kernel leaves behind.
+    kill: KillTimes = field(default_factory=KillTimes)

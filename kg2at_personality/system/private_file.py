@@ -1,0 +1,27 @@
+"""Files that nobody else may read, written at once: the only atomic write in kg2at."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file with mode 0600 beside `path` and put it in its place, so that nobody ever reads half a file.
+
+    Raises OSError, and leaves the old file then.
+    """
+    beside = temporary(path)
+    beside.unlink(missing_ok=True)
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def temporary(path: Path) -> Path:
+    """Return where `write_private` writes first. A program that is killed meanwhile leaves it."""
+    return path.with_name(path.name + ".new")
