@@ -6,12 +6,11 @@ import asyncio
 import os
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
+from datetime import datetime, timezone
 from functools import partial
 from logging import Logger
 from pathlib import Path
 from typing import Any
-
-from jupyter_server._tz import utcnow
 
 from .errors import KG2ATError
 from .kernels.files import KernelFiles
@@ -102,7 +101,7 @@ class Adoption:
         except (OSError, ValueError, LookupError, KG2ATError) as error:
             self._log.warning("Kernel %s can't be taken over without its record: %s", kernel_id, error)
             return None
-        record = Record(kernel_id, name, RUNNING, path, utcnow().isoformat(), env, launches=1)
+        record = Record(kernel_id, name, RUNNING, path, datetime.now(timezone.utc).isoformat(), env, launches=1)
         return record if plan is None else replace(record, interpreter=plan.interpreter, admission=admission)
 
     # What becomes of them.
@@ -149,7 +148,7 @@ class Adoption:
         """Give the kernel the lease that it had at its last gateway."""
         if kernel.admission is not None:
             request, urls = kernel.admission.request, kernel.admission.urls
-            age = (utcnow() - kernel.since).total_seconds()
+            age = (datetime.now(timezone.utc) - kernel.since).total_seconds()
             self._manager.supplies.clusters.adopt(request, urls, restarted=kernel.launches > 1, age=age)
 
     async def _restart(self, kernel: GatewayKernel, groups: set[int]) -> None:
@@ -186,7 +185,7 @@ class Adoption:
             if not await terminate_group(group, self._log, self._manager.timing.kill):
                 is_gone, retry = False, partial(self._kill_again, kernel_id, group)
                 reason = "it outlived its gateway, and may not be signalled"
-                self._manager.zombies.add(Zombie(kernel_id, "", group, utcnow(), reason, retry))
+                self._manager.zombies.add(Zombie(kernel_id, "", group, datetime.now(timezone.utc), reason, retry))
         return is_gone
 
     async def _kill_again(self, kernel_id: str, group: int | None) -> bool:
@@ -199,7 +198,7 @@ class Adoption:
         if await retry():
             return True
         reason = "what its notebook started outlived the gateway, and may not be signalled"
-        self._manager.zombies.add(Zombie(kernel_id, "", None, utcnow(), reason, retry))
+        self._manager.zombies.add(Zombie(kernel_id, "", None, datetime.now(timezone.utc), reason, retry))
         return False
 
     def _remove_files(self, connection_file: str) -> None:

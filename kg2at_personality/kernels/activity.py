@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from jupyter_client.session import DELIM
-from jupyter_server._tz import utcnow
 from zmq.eventloop.zmqstream import ZMQStream
 
 from .kernel import GatewayKernel
@@ -42,7 +41,7 @@ class Activity:
 
     def _handle(self, message: list[Any]) -> None:
         if self._kernel.execution_state == "busy" and _is_no_status(message):
-            self._host.last_kernel_activity = self._kernel.last_activity = utcnow()
+            self._host.last_kernel_activity = self._kernel.last_activity = datetime.now(timezone.utc)
         else:
             self._record(message)
 

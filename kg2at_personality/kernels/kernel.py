@@ -7,13 +7,13 @@ import errno
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import zmq
 from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
 from jupyter_client.provisioning import LocalProvisioner
-from jupyter_server._tz import utcnow
 from traitlets import Unicode, default
 
 from ..errors import NoRoom
@@ -52,7 +52,7 @@ class GatewayKernel(JupyterKernel):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.since = utcnow()
+        self.since = datetime.now(timezone.utc)
         self.requested: dict[str, str] | None = None
         self.admission: Admission | None = None
         self.plan: Plan | None = None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timezone
 from functools import partial
 from logging import Logger
 from typing import Protocol
-
-from jupyter_server._tz import utcnow
 
 from ..state.failpoints import Failpoints
 from ..state.record import STOPPING
@@ -81,7 +80,9 @@ class Stops:
     def add_zombie(self, kernel: GatewayKernel, reason: str) -> None:
         """Kill the kernel again and again, until nothing is left of it."""
         retry = partial(self._kill_zombie, kernel)
-        self.zombies.add(Zombie(kernel.kernel_id, kernel.kernel_name, kernel.pid, utcnow(), reason, retry))
+        self.zombies.add(
+            Zombie(kernel.kernel_id, kernel.kernel_name, kernel.pid, datetime.now(timezone.utc), reason, retry)
+        )
 
     async def _stop(self, kernel_id: str, now: bool, start: asyncio.Task[str] | None) -> None:
         """Stop the kernel, or its `start` if that has not come to a launch yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 
 
@@ -41,7 +42,8 @@ def _listener(ip: str, port: int) -> socket.socket:
     try:
         return socket.create_server((ip, port), family=_family(ip))
     except OSError as error:
-        raise OSError(error.errno, error.strerror, f"port {port}") from error
+        # create_server adds the address to the system's words.
+        raise OSError(error.errno, os.strerror(error.errno or 0), f"port {port}") from error
 
 
 def _family(ip: str) -> socket.AddressFamily:

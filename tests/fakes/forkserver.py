@@ -90,11 +90,9 @@ class Fork:
     """A process that a ForkServer has started; what subprocess.Popen offers, as far as tests need it."""
 
     def __init__(self, args: list[str], conversation: socket.socket) -> None:
-        self.args, self.returncode = args, None
-        self._conversation = conversation
+        self.args, self._conversation = args, conversation
         self.pid = int(conversation.recv(100))
-
-    returncode: int | None
+        self.returncode: int | None = None
 
     def poll(self) -> int | None:
         with contextlib.suppress(subprocess.TimeoutExpired):

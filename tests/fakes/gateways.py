@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -107,6 +108,8 @@ class Gateways:
         await client.app.kernel_websocket_connection_class.close_all()
         await server.close_all_connections()
         self.serving.remove((client, server))
+        watches = [kernel.startup._watch for kernel in client.app.kernel_manager.kernels()]
+        await asyncio.gather(*filter(None, watches), return_exceptions=True)
         _end_context(client.app.kernel_manager)
 
     async def end(self) -> None:

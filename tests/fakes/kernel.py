@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,9 @@ class Kernel:
         data = value if raw else {"text/plain": repr(value)}
         self.publish("display_data", {"data": data, "metadata": {}, "transient": {}})
 
+    def stream(self, name: str, text: str) -> None:
+        self.publish("stream", {"name": name, "text": text})
+
     # Serving.
 
     def serve(self) -> None:
@@ -117,7 +121,7 @@ class Kernel:
         threading.Thread(target=self._control, args=(wakes,), daemon=True).start()
         self.publish("status", {"execution_state": "starting"})
         for name in ("stdout", "stderr"):
-            setattr(sys, name, Stream(lambda text, name=name: self.publish("stream", {"name": name, "text": text})))
+            setattr(sys, name, Stream(partial(self.stream, name)))
         poller = zmq.Poller()
         for socket in (self.sockets["shell"], waker):
             poller.register(socket, zmq.POLLIN)
