@@ -8,38 +8,18 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "kg2at_personality"
+ARCHITECTURE = PACKAGE.parent / "docs" / "architecture.md"
 #: What any layer may use: errors for a user, JSON from outside, words.
 COMMON = {"errors", "json_fields", "plural"}
-SPARK = COMMON | {"system", "spark"}
-KERNELS = SPARK | {"admission", "state", "kernels"}
-#: From the lowest layer up: what each layer may import beside itself. A layer is a folder or a module at the top.
-LAYERS = {
-    "errors": set[str](),
-    "json_fields": set[str](),
-    "plural": set[str](),
-    "system": {"errors"},
-    "spark": COMMON | {"system"},
-    "admission": SPARK,
-    "state": SPARK | {"admission"},
-    "kernels": SPARK | {"admission", "state"},
-    "adoption": KERNELS,
-    "web": KERNELS,
-    "settings": KERNELS,
-    "runtime_file": COMMON | {"system"},
-    "assembly": KERNELS | {"settings"},
-    "start_checks": KERNELS | {"web"},
-    "announcement": COMMON | {"runtime_file", "web"},
-    "personality": KERNELS
-    | {"adoption", "web", "settings", "runtime_file", "assembly", "start_checks", "announcement"},
-    "kg2at_personality": {"personality"},
-    "cli": SPARK | {"kg2at_personality", "settings", "runtime_file", "assembly"},
-}
-#: What else the commands stand on: small parts without state, and the class whose settings `config` writes down.
+#: What the commands stand on of all that the arrows allow: of some layers a few small parts without state only, and the
+#: class whose settings `config` writes down.
+FOR_CLI = COMMON | {"system", "spark", "settings", "assembly", "runtime_file", PACKAGE.name}
 PARTS_FOR_CLI = {"admission.request", "kernels.specs", "kernels.toree", "personality"}
 
 MODULE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 200, 40
@@ -115,17 +95,40 @@ def late():
     assert imported(PACKAGE.name) == {"personality"} and "spark.conf" in imported("kernels.specs")
 
 
-def test_every_layer_has_its_place() -> None:
-    assert {layer(module) for module in modules()} == LAYERS.keys()
+@cache
+def arrows() -> dict[str, set[str]]:
+    """What each layer may import, by the arrows of docs/architecture.md: itself, and what they lead to."""
+    [drawn] = re.findall(r"```mermaid\n(.*?)```", ARCHITECTURE.read_text(encoding="utf-8"), re.DOTALL)
+    direct = {from_: set(to.split(" & ")) for from_, to in re.findall(r"^ +(\w+) --> (.+)$", drawn, re.MULTILINE)}
+    direct |= {name: set() for name in set().union(*direct.values()) | COMMON if name not in direct}
+    reached = {name: COMMON | {name} for name in direct} | {name: {name} for name in COMMON}
+    for name in graphlib.TopologicalSorter(direct).static_order():
+        reached[name] = reached[name].union(*(reached[below] for below in direct[name]))
+    # The package itself is the entry point.
+    return reached | {PACKAGE.name: {"personality"}, "cli": FOR_CLI | {"cli"}}
+
+
+def test_every_layer_is_drawn() -> None:
+    assert {layer(module) for module in modules()} == arrows().keys()
+    assert arrows()["admission"] == COMMON | {"admission", "spark", "system"}
 
 
 def test_imports_go_down() -> None:
     found = set()
     for module in modules():
-        allowed = LAYERS[layer(module)] | {layer(module)}
         parts = PARTS_FOR_CLI if layer(module) == "cli" else set()
-        found |= {f"{module} -> {name}" for name in imported(module) - parts if layer(name) not in allowed}
+        found |= {
+            f"{module} -> {name}" for name in imported(module) - parts if layer(name) not in arrows()[layer(module)]
+        }
     assert not found
+
+
+def test_every_module_is_in_the_tree() -> None:
+    """A newcomer finds the room of any behaviour there."""
+    [tree] = re.findall(r"```\n(kg2at_personality/.*?)```", ARCHITECTURE.read_text(encoding="utf-8"), re.DOTALL)
+    words = set(re.findall(r"\w+", tree))
+    names = {name.split(".")[-1] for name in modules()}
+    assert not names - words - {"__main__"}
 
 
 def test_the_commands_need_every_part() -> None:

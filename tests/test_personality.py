@@ -404,7 +404,7 @@ class TestProcess:
         self, spark: FakeSpark, options: list[str], lines: list[str], says: str
     ) -> None:
         spark.defaults(*lines)
-        gateway = self.gateway(spark, *options)
+        gateway = self.gateway(spark, *options, quick=True)
         with pytest.raises(RuntimeError, match="ended with 1"):
             gateway.start()
         told = [line for line in gateway.log.splitlines() if "Warning" not in line and "warn" not in line]

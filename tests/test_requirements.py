@@ -34,12 +34,21 @@ def declared() -> dict[str, Requirement]:
 @pytest.fixture(scope="module")
 def imported() -> dict[str, str]:
     """Each library that the package imports, by its distribution's name -> a file that does."""
-    distributions = importlib.metadata.packages_distributions()
+    installed = distributions()
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         for name in libraries(path.read_text(encoding="utf-8")):
-            assert name in distributions, f"{path} imports {name}, which is not installed"
-            found |= {canonicalize_name(each): str(path) for each in distributions[name]}
+            assert name in installed, f"{path} imports {name}, which is not installed"
+            found |= dict.fromkeys(installed[name], str(path))
+    return found
+
+
+def distributions() -> dict[str, set[str]]:
+    """Each module at the top -> its distributions. importlib.metadata's own function misses most on Python 3.10."""
+    found: dict[str, set[str]] = {}
+    for each in importlib.metadata.distributions():
+        for name in {file.parts[0].removesuffix(".py") for file in each.files or ()}:
+            found.setdefault(name, set()).add(canonicalize_name(each.metadata["Name"]))
     return found
 
 
