@@ -6,7 +6,7 @@ from logging import Logger
 from typing import Any
 
 from . import runtime_file
-from .web.logs import UNCUT
+from .web.log_filter import UNFILTERED
 
 
 class Announcement:
@@ -27,7 +27,7 @@ class Announcement:
     def publish(self) -> None:
         """Called when the port is known."""
         self._write_runtime_file()
-        app, url, shown = self._app, self.url, {UNCUT: True}
+        app, url, shown = self._app, self.url, {UNFILTERED: True}
         token = app.auth_token if self._shows_token else "<your token>"
         login, option = (f"/?token={token}", f" --GatewayClient.auth_token={token}") if app.auth_token else ("", "")
         self._log.info("kg2at serves Spark at %s%s", url, login, extra=shown)

@@ -36,9 +36,9 @@ from .state.failpoints import Failpoints
 from .state.ledger import Ledger
 from .system.interrupt_signal import let_children_be_interrupted
 from .system.loopback import is_loopback
-from .web import backlog, status
-from .web.channels import ChannelsConnection
-from .web.logs import CleanLog
+from .web import listen_backlog, status
+from .web.channels.connection import ChannelsConnection
+from .web.log_filter import LogFilter
 from .web.routes import guarded
 
 __all__ = ["ENV_PREFIX", "KG2ATPersonality"]
@@ -57,7 +57,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     def __init__(self, **kwargs: Any) -> None:
         app = kwargs["parent"]
-        self._log_cleaner = CleanLog(lambda: app.auth_token)
+        self._log_cleaner = LogFilter(lambda: app.auth_token)
         self._log_cleaner.install()
         try:
             super().__init__(**kwargs, config=with_environment(app.config, type(self).__name__))
@@ -138,7 +138,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         server = getattr(self.parent, "http_server", None)
         try:
             if server is not None:
-                backlog.widen(server, self.listen_backlog)
+                listen_backlog.widen(server, self.listen_backlog)
         except OSError as error:
             self.log.warning("The system refuses listen_backlog %d: %s", self.listen_backlog, error)
 

@@ -16,7 +16,7 @@ from .kernels.manager import GatewayKernelManager
 from .kernels.specs import ToreeKernelSpecManager
 from .kernels.toree import ToreeLauncher
 from .spark.master_ui import master_urls
-from .web.channels import ChannelsConnection
+from .web.channels.connection import ChannelsConnection
 
 #: KernelGatewayApp's traits for classes that kg2at replaces: the stock one, and kg2at's.
 CLASSES: dict[str, tuple[type, type]] = {

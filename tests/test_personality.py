@@ -21,7 +21,7 @@ from kg2at_personality.assembly import normal_base_url
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.personality import KG2ATPersonality
 from kg2at_personality.settings import Settings
-from kg2at_personality.web.channels import ChannelsConnection
+from kg2at_personality.web.channels.connection import ChannelsConnection
 from tests.e2e.gateway import Gateway
 from tests.fakes.toree import FakeSpark, runs
 

@@ -8,21 +8,23 @@ from typing import Any
 from jupyter_client.jsonutil import json_default
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.utils import url_escape, url_path_join
-from kernel_gateway.services.kernels import handlers as stock
+from kernel_gateway.services.kernels import handlers
 from tornado import web
 
+from ..kernels.kernel import GatewayKernel
 from ..state.ledger import KERNEL_ID
-from .handler import GatewayHandler, kind, object_field, text_field
+from .body import kind, object_field, text_field
+from .handler import GatewayHandler
+from .stock_handlers import stock_handler
 
-#: jupyter_server's rule for a kernel id in a URL (services/kernels/handlers.py), and a bound, since it names files.
+#: Most characters of a kernel id, which names files. Its pattern is jupyter_server's (services/kernels/handlers.py).
 MAX_KERNEL_ID = 100
 
-StockActionHandler = dict(stock.default_handlers)[
-    r"/api/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)/(?P<action>restart|interrupt)"
-]
+StockMainHandler = stock_handler(handlers, "MainKernelHandler")
+StockActionHandler = stock_handler(handlers, "KernelActionHandler")
 
 
-class MainKernelHandler(GatewayHandler, stock.MainKernelHandler):  # type: ignore[misc]
+class MainKernelHandler(GatewayHandler, StockMainHandler):  # type: ignore[misc, valid-type]
     """Starts and lists kernels."""
 
     @web.authenticated
@@ -42,7 +44,10 @@ class MainKernelHandler(GatewayHandler, stock.MainKernelHandler):  # type: ignor
         self.finish(json.dumps(self.kernel_manager.kernel_model(kernel_id), default=json_default))
 
     def _env(self, body: dict[str, Any]) -> dict[str, str] | None:
-        """What the client's `env` may set: KERNEL_* and the administrator's whitelist. None when it sent none."""
+        """Return the variables of `env` that a client may set: KERNEL_* and the administrator's whitelist.
+
+        None when it sent no `env`. Raises 400 for what can't be an environment variable.
+        """
         env = object_field(body, "env")
         if env is None:
             return None
@@ -55,6 +60,7 @@ class MainKernelHandler(GatewayHandler, stock.MainKernelHandler):  # type: ignor
 
 
 def _check_variable(name: str, value: Any) -> None:
+    """Raise 400 for what the operating system takes for no environment variable."""
     if not isinstance(value, str):
         raise web.HTTPError(400, f"{name!r} in 'env' must be a string, not {kind(value)}.")
     if not name or "=" in name or "\0" in name + value:
@@ -66,6 +72,7 @@ def _check_variable(name: str, value: Any) -> None:
 
 
 def _kernel_id(body: dict[str, Any]) -> str | None:
+    """Return the id that the client chose for its kernel, None when it left that to the gateway."""
     kernel_id = text_field(body, "kernel_id")
     if kernel_id is not None and (len(kernel_id) > MAX_KERNEL_ID or not KERNEL_ID.fullmatch(kernel_id)):
         raise web.HTTPError(400, "'kernel_id' must look like a UUID.")
@@ -78,8 +85,11 @@ class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[m
     @web.authenticated
     @authorized
     async def post(self, kernel_id: str, action: str) -> None:
-        """`interrupt`: 204; `restart`: 200 with the kernel's model. 409 for what a starting or dead kernel can't do."""
-        kernel = self.kernel_manager.get_kernel(kernel_id)
+        """`interrupt`: 204; `restart`: 200 with the kernel's model. 409 for an interrupt of a dead kernel.
+
+        503 when the operating system refuses the signal.
+        """
+        kernel: GatewayKernel = self.kernel_manager.get_kernel(kernel_id)
         if action == "restart":
             await self.kernel_manager.restart_kernel(kernel_id)
             self.finish(json.dumps(self.kernel_manager.kernel_model(kernel_id), default=json_default))

@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from . import kernels, sessions, specs, websocket
+from . import kernels, sessions, specs
+from .channels import websocket_handler
 from .handler import GatewayHandler
 
-#: Handlers of our own, by the name of the stock one they stand for.
+#: kg2at's handlers, by the name of the stock one that each replaces.
 OWN = {
     handler.__name__: handler
     for handler in (
         kernels.MainKernelHandler,
         kernels.KernelActionHandler,
-        websocket.KernelWebsocketHandler,
         sessions.SessionHandler,
         sessions.SessionRootHandler,
         specs.SpecJsonHandler,
@@ -23,15 +23,15 @@ OWN = {
         specs.MainKernelSpecHandler,
         specs.KernelSpecHandler,
         specs.KernelSpecResourceHandler,
-        websocket.KernelWebsocketHandler,
+        websocket_handler.KernelWebsocketHandler,
     )
 }
 
 
 def guarded(routes: Iterable[tuple[Any, ...]], base_url: str) -> list[tuple[Any, ...]]:
-    """`routes` as tornado takes them (pattern, handler, more), with each stock handler replaced or wrapped.
+    """Return `routes` as tornado takes them (pattern, handler, more), with each stock handler replaced or wrapped.
 
-    The patterns begin with `base_url`, in which nothing is meant as one.
+    The patterns begin with `base_url`, which is escaped, as it is no pattern itself.
     """
     escaped = re.escape(base_url)
     return [(escaped + pattern.removeprefix(base_url), _guarded(handler), *more) for pattern, handler, *more in routes]

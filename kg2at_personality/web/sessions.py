@@ -10,22 +10,27 @@ from typing import Any
 from jupyter_client.jsonutil import json_default
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.utils import url_path_join
-from kernel_gateway.services.sessions import handlers as stock
+from kernel_gateway.services.sessions import handlers
 from tornado import web
 
 from ..kernels.sessions import Begun
-from .handler import GatewayHandler, object_field, text_field
+from .body import object_field, required_body, required_text, text_field
+from .handler import GatewayHandler
+from .stock_handlers import stock_handler
+
+StockRootHandler = stock_handler(handlers, "SessionRootHandler")
+StockSessionHandler = stock_handler(handlers, "SessionHandler")
 
 
-class SessionRootHandler(GatewayHandler, stock.SessionRootHandler):  # type: ignore[misc]
+class SessionRootHandler(GatewayHandler, StockRootHandler):  # type: ignore[misc, valid-type]
     """Starts and lists sessions."""
 
     @web.authenticated
     @authorized
     async def post(self) -> None:
-        """201 with the session of `path`, begun when there is none: with the kernel of `kernel.id`, else a new one.
+        """201 with the session of `path`, created when there is none: with the kernel `kernel.id`, else a new one.
 
-        404 when no kernel has that id. Kernels' errors pass through as they are.
+        404 when no kernel has that id. Errors of a kernel's start are answered as for `/api/kernels`.
         """
         session = self.session_manager.get_or_create(*self._wanted())
         model, _ = await self.while_connected(session, self._undo)
@@ -34,6 +39,7 @@ class SessionRootHandler(GatewayHandler, stock.SessionRootHandler):  # type: ign
         self.finish(json.dumps(model, default=json_default))
 
     async def _undo(self, session: tuple[dict[str, Any], Begun]) -> None:
+        """End what was created for a client that is gone."""
         model, begun = session
         if begun is Begun.WITH_KERNEL:
             await self.session_manager.delete_session(model["id"])
@@ -41,30 +47,28 @@ class SessionRootHandler(GatewayHandler, stock.SessionRootHandler):  # type: ign
             self.session_manager.detach(model["id"])
 
     def _wanted(self) -> tuple[str, str | None, str | None]:
-        """The path, the kernel's name (None: the default) and id (None: a new one) that the body asks for."""
-        body: dict[str, Any] | None = self.get_json_body()
-        if body is None:
-            raise web.HTTPError(400, "No JSON data provided")
+        """Return the path, the kernel's name (None: the default) and id (None: a new one) that the body asks for."""
+        body = required_body(self.get_json_body())
         notebook = object_field(body, "notebook")
         if notebook is not None:
-            # The sessions API before 5.0, which nb2kg's age still speaks.
+            # The sessions API before notebook 5.0, which nb2kg and other clients of its time use.
             body["path"] = text_field(notebook, "name") or text_field(notebook, "path")
             body.setdefault("type", "notebook")
-        _required(body, "type")
+        required_text(body, "type")
         kernel = object_field(body, "kernel") or {}
-        return _required(body, "path"), text_field(kernel, "name"), text_field(kernel, "id") or None
-
-
-StockSessionHandler = dict(stock.default_handlers)[r"/api/sessions/(?P<session_id>\w+-\w+-\w+-\w+-\w+)"]
+        return required_text(body, "path"), text_field(kernel, "name"), text_field(kernel, "id") or None
 
 
 class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc, valid-type]
-    """Shows, changes and ends one session. The stock handlers await what Kernel Gateway's sessions are not."""
+    """Shows, changes and ends one session.
+
+    Jupyter Server's handlers await its session manager, whose methods in Kernel Gateway are no coroutines.
+    """
 
     @web.authenticated
     @authorized
     async def get(self, session_id: str) -> None:
-        """200 with its model."""
+        """200 with its model; 404 for an unknown id."""
         self.finish(json.dumps(self._session(session_id), default=json_default))
 
     @web.authenticated
@@ -84,13 +88,13 @@ class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc,
         self.finish(json.dumps(after, default=json_default))
 
     def _session(self, session_id: str) -> dict[str, Any]:
-        with _known(session_id):
+        """Return the session's model. Raises 404 for an unknown id."""
+        with _not_found(session_id):
             return dict(self.session_manager.get_session(session_id=session_id))
 
     def _changes(self) -> dict[str, str]:
-        body: dict[str, Any] | None = self.get_json_body()
-        if body is None:
-            raise web.HTTPError(400, "No JSON data provided")
+        """Return what the body changes: `path`, `kernel_id`, and `kernel_name` for a new kernel."""
+        body = required_body(self.get_json_body())
         notebook, kernel = object_field(body, "notebook") or {}, object_field(body, "kernel") or {}
         kernel_id, kernel_name = text_field(kernel, "id"), text_field(kernel, "name")
         if kernel_id is not None and kernel_id not in self.kernel_manager:
@@ -105,24 +109,17 @@ class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc,
     @web.authenticated
     @authorized
     async def delete(self, session_id: str) -> None:
-        """204, also when it has ended before; 404 for a never-known id."""
-        with _known(session_id):
+        """204, also for a session that has ended before; 404 for an unknown id."""
+        with _not_found(session_id):
             await self.session_manager.delete_session(session_id)
         self.set_status(204)
         self.finish()
 
 
 @contextmanager
-def _known(session_id: str) -> Iterator[None]:
-    """404 for an id that is no session's."""
+def _not_found(session_id: str) -> Iterator[None]:
+    """Raise 404 for the KeyError of an id that is no session's."""
     try:
         yield
     except KeyError as error:
         raise web.HTTPError(404, f"Session not found: {session_id}") from error
-
-
-def _required(body: dict[str, Any], name: str) -> str:
-    value = text_field(body, name)
-    if value is None:
-        raise web.HTTPError(400, f"Missing field in JSON data: {name}")
-    return value

@@ -1,4 +1,4 @@
-"""`/api/kernelspecs`, the specs' files without what is none of a client's business, and the API's description."""
+"""`/api/kernelspecs` without argv and env, the specs' logos, and the API's own description."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 import posixpath
 from fnmatch import fnmatchcase
-from types import SimpleNamespace
 from typing import Any
 
 from jupyter_client.kernelspec import NoSuchKernel
@@ -14,39 +13,45 @@ from jupyter_server.auth.decorator import authorized
 from jupyter_server.services.kernelspecs.handlers import kernelspec_model
 from jupyter_server.utils import url_unescape
 from kernel_gateway.jupyter_websocket import handlers as swagger
-from kernel_gateway.services.kernelspecs import handlers as stock
+from kernel_gateway.services.kernelspecs import handlers
 from tornado import web
 
 from .handler import GatewayHandler
+from .stock_handlers import stock_handler
 
 #: The files that the listing names (jupyter_server.services.kernelspecs.handlers.kernelspec_model).
 RESOURCES = ("kernel.js", "kernel.css", "logo-*")
 
-STOCK: Any = SimpleNamespace(**{handler.__name__: handler for _, handler in stock.default_handlers})
+StockSpecJsonHandler = stock_handler(swagger, "SpecJsonHandler")
+StockAPIYamlHandler = stock_handler(swagger, "APIYamlHandler")
+StockMainHandler = stock_handler(handlers, "MainKernelSpecHandler")
+StockSpecHandler = stock_handler(handlers, "KernelSpecHandler")
+StockResourceHandler = stock_handler(handlers, "KernelSpecResourceHandler")
 
 
-class SpecJsonHandler(GatewayHandler, swagger.SpecJsonHandler):  # type: ignore[misc]
-    """The API's own description as JSON. tornado's `head` wants the path that the stock `get` knows by itself."""
+class SpecJsonHandler(GatewayHandler, StockSpecJsonHandler):  # type: ignore[misc, valid-type]
+    """Serves the API's own description as JSON."""
 
     async def head(self) -> None:
-        """As `get`; tornado leaves out the body."""
+        """As `get`; tornado leaves out the body. StaticFileHandler's `head` wants a path, which the stock `get` has."""
         stock_get: Any = self.get
         await stock_get()
 
 
-class APIYamlHandler(GatewayHandler, swagger.APIYamlHandler):  # type: ignore[misc]
-    """The same as YAML."""
+class APIYamlHandler(GatewayHandler, StockAPIYamlHandler):  # type: ignore[misc, valid-type]
+    """Serves the same as YAML."""
 
     head = SpecJsonHandler.head
 
 
-class MainKernelSpecHandler(GatewayHandler, STOCK.MainKernelSpecHandler):  # type: ignore[misc]
+class MainKernelSpecHandler(GatewayHandler, StockMainHandler):  # type: ignore[misc, valid-type]
     """Lists the kernelspecs."""
 
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        """Every spec, and the default one's name. Reads in a thread: spark-env.sh may take long."""
+        """200 with every spec and the name of the default one."""
+        # spark-env.sh runs meanwhile, and may take long.
         specs = await asyncio.to_thread(self._models)
         self.finish({"default": self.kernel_manager.default_kernel_name, "kernelspecs": specs})
 
@@ -55,13 +60,13 @@ class MainKernelSpecHandler(GatewayHandler, STOCK.MainKernelSpecHandler):  # typ
         return {name: kernelspec_model(self, name, at["spec"], at["resource_dir"]) for name, at in found.items()}
 
 
-class KernelSpecHandler(GatewayHandler, STOCK.KernelSpecHandler):  # type: ignore[misc]
-    """One kernelspec."""
+class KernelSpecHandler(GatewayHandler, StockSpecHandler):  # type: ignore[misc, valid-type]
+    """Shows one kernelspec."""
 
     @web.authenticated
     @authorized
     async def get(self, kernel_name: str) -> None:
-        """404 when there is none of that name."""
+        """200 with its model; 404 when there is none of that name."""
         try:
             model = await asyncio.to_thread(self._model, url_unescape(kernel_name))
         except NoSuchKernel as error:
@@ -75,19 +80,22 @@ class KernelSpecHandler(GatewayHandler, STOCK.KernelSpecHandler):  # type: ignor
         return dict(kernelspec_model(self, kernel_name, manager.public_spec(kernel_name), resources))
 
 
-class KernelSpecResourceHandler(GatewayHandler, STOCK.KernelSpecResourceHandler):  # type: ignore[misc]
-    """Logos and the like. Not kernel.json, which holds the argv and env that the listing leaves out."""
+class KernelSpecResourceHandler(GatewayHandler, StockResourceHandler):  # type: ignore[misc, valid-type]
+    """Serves logos and the like. Not kernel.json, which holds the argv and env that the listing leaves out."""
 
     @web.authenticated
     @authorized
     async def get(self, kernel_name: str, path: str, include_body: bool = True) -> None:
-        """404 for all other files, and for what is not there."""
+        """200 with the file; 404 for one that the listing does not name, and for one that is not there."""
         stock_get: Any = super().get
         await stock_get(kernel_name, resource_name(path), include_body=include_body)
 
 
 def resource_name(path: str) -> str:
-    """The file that `path` leads to below a spec's directory. Raises 404 unless the listing could name it."""
+    """Return the name of the file that `path` leads to in a spec's directory.
+
+    Raises 404 unless the listing could name it.
+    """
     name = posixpath.normpath(path)
     if "/" in name or "\0" in name or not any(fnmatchcase(name, pattern) for pattern in RESOURCES):
         raise web.HTTPError(404, "A kernelspec has no such resource.")

@@ -1,4 +1,4 @@
-"""`/kg2at/status`: who holds cores, who waits for them, as JSON from memory."""
+"""`/kg2at/status`: which kernels hold cores and which requests wait for them, as JSON from memory."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from jupyter_server.base.handlers import APIHandler
 from kernel_gateway.mixins import CORSMixin
 from tornado import web
 
+from ..kernels.kernel import GatewayKernel
 from .handler import GatewayHandler
 
 
 class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc]
-    """Asks nobody, so that it answers while the master is down."""
+    """Asks neither master nor kernels, so that it answers while the master is down."""
 
     auth_resource = "kernels"
 
@@ -23,8 +24,8 @@ class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc
     @authorized
     async def get(self) -> None:
         """200 with `cluster`, `queue`, `kernels`; `clusters` has the parts of each, where kernels use several."""
-        manager: Any = self.kernel_manager
-        clusters = manager.clusters.status()
+        manager = self.kernel_manager
+        clusters: list[dict[str, Any]] = manager.clusters.status()
         leases = {kernel_id: lease for each in clusters for kernel_id, lease in each.pop("leases").items()}
         kernels = [
             _kernel(manager.get_kernel(kernel_id), leases.get(kernel_id)) for kernel_id in manager.list_kernel_ids()
@@ -40,8 +41,8 @@ class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc
         self.finish(json.dumps(body, default=json_default))
 
 
-def _kernel(kernel: Any, lease: dict[str, Any] | None) -> dict[str, Any]:
-    """One row. `cores` are those it holds or that are kept for it; `since` is when it was started."""
+def _kernel(kernel: GatewayKernel, lease: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a kernel's row. `cores` are those that it holds or that are reserved for it, `since` its start (UTC)."""
     return {
         "kernel_id": kernel.kernel_id,
         "name": kernel.kernel_name,
@@ -54,8 +55,8 @@ def _kernel(kernel: Any, lease: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _state(kernel: Any, lease: dict[str, Any] | None) -> str:
-    """What the kernel does, in words."""
+def _state(kernel: GatewayKernel, lease: dict[str, Any] | None) -> str:
+    """Return what the kernel does, in words."""
     if kernel.is_dead:
         return f"dead: {kernel.reason}"
     return f"{kernel.execution_state}, {lease['state']}" if lease else str(kernel.execution_state)

@@ -9,7 +9,7 @@ import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from kg2at_personality.web.hosts import is_local
+from kg2at_personality.web.host_header import is_local
 
 #: Hosts that a page's owner can choose, and what looks like this machine's.
 FOREIGN = [

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from kg2at_personality.web.logs import UNCUT, CleanLog, clean
+from kg2at_personality.web.log_filter import UNFILTERED, LogFilter, clean
 from tests.e2e.gateway import Gateway
 from tests.fakes.toree import FakeSpark
 
@@ -82,7 +82,7 @@ def written(handler_of: Any, log: logging.Logger) -> list[str]:
     lines: list[str] = []
     handler = handler_of()
     handler.emit = lambda record: lines.append(handler.format(record))
-    handler.addFilter(CleanLog(lambda: TOKEN))
+    handler.addFilter(LogFilter(lambda: TOKEN))
     log.handlers, log.propagate = [handler], False
     return lines
 
@@ -95,7 +95,7 @@ def test_every_part_of_a_record_is_cleaned() -> None:
         raise ValueError(f"\x1b[1m{TOKEN}")
     except ValueError:
         log.exception("failed", stack_info=True)
-    log.info("%s", f"/?token={TOKEN}", extra={UNCUT: True})
+    log.info("%s", f"/?token={TOKEN}", extra={UNFILTERED: True})
     assert lines[0] == "/x?token=[token] at 100 % of '\\x1b'"
     assert "ValueError: \\x1b[1m[token]" in lines[1] and "Stack (most recent call last)" in lines[1]
     assert lines[2] == f"/?token={TOKEN}"

@@ -18,9 +18,9 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from kg2at_personality.web.ws_message import MalformedMessage, parse
+from kg2at_personality.web.protocol.client_message import MalformedMessage, parse
+from tests.fakes.client_messages import older, request, v1
 from tests.web.conftest import environ, gateway, settings  # noqa: F401 (fixtures)
-from tests.web.messages import older, request, v1
 
 V1 = "v1.kernel.websocket.jupyter.org"
 MIB = 1 << 20

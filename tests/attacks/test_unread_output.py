@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from kg2at_personality.kernels.output_buffer import OutputBuffer
+from tests.fakes.notebook import Notebook, connections, opened, relay_of
 from tests.fakes.toree import QUICK, until
 from tests.web.conftest import environ, gateway  # noqa: F401
-from tests.web.test_channels import Notebook, connections, opened, opened_by
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 LIMIT = 100_000
@@ -81,10 +81,10 @@ async def test_while_a_notebook_is_connected_and_does_not_read(gateway: Any) -> 
     async with opened(gateway, kernel_id) as notebook:
         await notebook.run("1")
         msg_id = notebook.execute(FLOOD)
-        outgoing = opened_by(kernel_id)[0]._outgoing
-        await until(lambda: outgoing.waits, "a full connection", limit=50)
-        await until(lambda: has_ended(outgoing._buffer), "the end of the cell", limit=50)
-        assert outgoing._buffer.size < 20 * LIMIT
+        queue = relay_of(kernel_id).write_queue
+        await until(lambda: queue.waits, "a full connection", limit=50)
+        await until(lambda: has_ended(queue.buffer), "the end of the cell", limit=50)
+        assert queue.buffer.size < 20 * LIMIT
         check(await all_of(notebook, msg_id))
         assert await notebook.run("print('goes on')") == "goes on\n"
     await until(lambda: connections(gateway, kernel_id) == 0, "the end of the connection")

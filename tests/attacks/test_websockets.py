@@ -21,7 +21,7 @@ from tornado.web import HTTPError
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.errors import NoRoom
-from kg2at_personality.web.pulse import Pulse
+from kg2at_personality.web.toree_protocol.heartbeat import Heartbeat
 from tests.e2e.gateway import Gateway
 from tests.fakes.toree import until
 from tests.web.conftest import environ, gateway, settings
@@ -225,7 +225,7 @@ async def test_a_heartbeat_that_no_socket_is_left_for_is_none(gateway: Any) -> N
     manager.context.set(zmq.MAX_SOCKETS, 16)
     kernel = manager.get_kernel(await gateway.start())
     await kernel.answered()
-    sockets, pulse, beats = fill(manager.context), Pulse(kernel), list[int]()
+    sockets, pulse, beats = fill(manager.context), Heartbeat(kernel), list[int]()
     pulse.ask(lambda: beats.append(1))
     sockets.pop().close()
     await until(lambda: pulse.ask(lambda: beats.append(2)) or beats, "a beat")

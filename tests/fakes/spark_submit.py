@@ -63,11 +63,11 @@ def serve(connection_file: str, interrupts: Path, learns: str) -> None:
     from ipykernel.ipkernel import IPythonKernel
     from ipykernel.kernelapp import launch_new_instance
 
-    from kg2at_personality.web import stand_in
+    from kg2at_personality.web.toree_protocol import cell_substitute
 
     class Kernel(IPythonKernel):
         async def do_execute(self, code: str, *args: Any, **kwargs: Any) -> Any:
-            cell = stand_in.original(code)
+            cell = cell_substitute.original(code)
             if cell is not None:
                 code = f"print({cell!r})" if "kernel.sparkSession.sql" in code else ""
             if "sun.misc.SignalHandler" not in code:

@@ -1,0 +1,1 @@
+"""The websocket between a notebook and its kernel (`/api/kernels/ID/channels`)."""

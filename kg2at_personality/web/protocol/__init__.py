@@ -1,0 +1,1 @@
+"""Jupyter's messages as a notebook sends and reads them on a websocket."""
