@@ -6,7 +6,7 @@ the methods that GatewayKernelManager overrides.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_client import KernelManager
@@ -40,6 +40,20 @@ class JupyterKernelManager(SeedingMappingKernelManager):
     kernel_spec_manager: ToreeKernelSpecManager
     #: The name of the seed notebook's kernelspec (SeedingMappingKernelManager).
     seed_kernelspec: str | None
+
+    if TYPE_CHECKING:
+        # What jupyter_server leaves untyped, or types as if it were not asynchronous.
+        def initialize_culler(self) -> None: ...
+        def kernel_model(self, kernel_id: str) -> dict[str, Any]: ...
+        def notify_disconnect(self, kernel_id: str) -> None: ...
+        def start_watching_activity(self, kernel_id: str) -> None: ...
+        def stop_watching_activity(self, kernel_id: str) -> None: ...
+        def start_buffering(self, kernel_id: str, session_key: str, channels: Mapping[str, Any]) -> None: ...
+        def stop_buffering(self, kernel_id: str) -> None: ...
+        def interrupt_kernel(self, kernel_id: str) -> Awaitable[None]: ...  # type: ignore[override]
+        def restart_kernel(self, kernel_id: str, now: bool = False) -> Awaitable[None]: ...  # type: ignore[override]
+        def _check_kernel_id(self, kernel_id: str) -> None: ...
+        async def _finish_kernel_start(self, kernel_id: str) -> None: ...
 
     def get_kernel(self, kernel_id: str) -> GatewayKernel:
         """Return a kernel that is listed. Raises tornado's HTTPError 404, or KeyError."""
@@ -101,8 +115,8 @@ class JupyterKernelManager(SeedingMappingKernelManager):
         self._kernels[kernel_id] = kernel
         self._kernel_connections[kernel_id] = 0
         KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
-        await self._finish_kernel_start(kernel_id)  # type: ignore[no-untyped-call]
-        self.initialize_culler()  # type: ignore[no-untyped-call]
+        await self._finish_kernel_start(kernel_id)
+        self.initialize_culler()
 
     def remove_traces(self, kernel_id: str) -> None:
         """Take a kernel that failed to start from all lists."""
@@ -119,7 +133,7 @@ class JupyterKernelManager(SeedingMappingKernelManager):
 
     def check_known(self, kernel_id: str) -> None:
         """Raise tornado's HTTPError 404 for an id that is not listed."""
-        self._check_kernel_id(kernel_id)  # type: ignore[no-untyped-call]
+        self._check_kernel_id(kernel_id)
 
     # What the manager's own sockets receive from kernels.
 
@@ -127,12 +141,12 @@ class JupyterKernelManager(SeedingMappingKernelManager):
         """Follow a kernel whose ports have changed while it was started."""
         self.stop_following(kernel_id)
         self._kernel_ports[kernel_id] = self._kernels[kernel_id].ports
-        self.start_watching_activity(kernel_id)  # type: ignore[no-untyped-call]
+        self.start_watching_activity(kernel_id)
 
     def stop_following(self, kernel_id: str) -> None:
         """Close the sockets by which the manager listens to a kernel."""
-        self.stop_watching_activity(kernel_id)  # type: ignore[no-untyped-call]
-        self.stop_buffering(kernel_id)  # type: ignore[no-untyped-call]
+        self.stop_watching_activity(kernel_id)
+        self.stop_buffering(kernel_id)
 
     def bound_buffer(self, kernel_id: str, limit: int) -> None:
         """Keep at most `limit` bytes of output for a notebook that is gone. No-op when nothing is kept."""

@@ -135,12 +135,12 @@ class GatewayKernelManager(JupyterKernelManager):
 
     def start_watching_activity(self, kernel_id: str) -> None:
         """Called when a kernel starts, and when its ports have changed."""
-        super().start_watching_activity(kernel_id)  # type: ignore[no-untyped-call]
+        super().start_watching_activity(kernel_id)
         Activity(self, self._kernels[kernel_id])
 
     def start_buffering(self, kernel_id: str, session_key: str, channels: Mapping[str, Any]) -> None:
         """Called when a kernel's last notebook goes: keep what the kernel says for it, within the bound."""
-        super().start_buffering(kernel_id, session_key, channels)  # type: ignore[no-untyped-call]
+        super().start_buffering(kernel_id, session_key, channels)
         self.bound_buffer(kernel_id, self.max_buffered_output)
 
     def _handle_kernel_died(self, kernel_id: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -301,3 +302,14 @@ async def test_files_and_ports_go_with_a_kernel_that_died(gateway: Any, spark: F
     with pytest.raises(KernelDied):
         await kernel.answered()
     assert spark.left() == [] and spark.living() == []
+
+
+async def test_a_kernelspec_that_only_names_the_provisioner_is_told_so(gateway: Any, spark: FakeSpark) -> None:
+    folder = spark.root / "DATA" / "kernels" / "bare"
+    folder.mkdir(parents=True)
+    spec = {"argv": ["x"], "display_name": "Bare", "language": "scala"}
+    metadata = {"kernel_provisioner": {"provisioner_name": "kg2at-toree-provisioner"}}
+    (folder / "kernel.json").write_text(json.dumps(spec | {"metadata": metadata}))
+    answer = await gateway.ask("POST", "/api/kernels", {"name": "bare"})
+    assert answer.code == 503 and b"bare is not one of kg2at's Toree kernelspecs" in answer.body
+    assert gateway.app.kernel_manager.list_kernel_ids() == [] and spark.left() == []
