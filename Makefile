@@ -56,8 +56,9 @@ test: $(READY)  ## all tests
 test-unit: $(READY)  ## the tests that need no JVM
 	@exec $(BIN)/python -m pytest -m 'not e2e' -n 3 --dist worksteal $(ARGS)
 
+# Two files at a time: each has a gateway and a cluster of its own, and waits as often as it computes.
 test-e2e: $(READY)  ## the tests with a real Spark and Toree
-	@exec $(BIN)/python -m pytest -m e2e $(ARGS)
+	@exec $(BIN)/python -m pytest -m e2e -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY)  ## ruff, and mypy in strict mode
 	$(BIN)/ruff check .
