@@ -60,8 +60,9 @@ UNIT := -m pytest -m 'not e2e' -n 3 --dist worksteal
 test-unit: $(READY)  ## the tests that need no JVM
 	@exec $(BIN)/python $(UNIT) $(ARGS)
 
+# Two files at a time: each has a gateway and a cluster of its own, and waits as often as it computes.
 test-e2e: $(READY)  ## the tests with a real Spark and Toree
-	@exec $(BIN)/python -m pytest -m e2e $(ARGS)
+	@exec $(BIN)/python -m pytest -m e2e -n 2 --dist loadfile $(ARGS)
 
 # The version of setup's Python is left out: test-unit has it.
 test-pythons: $(READY)  ## the unit tests on the oldest and the newest supported Python that is at hand
