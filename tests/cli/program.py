@@ -35,8 +35,8 @@ def run(
     argv: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT, timeout: float = 60
 ) -> subprocess.CompletedProcess[bytes]:
     """`jupyter kg2at ARGV` with nothing to read, to its end; where Python itself is to begin in an odd way, no fork."""
-    usual = {**os.environ, "PYTHONPATH": str(ROOT)}
-    if any(name.startswith("PYTHON") and usual.get(name) != value for name, value in env.items()):
+    usual = {*os.environ.items(), ("PYTHONPATH", str(ROOT))}
+    if any(name.startswith("PYTHON") for name, _ in env.items() - usual):
         options = {"cwd": cwd, "env": env, "stdin": subprocess.DEVNULL, "capture_output": True, "timeout": timeout}
         return subprocess.run([sys.executable, "-m", MODULE, *argv], **options)  # type: ignore[call-overload, no-any-return]
     return commands.run([MODULE, *argv], env, cwd, timeout)

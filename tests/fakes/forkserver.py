@@ -13,7 +13,7 @@ import importlib
 import json
 import os
 import runpy
-import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -102,7 +102,7 @@ class Fork:
     def wait(self, timeout: float | None = None) -> int:
         """The exit status. Raises subprocess.TimeoutExpired."""
         if self.returncode is None:
-            if not select.select([self._conversation], [], [], timeout)[0]:
+            if not _readable([self._conversation], timeout):
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             self.returncode = int(self._conversation.recv(100))
             self._conversation.close()
@@ -123,7 +123,7 @@ class Fork:
         texts, limit = {out: b"", err: b""}, time.monotonic() + timeout
         left = [out, err]
         while left:
-            ready = select.select(left, [], [], max(0.0, limit - time.monotonic()))[0]
+            ready = _readable(left, max(0.0, limit - time.monotonic()))
             if not ready:
                 self.kill()
                 raise subprocess.TimeoutExpired(self.args, timeout, texts[out], texts[err])
@@ -133,6 +133,14 @@ class Fork:
                 if not read:
                     left.remove(stream)
         return texts[out], texts[err]
+
+
+def _readable(streams: list[Any], timeout: float | None) -> list[Any]:
+    """Those that can be read, after `timeout` seconds at most. Not by select(), which knows 1024 descriptors."""
+    with selectors.DefaultSelector() as selector:
+        for each in streams:
+            selector.register(each, selectors.EVENT_READ)
+        return [key.fileobj for key, _ in selector.select(timeout)]
 
 
 @contextmanager
