@@ -82,7 +82,7 @@ def _kernel_id(body: dict[str, Any]) -> str | None:
 
 def _model(manager: GatewayKernelManager, kernel_id: str) -> str:
     """Return a kernel's model as JSON."""
-    return json.dumps(manager.kernel_model(kernel_id), default=json_default)  # type: ignore[no-untyped-call]
+    return json.dumps(manager.kernel_model(kernel_id), default=json_default)
 
 
 class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[misc, valid-type]
@@ -97,14 +97,14 @@ class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[m
         """
         kernel: GatewayKernel = self.kernel_manager.get_kernel(kernel_id)
         if action == "restart":
-            await self.kernel_manager.restart_kernel(kernel_id)  # type: ignore[no-untyped-call]
+            await self.kernel_manager.restart_kernel(kernel_id)
             self.finish(_model(self.kernel_manager, kernel_id))
             return
         if kernel.is_dead:
             raise web.HTTPError(409, "The kernel is dead, there is nothing to interrupt. Restart it.")
         try:
             # jupyter_client declares the method of the manager that isn't asynchronous.
-            await self.kernel_manager.interrupt_kernel(kernel_id)  # type: ignore[misc,func-returns-value]
+            await self.kernel_manager.interrupt_kernel(kernel_id)
         except OSError as error:
             raise web.HTTPError(503, f"The system refused to interrupt the kernel: {error}") from error
         self.set_status(204)

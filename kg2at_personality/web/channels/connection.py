@@ -124,7 +124,7 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     def _undo_connect(self) -> None:
         """Do what jupyter_server's `disconnect` does, without a buffer that waits for the session's next websocket."""
         manager = self._manager
-        manager.notify_disconnect(self.kernel_id)  # type: ignore[no-untyped-call]
+        manager.notify_disconnect(self.kernel_id)
         with suppress(web.HTTPError):  # the kernel is gone
             manager.remove_restart_callback(self.kernel_id, self.on_kernel_restarted)
             manager.remove_restart_callback(self.kernel_id, self.on_restart_failed, "dead")
