@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 #: Python's own documentation describes it.
 DOCUMENTED = {"os._exit"}
 BY_NAME = {"getattr", "hasattr", "setattr", "delattr"}
 SETTING = "kg_"
+#: They give kernels attributes that no class declares.
+JUPYTER = {"jupyter_client", "jupyter_server", "kernel_gateway"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def _of_library_bases(node: ast.ClassDef, cls: type, package: str) -> Iterator[F
     libraries = {base for each in _family(cls) for base in each.__mro__ if not _is_ours(base, package)} - {object}
     for name, line, is_override in _own_names(node):
         owners = frozenset(library for library in libraries if name in names_of(library))
-        if owners:
+        if owners or (libraries and name in given_names()):
             yield Found(name, line, is_override, owners)
 
 
@@ -130,6 +134,15 @@ def _targets(node: ast.stmt) -> list[ast.expr]:
     if isinstance(node, ast.Assign):
         return node.targets
     return [node.target] if isinstance(node, ast.AnnAssign) else []
+
+
+@cache
+def given_names() -> frozenset[str]:
+    """The names that modules of Jupyter, of those that are loaded, give to objects that are not their own `self`."""
+    files = {getattr(module, "__file__", None) for name, module in sys.modules.items() if name.split(".")[0] in JUPYTER}
+    trees = [ast.parse(Path(file).read_text(encoding="utf-8")) for file in files if file]
+    nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return frozenset(each.attr for each in nodes if isinstance(each.ctx, ast.Store) and not _is_self(each.value))
 
 
 @cache

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from jupyter_client.manager import KernelManager
+from jupyter_server.services.kernels import kernelmanager
 
 from tests.private_names import Found, assigned_in, found_in, names_of
 
@@ -265,7 +266,6 @@ class TestARelease:
             def __init__(self) -> None:
                 self._kernel_ports: dict[str, Any] = {}
 
-        kernelmanager = importlib.import_module(MAPPING.split(":")[0])
         monkeypatch.setattr(kernelmanager, "MappingKernelManager", MappingKernelManager)
         assert contract(ALL, "_kernel_ports").sentence() is None
         assert contract(WEB, "_kernel_buffers").sentence() == (
@@ -343,7 +343,7 @@ def test_each_name_is_in_the_table(found: dict[str, list[Found]]) -> None:
         if each.name != "__wrapped__"
         and not any((user, name) == (module, each.name) and each.is_of(owner) for user, name, owner in listed)
     ]
-    assert not unlisted
+    assert not unlisted, "\n".join(unlisted)
 
 
 def test_each_stands_in_an_adapter(found: dict[str, list[Found]]) -> None:
@@ -353,7 +353,7 @@ def test_each_stands_in_an_adapter(found: dict[str, list[Found]]) -> None:
         for each in names
         if module not in ADAPTERS and not (module in OVERRIDERS and each.name in overridden(names))
     ]
-    assert not elsewhere
+    assert not elsewhere, "\n".join(elsewhere)
 
 
 def overridden(names: list[Found]) -> set[str]:
@@ -404,7 +404,7 @@ class Mixin:
         return self._ours, self._launch_args
 class Kernel(Mixin, KernelManager):
     def _interrupt(self):
-        return self._mine
+        return self._mine, self._activity_stream
     async def _async_kill_kernel(self, restart=False):
         await super()._async_kill_kernel(restart)
 """
@@ -412,6 +412,7 @@ class Kernel(Mixin, KernelManager):
         assert names == [
             ("_launch_args", False),
             ("_ready", False),
+            ("_activity_stream", False),
             ("_async_kill_kernel", False),
             ("_async_kill_kernel", True),
         ]
