@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.provisioning import KernelProvisionerFactory
 from traitlets.config import Config
 
 from kg2at_personality.kernels.specs import ToreeKernelSpecManager, sizes
@@ -165,6 +166,14 @@ class TestNames:
         for name in ("nope", "apache_toree_scala_nope", "apache_toree_python", "../apache_toree_scala"):
             with pytest.raises((NoSuchKernel, KeyError)):
                 manager().get_kernel_spec(name)
+
+    def test_one_whose_provisioner_is_not_installed_is_not_offered(
+        self, spark: FakeSpark, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(KernelProvisionerFactory, "is_provisioner_available", lambda self, spec: False)
+        with pytest.raises(NoSuchKernel, match="apache_toree_sql"):
+            manager().get_kernel_spec("apache_toree_sql")
+        assert not TOREE & manager().get_all_specs().keys()
 
     def test_both_are_launched_by_the_provisioner_and_interrupted_by_a_signal(self, spark: FakeSpark) -> None:
         for name in TOREE:
