@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 BIN    := $(VENV)/bin
+INSTALL := -m pip install --quiet --disable-pip-version-check
 
 # With a Spark of your own (SPARK_HOME set) none is installed; else a whole one, Java and Toree come with it.
 ifdef SPARK_HOME
@@ -16,12 +17,13 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test test-unit test-e2e lint format bench dist clean
+.PHONY: help setup run demo test test-unit test-e2e test-pythons test-lowest test-next coverage lint format bench dist clean
+.SECONDARY:
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
-	  printf '  make %-10s %s\n' "$$target" "$$text"; done
-	@echo 'ARGS="..." goes to run, demo, the tests and bench; PYTHON=... is the Python to set up with (default: python3).'
+	  printf '  make %-12s %s\n' "$$target" "$$text"; done
+	@echo 'ARGS="..." goes to run, demo, coverage, the tests and bench; PYTHON=... is the Python to set up with (default: python3).'
 
 setup: $(READY)  ## install everything into .venv; once, and again when setup.cfg changes
 
@@ -34,10 +36,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(READY): setup.cfg | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	$(BIN)/python $(INSTALL) --editable '.[$(EXTRAS)]'
 ifdef SPARK_HOME
 	@[ -n "$$TOREE_HOME" ] || $(BIN)/jupyter kernelspec list 2>/dev/null | grep -qi toree || \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'toree==0.5.0'
+	  $(BIN)/python $(INSTALL) 'toree==0.5.0'
 endif
 	@touch $@
 
@@ -53,11 +55,49 @@ test: $(READY)  ## all tests
 	@exec $(BIN)/python -m pytest $(ARGS)
 
 # Three at a time on two processors: they wait for processes as long as they compute.
-test-unit: $(READY)  ## the tests that need no JVM
-	@exec $(BIN)/python -m pytest -m 'not e2e' -n 3 --dist worksteal $(ARGS)
+UNIT := -m pytest -m 'not e2e' -n 3 --dist worksteal
 
+test-unit: $(READY)  ## the tests that need no JVM
+	@exec $(BIN)/python $(UNIT) $(ARGS)
+
+# Two files at a time: each has a gateway and a cluster of its own, and waits as often as it computes.
 test-e2e: $(READY)  ## the tests with a real Spark and Toree
-	@exec $(BIN)/python -m pytest -m e2e $(ARGS)
+	@exec $(BIN)/python -m pytest -m e2e -n 2 --dist loadfile $(ARGS)
+
+# The version of setup's Python is left out: test-unit has it.
+test-pythons: $(READY)  ## the unit tests on the oldest and the newest supported Python that is at hand
+	@main=$$($(BIN)/python -c 'import sys; print("{}.{}".format(*sys.version_info))'); \
+	others=$$(.ci/pythons | sed -n '1p;$$p' | cut -d' ' -f1 | grep -vx "$$main" | uniq); \
+	[ -n "$$others" ] || echo "No supported Python is at hand but $$main, which test-unit takes."; \
+	for version in $$others; do echo "Python $$version:"; $(MAKE) --no-print-directory test-python-$$version || exit; done
+
+test-python-%: .venv-%/.ready
+	@exec .venv-$*/bin/python $(UNIT) $(ARGS)
+
+test-lowest: .venv-lowest/.ready  ## the unit tests on the lowest versions of the libraries that setup.cfg lets in
+	@exec .venv-lowest/bin/python $(UNIT) $(ARGS)
+
+# pip would keep to the bounds in setup.cfg if it installed kg2at in the same go.
+test-next:  ## the unit tests on the newest versions of the libraries, pre-releases and next majors too
+	@[ -x .venv-next/bin/python ] || $(PYTHON) -m venv .venv-next
+	.venv-next/bin/python $(INSTALL) --editable '.[test]'
+	.venv-next/bin/python $(INSTALL) --pre --upgrade $$(sed -n 's/==.*//p' tests/constraints-lowest.txt)
+	@exec .venv-next/bin/python $(UNIT) $(ARGS)
+
+.venv-lowest/.ready: setup.cfg tests/constraints-lowest.txt
+	@rm -rf .venv-lowest; python=$$(.ci/pythons | sed -n '1s/[^ ]* //p'); "$${python:-$(PYTHON)}" -m venv .venv-lowest
+	.venv-lowest/bin/python $(INSTALL) --constraint tests/constraints-lowest.txt --editable '.[test]'
+	@touch $@
+
+.venv-%/.ready: setup.cfg
+	@[ -x .venv-$*/bin/python ] || "$$(.ci/pythons | sed -n 's/^$* //p')" -m venv .venv-$*
+	.venv-$*/bin/python $(INSTALL) --editable '.[test]'
+	@touch $@
+
+coverage: $(READY)  ## the unit tests, and which lines and branches of the package they leave out
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run $(UNIT) $(ARGS)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 lint: $(READY)  ## ruff, and mypy in strict mode
 	$(BIN)/ruff check .
@@ -75,5 +115,5 @@ dist: $(READY)  ## sdist and wheel, in dist/
 	$(BIN)/python -m build
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-* build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -35,7 +35,8 @@ sys.path.insert(0, str(ROOT))
 from kg2at_personality.spark.installation import Installation  # noqa: E402
 from kg2at_personality.spark.installation_finder import InstallationFinder  # noqa: E402
 from kg2at_personality.spark.standalone import StandaloneCluster  # noqa: E402
-from tests.e2e.gateway import Answer, Channels, Gateway  # noqa: E402
+from tests.fakes.channels import Channels  # noqa: E402
+from tests.fakes.gateway_process import Answer, Gateway  # noqa: E402
 
 SIDES = {"stock": "kernel_gateway.jupyter_websocket", "kg2at": "kg2at_personality"}
 #: kg2at's own name for its kernel; the stock gateway finds an installed one of that name.

@@ -43,7 +43,9 @@ from tests.fakes.gateways import (
     settled,
     state_of,
 )
-from tests.fakes.toree import free_range, runs, until
+from tests.fakes.ports import held_range
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 HANGS = "spark.fake.does hang"
@@ -107,6 +109,7 @@ def _time(row: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(row["since"].replace("Z", "+00:00"))
 
 
+@pytest.mark.usefixtures("ipykernel")  # which takes its time
 async def test_one_that_has_not_answered_yet_goes_on_to_start(gateways: Gateways) -> None:
     first = await gateways.open()
     kernel_id = await first.start()
@@ -296,7 +299,7 @@ async def test_a_toree_goes_on(gateways: Gateways) -> None:
 
 
 async def test_what_it_was_lent_is_lent_to_nobody_else(gateways: Gateways) -> None:
-    ports = {"KG2ATPersonality": {"kernel_ports": free_range(10)}}
+    ports = {"KG2ATPersonality": {"kernel_ports": held_range(10)}}
     gateways.spark.defaults(HANGS)
     first = await gateways.open(**ports)
     kernel_id = await first.start(name="apache_toree_scala")

@@ -17,6 +17,7 @@ from kg2at_personality.settings import Settings
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+GUIDES = [ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "RELEASING.md")]
 SETTINGS = ROOT / "docs" / "settings.md"
 #: What can be read in one sitting.
 LINES = 250
@@ -63,8 +64,8 @@ def subclasses(cls: type[KG2ATError]) -> Iterator[type[KG2ATError]]:
 
 @pytest.fixture
 def text() -> str:
-    """The README and all pages."""
-    return "\n".join(path.read_text(encoding="utf-8") for path in (README, *PAGES))
+    """The README, the guides and all pages."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in (README, *GUIDES, *PAGES))
 
 
 def test_the_settings_are_those_of_the_code(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +99,9 @@ def test_command_line_options_exist(text: str) -> None:
         assert named and named <= set(cls.class_trait_names(config=True))
 
 
-@pytest.mark.parametrize("path", [README, *PAGES, ROOT / "examples" / "connect.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [README, *GUIDES, *PAGES, ROOT / "examples" / "connect.md"], ids=lambda path: path.name
+)
 def test_links_lead_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     headings = {
@@ -110,17 +113,27 @@ def test_links_lead_somewhere(path: Path) -> None:
         if link.startswith("#"):
             assert link[1:] in headings, link
         else:
-            assert (path.parent / link).exists(), link
+            assert (path.parent / link.partition("#")[0]).exists(), link
 
 
-@pytest.mark.parametrize("path", [README, *PAGES], ids=lambda path: path.name)
+def test_the_guides_name_files_and_tests_that_exist() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in GUIDES)
+    folders = "docs|examples|kg2at_personality|kernelspecs|tests|\\.ci"
+    named = re.findall(rf"(?<![\w/.])((?:{folders})/[\w./-]*[\w/])(?:::(\w+))?", text)
+    assert named
+    for name, test in named:
+        assert (ROOT / name).exists(), name
+        assert not test or f"def {test}(" in (ROOT / name).read_text(encoding="utf-8"), test
+
+
+@pytest.mark.parametrize("path", [README, *GUIDES, *PAGES], ids=lambda path: path.name)
 def test_it_can_be_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES
 
 
 def test_the_readme_leads_to_every_page() -> None:
-    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", README.read_text(encoding="utf-8")))
-    assert linked == {f"docs/{path.name}" for path in PAGES}
+    linked = set(re.findall(r"\]\(((?:docs/)?[\w-]+\.md)\)", README.read_text(encoding="utf-8")))
+    assert linked - {"CHANGELOG.md"} == {str(path.relative_to(ROOT)) for path in (*GUIDES, *PAGES)}
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.personality import KG2ATPersonality
 from kg2at_personality.settings import Settings
 from kg2at_personality.web.channels.connection import ChannelsConnection
-from tests.e2e.gateway import Gateway
-from tests.fakes.toree import FakeSpark, runs
+from tests.fakes.gateway_process import Gateway
+from tests.fakes.processes import runs
+from tests.fakes.toree import FakeSpark
 
 #: For each trait: what a KG2AT_ variable says, what the trait then is, and what a command line says instead.
 VALUES: dict[str, tuple[str, Any, str, Any]] = {
@@ -403,7 +404,7 @@ class TestProcess:
         self, spark: FakeSpark, options: list[str], lines: list[str], says: str
     ) -> None:
         spark.defaults(*lines)
-        gateway = self.gateway(spark, *options)
+        gateway = self.gateway(spark, *options, quick=True)
         with pytest.raises(RuntimeError, match="ended with 1"):
             gateway.start()
         told = [line for line in gateway.log.splitlines() if "Warning" not in line and "warn" not in line]

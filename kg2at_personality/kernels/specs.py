@@ -18,7 +18,10 @@ from ..spark.master_url import local_cores
 from ..spark.units import spark_size
 from .toree import ToreeLauncher
 
-TEMPLATES = Path(__file__).parent.parent / "kernelspecs"
+PACKAGE = Path(__file__).parents[1]
+#: The templates. A wheel has the folder in the package; a checkout, and so an editable install, has it beside the
+#: package (package_dir in setup.cfg).
+TEMPLATES = (PACKAGE if (PACKAGE / "kernelspecs").is_dir() else PACKAGE.parent) / "kernelspecs"
 DEFAULT_KERNEL_NAME = "apache_toree_scala"
 #: jupyter_client's own rule for kernel names (kernelspec._kernel_name_pat).
 PROFILE_NAME = re.compile(r"[A-Za-z0-9._-]+")

@@ -12,6 +12,7 @@ from kernel_gateway.services.kernels import handlers
 from tornado import web
 
 from ..kernels.kernel import GatewayKernel
+from ..kernels.manager import GatewayKernelManager
 from ..state.ledger import KERNEL_ID
 from .body import kind, object_field, text_field
 from .handler import GatewayHandler
@@ -41,7 +42,7 @@ class MainKernelHandler(GatewayHandler, StockMainHandler):  # type: ignore[misc,
         kernel_id = await self.while_connected(start, self.kernel_manager.shutdown_kernel)
         self.set_header("Location", url_path_join(self.base_url, "api", "kernels", url_escape(kernel_id)))
         self.set_status(201)
-        self.finish(json.dumps(self.kernel_manager.kernel_model(kernel_id), default=json_default))
+        self.finish(_model(self.kernel_manager, kernel_id))
 
     def _env(self, body: dict[str, Any]) -> dict[str, str] | None:
         """Return the variables of `env` that a client may set: KERNEL_* and the administrator's whitelist.
@@ -79,6 +80,11 @@ def _kernel_id(body: dict[str, Any]) -> str | None:
     return kernel_id
 
 
+def _model(manager: GatewayKernelManager, kernel_id: str) -> str:
+    """Return a kernel's model as JSON."""
+    return json.dumps(manager.kernel_model(kernel_id), default=json_default)
+
+
 class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[misc, valid-type]
     """Interrupts and restarts kernels."""
 
@@ -92,11 +98,12 @@ class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[m
         kernel: GatewayKernel = self.kernel_manager.get_kernel(kernel_id)
         if action == "restart":
             await self.kernel_manager.restart_kernel(kernel_id)
-            self.finish(json.dumps(self.kernel_manager.kernel_model(kernel_id), default=json_default))
+            self.finish(_model(self.kernel_manager, kernel_id))
             return
         if kernel.is_dead:
             raise web.HTTPError(409, "The kernel is dead, there is nothing to interrupt. Restart it.")
         try:
+            # jupyter_client declares the method of the manager that isn't asynchronous.
             await self.kernel_manager.interrupt_kernel(kernel_id)
         except OSError as error:
             raise web.HTTPError(503, f"The system refused to interrupt the kernel: {error}") from error

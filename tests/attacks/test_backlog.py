@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway import Gateway
+from tests.fakes.gateway_process import Gateway
 from tests.fakes.toree import FakeSpark
 
 CLIENTS = 500
@@ -21,7 +21,7 @@ SYSTEM_LIMIT = Path("/proc/sys/net/core/somaxconn")
 )
 def test_500_clients_of_a_gateway_that_is_busy_all_get_an_answer(tmp_path: Path) -> None:
     spark = FakeSpark(tmp_path)
-    with spark, Gateway(tmp_path / "gateway", environ=spark.environ, token="") as gateway:
+    with spark, Gateway(tmp_path / "gateway", environ=spark.environ, token="", quick=True) as gateway:
         assert gateway.process is not None
         os.kill(gateway.process.pid, signal.SIGSTOP)
         clients = []

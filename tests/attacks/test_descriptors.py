@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.gateway import Gateway
+from tests.fakes.gateway_process import Gateway
 from tests.fakes.toree import FakeSpark
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell the descriptors")
@@ -47,7 +47,7 @@ class Client:
 
 def test_starts_and_restarts_are_refused_and_lose_nothing(tmp_path: Path) -> None:
     spark = FakeSpark(tmp_path)
-    with spark, Gateway(tmp_path / "gateway", environ=spark.environ, token="") as gateway:
+    with spark, Gateway(tmp_path / "gateway", environ=spark.environ, token="", quick=True) as gateway:
         assert gateway.process is not None
         client = Client(gateway.port)
         _, first = client.ask("POST", "/api/kernels", {"name": "python3"})

@@ -68,7 +68,7 @@ async def test_what_can_not_be_written_anew_is_told(gateways: Gateways, caplog: 
 
 
 def tracebacks(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Records that have one; the garbage of other tests may say something too, by asyncio."""
+    """Return the records with a traceback. asyncio's are left out: they may be of other tests' garbage."""
     records = [record for record in caplog.records if record.name != "asyncio" and record.levelno > logging.DEBUG]
     return [record.getMessage() for record in records if record.exc_info or "Traceback" in record.getMessage()]
 

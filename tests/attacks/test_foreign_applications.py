@@ -58,7 +58,7 @@ def conf(server: MasterServer) -> Any:
 
 
 def register(server: MasterServer, name: str, user: str, ago: float = 0.0) -> FakeApp:
-    """An application that the master has known for `ago` seconds."""
+    """Submit an application that the master has known for `ago` seconds."""
     app = server.master.submit(name, 2, user=user)
     server.master.step()
     app.began -= ago
@@ -66,7 +66,7 @@ def register(server: MasterServer, name: str, user: str, ago: float = 0.0) -> Fa
 
 
 async def lease_when(clusters: Clusters, server: MasterServer, kernel_id: str = KERNEL) -> dict[str, Any]:
-    """The lease when another answer has been read."""
+    """Return the lease when another answer has been read."""
     server.asked.clear()
     clusters.renew("nobody")
     [queue] = [queue for queue, _ in clusters._queues.values()]

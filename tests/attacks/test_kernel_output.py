@@ -18,7 +18,8 @@ import pytest
 from kg2at_personality.kernels import log_writer
 from kg2at_personality.kernels.log_writer import CUT, add
 from tests.fakes.gateways import Gateways, kernel_of
-from tests.fakes.toree import runs, until
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 LIMIT = 100_000
 BOUNDED = {"KG2ATPersonality": {"max_kernel_log_size": LIMIT}}
@@ -107,6 +108,7 @@ class TestWriter:
 
 
 @pytest.mark.gen_test(timeout=90)
+@pytest.mark.usefixtures("ipykernel")
 async def test_the_log_of_a_flooding_kernel_keeps_its_bound_beyond_its_gateway(gateways: Gateways, capfd: Any) -> None:
     first = await gateways.open(**BOUNDED)
     kernel_id = await first.start()
@@ -132,6 +134,7 @@ async def test_the_log_of_a_flooding_kernel_keeps_its_bound_beyond_its_gateway(g
 
 
 @pytest.mark.gen_test(timeout=60)
+@pytest.mark.usefixtures("ipykernel")
 async def test_signals_for_the_kernels_group_are_not_for_its_writer(gateways: Gateways) -> None:
     gateway = await gateways.open(**BOUNDED)
     kernel_id = await gateway.start()
@@ -145,6 +148,7 @@ async def test_signals_for_the_kernels_group_are_not_for_its_writer(gateways: Ga
 
 
 @pytest.mark.gen_test(timeout=60)
+@pytest.mark.usefixtures("ipykernel")
 async def test_a_restart_has_a_writer_and_a_log_of_its_own(gateways: Gateways) -> None:
     gateway = await gateways.open(**BOUNDED)
     kernel_id = await gateway.start()
@@ -159,6 +163,7 @@ async def test_a_restart_has_a_writer_and_a_log_of_its_own(gateways: Gateways) -
 
 
 @pytest.mark.gen_test(timeout=60)
+@pytest.mark.usefixtures("ipykernel")
 async def test_without_a_bound_there_is_no_writer(gateways: Gateways) -> None:
     gateway = await gateways.open(KG2ATPersonality={"max_kernel_log_size": 0})
     kernel_id = await gateway.start()

@@ -1,4 +1,4 @@
-"""What must not come into the log: the token, by whatever road, and what speaks to the reader's terminal."""
+"""What must not come into the log: the token, in whatever spelling, and characters that control a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from kg2at_personality.web.log_filter import UNFILTERED, LogFilter, clean
-from tests.e2e.gateway import Gateway
+from tests.fakes.gateway_process import Gateway
 from tests.fakes.toree import FakeSpark
 
 TOKEN = "s3cr3t/gat+way token"
@@ -19,7 +19,7 @@ TYPED = "tYp0-of-it"
 
 
 def percent(text: str) -> str:
-    """`text` with every character encoded."""
+    """Return `text` with every character encoded."""
     return "".join(f"%{byte:02x}" for byte in text.encode())
 
 
@@ -78,7 +78,7 @@ def test_what_speaks_to_a_terminal(text: str, shown: str) -> None:
 
 
 def written(handler_of: Any, log: logging.Logger) -> list[str]:
-    """What a handler writes that has the filter, in a logger of its own."""
+    """Return what a handler writes that has the filter, in a logger of its own."""
     lines: list[str] = []
     handler = handler_of()
     handler.emit = lambda record: lines.append(handler.format(record))
@@ -102,7 +102,7 @@ def test_every_part_of_a_record_is_cleaned() -> None:
 
 
 def ask(port: int, *lines: str) -> bytes:
-    """The answer to a request of these lines, sent as they are."""
+    """Send a request of these lines, as they are, and return the answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall("\r\n".join([*lines, "Host: localhost", "Connection: close", "", ""]).encode("latin-1"))
         return b"".join(iter(lambda: connection.recv(65536), b""))
@@ -110,7 +110,7 @@ def ask(port: int, *lines: str) -> bytes:
 
 def test_a_gateway_that_is_asked_by_odd_roads(tmp_path: Path) -> None:
     spark, token = FakeSpark(tmp_path), "s3cr3t-gateway-token"
-    with spark, Gateway(tmp_path / "gateway", "--debug", environ=spark.environ, token=token) as gateway:
+    with spark, Gateway(tmp_path / "gateway", "--debug", environ=spark.environ, token=token, quick=True) as gateway:
         typed = token[:-1] + "X"  # as somebody types it who does not remember
         for path in ("/api", "/nothing", f"/api/kernels/{percent(token)}", "/kernelspecs/x/y", "/%1b[2J\x1b]0;x"):
             for query in (f"%74oken={token}", f"Token={typed}", f"token={typed}&token={token}", f"a={percent(token)}"):

@@ -45,7 +45,7 @@ def asked(master: FakeMaster, **options: Any) -> ClusterState:
 
 @pytest.fixture
 def parsed_in(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
-    """The threads in which answers are made into states."""
+    """Return the threads in which answers are made into states."""
     threads: list[threading.Thread] = []
     real: Callable[..., ClusterState] = master_response.cluster_state
 

@@ -19,8 +19,7 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.web.protocol.client_message import MalformedMessage, parse
-from tests.fakes.client_messages import older, request, v1
-from tests.web.conftest import environ, gateway, settings  # noqa: F401 (fixtures)
+from tests.fakes.messages import older, request, v1
 
 V1 = "v1.kernel.websocket.jupyter.org"
 MIB = 1 << 20
@@ -29,7 +28,7 @@ PARSED, SENT = 10_000, 300
 
 
 def sound(chance: random.Random) -> dict[str, Any]:
-    """A message as a client may send it."""
+    """Return a message as a client may send it."""
     msg_type = chance.choice(["execute_request", "comm_msg", "kernel_info_request", "complete_request", "x"])
     content = {"code": "é" * chance.randrange(20), "comm_id": "c", "cursor_pos": chance.choice([0, None, -5])}
     message = request(msg_type, content, channel=chance.choice(["shell", "control", "stdin", "iopub", "no"]))
@@ -43,7 +42,7 @@ def number(chance: random.Random, size: int, order: Any) -> bytes:
 
 
 def mutated(chance: random.Random, raw: bytes, size: int, order: Any) -> bytes:
-    """`raw` with some of its numbers or bytes changed, cut or doubled."""
+    """Return `raw` with some of its numbers or bytes changed, cut or doubled."""
     data = bytearray(raw)
     for _ in range(chance.randrange(1, 4)):
         place = chance.randrange(len(data) + 1)
@@ -63,14 +62,14 @@ def mutated(chance: random.Random, raw: bytes, size: int, order: Any) -> bytes:
 
 
 def offsets(chance: random.Random) -> bytes:
-    """A v1 message whose parts are all of it, again and again."""
+    """Return a v1 message each of whose parts is the whole message."""
     count = chance.randrange(2, 2000)
     length = 8 * (1 + count) + 5000
     return b"".join(each.to_bytes(8, "little") for each in (count, *[0, length] * (count // 2))) + bytes(5008)
 
 
 def messages(protocol: str, count: int) -> list[str | bytes]:
-    """What an attacker sends, the same in each run."""
+    """Return what an attacker sends, the same in each run."""
     chance = random.Random(f"{protocol} {count}")
     found: list[str | bytes] = []
     for _ in range(count):
@@ -112,9 +111,10 @@ def test_parsing_takes_no_more_memory_than_the_message_deserves(protocol: str) -
 
 
 @pytest.mark.parametrize("protocol", ["", V1])
+@pytest.mark.usefixtures("ipykernel")
 @pytest.mark.gen_test(timeout=120)
 async def test_a_gateway_goes_on(
-    gateway: Any,  # noqa: F811
+    gateway: Any,
     caplog: pytest.LogCaptureFixture,
     protocol: str,
 ) -> None:
@@ -134,7 +134,7 @@ async def test_a_gateway_goes_on(
 
 
 @asynccontextmanager
-async def opened(gateway: Any, kernel_id: str, protocol: str) -> AsyncIterator[WebSocketClientConnection]:  # noqa: F811
+async def opened(gateway: Any, kernel_id: str, protocol: str) -> AsyncIterator[WebSocketClientConnection]:
     url = f"{gateway.base_url.replace('http', 'ws')}/api/kernels/{kernel_id}/channels?session_id={uuid.uuid4().hex}"
     socket = await websocket_connect(HTTPRequest(url), subprotocols=[protocol] if protocol else None)
     assert socket.selected_subprotocol == (protocol or None)
@@ -146,7 +146,7 @@ async def opened(gateway: Any, kernel_id: str, protocol: str) -> AsyncIterator[W
 
 @asynccontextmanager
 async def watched() -> AsyncIterator[list[float]]:
-    """How long the loop kept others waiting, in seconds."""
+    """Measure for how many seconds the event loop kept others waiting, each time."""
     stalls = [0.0]
 
     async def look() -> None:
@@ -163,7 +163,7 @@ async def watched() -> AsyncIterator[list[float]]:
 
 
 async def answer(socket: WebSocketClientConnection, protocol: str) -> dict[str, Any]:
-    """The reply to one more request, sent after all others."""
+    """Send one more request and return its reply."""
     last = request("kernel_info_request", msg_id=uuid.uuid4().hex)
     await socket.write_message(v1(last) if protocol else older(last), binary=bool(protocol))
     while True:

@@ -47,7 +47,7 @@ BODIES += [b'{"path": "\\ud800", "type": "x", "kernel": {"id": "\\ud800"}}', b'{
 
 
 async def ask(gateway: Any, method: str, target: str, *headers: str, body: bytes = b"") -> int:
-    """The status of the answer to what is sent as it is. It must come."""
+    """Send a request as it is and return the status of the answer; fails after 30 s."""
     port = int(gateway.base_url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     close = () if any(header.startswith("Upgrade") for header in headers) else ("Connection: close",)

@@ -27,7 +27,7 @@ WAYS = [
 
 @pytest.fixture
 def directory(environ: Path) -> Path:
-    """An installed kernelspec with a secret, a logo and what a front end needs."""
+    """Install a kernelspec with a secret, a logo and what a front end needs."""
     made = environ.parent / "DATA" / "kernels" / "own"
     (made / "logo-dir").mkdir(parents=True)
     spec = {"argv": ["hush-hush"], "display_name": "Own", "language": "x", "env": {"PASSWORD": "hush-hush"}}

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.kernels.toree import Plan, environment
+from kg2at_personality.kernels.toree import Plan, ToreeOptions, environment
+from kg2at_personality.spark.conf import SparkConfReader
+from kg2at_personality.spark.installation import Installation, Java, Toree
 from kg2at_personality.spark.installation_finder import InstallationFinder
-from tests.kernels.test_toree import plan
 
 # As launcher.Main, it prints the command that spark-class is to run: itself (3.5: NUL and a new line go before).
 JAVA = r"""#!/bin/sh
@@ -39,12 +40,10 @@ def launch(tmp_path: Path) -> Plan:
     java.write_text(JAVA)
     java.chmod(0o755)
     (tmp_path / "spark-env.sh").write_text(SCRIPT)
-    made = plan()
-    spark = InstallationFinder().spark({})
-    installation = replace(
-        made.installation, spark=spark, java=replace(made.installation.java, home=str(java.parents[1]))
-    )
-    return replace(made, installation=installation, conf_dir=str(tmp_path))
+    toree = Toree("/opt/toree.jar", "0.5.0", "2.12")
+    installation = Installation(InstallationFinder().spark({}), Java(str(java.parents[1]), "17", 17), toree)
+    made = Plan(SparkConfReader().read({}), installation, "Scala", ToreeOptions())
+    return replace(made, conf_dir=str(tmp_path))
 
 
 def test_they_stay_out_of_the_kernels_environment(launch: Plan, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from kg2at_personality.kernels import kernel_processes
 from kg2at_personality.kernels.kernel_processes import KernelProcess
 from kg2at_personality.system.processes import started_at
 from tests.fakes.gateways import ID, OTHER, Gateways, answering, code_of, json_of, kernel_of, listed
-from tests.fakes.toree import runs, until
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.usefixtures("ipykernel")]
 LOG = logging.getLogger("tests.strays")
 #: A cell with a child that leaves the kernel's group, and one that forgets whose it is, too.
 LEAVE = """
@@ -27,7 +28,7 @@ print(leave(), leave(KERNEL_ID=""))
 
 
 async def leaving(gateways: Gateways, client: Any, kernel_id: str) -> tuple[int, int]:
-    """The children that left a kernel's group: one that has its KERNEL_ID, and one that has none."""
+    """Return the children that left a kernel's group: one that has its KERNEL_ID, and one that has none."""
     stray, free = map(int, (await client.run(kernel_id, LEAVE)).split())
     gateways.processes += [process(free)]
     await until(lambda: all(os.getpgid(pid) == pid for pid in (stray, free)), "their leave")

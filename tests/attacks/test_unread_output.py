@@ -9,8 +9,8 @@ import pytest
 
 from kg2at_personality.kernels.output_buffer import OutputBuffer
 from tests.fakes.notebook import Notebook, connections, opened, relay_of
-from tests.fakes.toree import QUICK, until
-from tests.web.conftest import environ, gateway  # noqa: F401
+from tests.fakes.toree import QUICK
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 LIMIT = 100_000
@@ -25,7 +25,7 @@ def settings() -> dict[str, Any]:
 
 
 def shown(messages: list[dict[str, Any]]) -> list[int]:
-    """The numbers of the outputs among `messages`."""
+    """Return the numbers of the outputs among `messages`."""
     return [int(each["content"]["data"]["text/plain"][:5]) for each in messages if each["msg_type"] == "display_data"]
 
 
@@ -34,7 +34,7 @@ def told(messages: list[dict[str, Any]]) -> list[str]:
 
 
 def check(messages: list[dict[str, Any]]) -> None:
-    """All messages of the cell are there, but for the oldest output, of which the notebook is told."""
+    """Check that all messages of the cell are there but the oldest output, of which the notebook is told."""
     numbers, sentences = shown(messages), told(messages)
     assert numbers == sorted(numbers) and numbers[-1] == COUNT - 1
     left_out = sum(int(sentence.split()[0]) for sentence in sentences)
@@ -45,7 +45,7 @@ def check(messages: list[dict[str, Any]]) -> None:
 
 
 def has_ended(buffer: OutputBuffer) -> bool:
-    """Whether the cell's idle status is there. Its reply may have gone out before: it does not wait for the output."""
+    """Return whether the cell's idle status is there. Its reply may have gone out before."""
     return any(b'"idle"' in parts[-1] for _, parts in buffer)
 
 
@@ -55,7 +55,7 @@ async def all_of(notebook: Notebook, msg_id: str) -> list[dict[str, Any]]:
     return messages if "execute_reply" in kinds else messages + await notebook.until("execute_reply", msg_id)
 
 
-async def test_while_no_notebook_is_connected(gateway: Any, tmp_path: Path) -> None:  # noqa: F811
+async def test_while_no_notebook_is_connected(gateway: Any, tmp_path: Path) -> None:
     kernel_id = await gateway.start()
     manager, gate = gateway.app.kernel_manager, tmp_path / "gate"
     async with opened(gateway, kernel_id) as notebook:
@@ -75,7 +75,7 @@ async def test_while_no_notebook_is_connected(gateway: Any, tmp_path: Path) -> N
         assert await notebook.run("print('goes on')") == "goes on\n"
 
 
-async def test_while_a_notebook_is_connected_and_does_not_read(gateway: Any) -> None:  # noqa: F811
+async def test_while_a_notebook_is_connected_and_does_not_read(gateway: Any) -> None:
     kernel_id = await gateway.start()
     manager = gateway.app.kernel_manager
     async with opened(gateway, kernel_id) as notebook:

@@ -22,11 +22,9 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.errors import NoRoom
 from kg2at_personality.web.toree_protocol.heartbeat import Heartbeat
-from tests.e2e.gateway import Gateway
-from tests.fakes.toree import until
-from tests.web.conftest import environ, gateway, settings
-
-__all__ = ["environ", "gateway", "settings"]
+from tests.fakes.gateway_process import PYTHON, Gateway
+from tests.fakes.notebook import connections
+from tests.fakes.wait import until, wait_until
 
 pytestmark = pytest.mark.gen_test(timeout=100)
 #: How many are open at the same time, on a kernel for each 50; KG2AT_TEST_WEBSOCKETS=1000 takes longer.
@@ -35,7 +33,6 @@ COUNT = int(os.environ.get("KG2AT_TEST_WEBSOCKETS", "300"))
 KERNELS = max(1, COUNT // 50)
 #: Descriptors that each takes in the gateway while it opens.
 EACH = 13
-PYTHON = ("--KG2ATPersonality.inject_kernelspecs=False", "--KernelGatewayApp.default_kernel_name=python3")
 
 
 async def connect(url: str, kernel_id: str, session: str = "") -> WebSocketClientConnection:
@@ -44,7 +41,7 @@ async def connect(url: str, kernel_id: str, session: str = "") -> WebSocketClien
 
 
 async def ask(socket: WebSocketClientConnection, expression: str) -> str:
-    """What an expression is in the kernel; tells nobody else of it."""
+    """Return what an expression is in the kernel, which shows nothing of it to other notebooks."""
     header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": "s", "username": ""}
     content = {"code": "", "silent": True, "user_expressions": {"value": expression}}
     message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
@@ -57,13 +54,9 @@ async def ask(socket: WebSocketClientConnection, expression: str) -> str:
             return str(answer["content"]["user_expressions"]["value"]["data"]["text/plain"])
 
 
-def connections(gateway: Any, kernel_id: str) -> int:
-    return int(gateway.app.kernel_manager.kernel_model(kernel_id)["connections"])
-
-
 @pytest.fixture
 def many() -> Iterator[None]:
-    """As many open files as the system allows, in this process and in those that it starts."""
+    """Allow the open files that so many websockets need, in this process and in those that it starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < COUNT * EACH + 500:
         pytest.skip(f"{COUNT} websockets need more open files than {hard}")
@@ -89,11 +82,7 @@ async def test_all_are_served_and_all_close_at_once(many: None, tmp_path: Path) 
         assert await asyncio.to_thread(counts) == Counter(places)
         for socket in sockets:
             socket.close()
-        for _ in range(600):
-            if not any((await asyncio.to_thread(counts)).values()):
-                break
-            await asyncio.sleep(0.1)
-        assert (await asyncio.to_thread(counts)).total() == 0
+        await asyncio.to_thread(wait_until, lambda: counts().total() == 0, counts)
         assert await ask(await connect(gateway.url, ids[0]), "6 * 7") == "42"
         assert "Traceback" not in gateway.log and "Too many open files" not in gateway.log
 
@@ -101,7 +90,7 @@ async def test_all_are_served_and_all_close_at_once(many: None, tmp_path: Path) 
 class TestNoRoom:
     @staticmethod
     async def refused(gateway: Any, kernel_id: str) -> None:
-        """A websocket and a start are, with a sentence, and are nothing afterwards."""
+        """Check that a websocket and a start are refused, with a sentence, and leave nothing."""
         before = connections(gateway, kernel_id)
         with pytest.raises(HTTPClientError) as failed:
             await connect(gateway.base_url, kernel_id)

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.spark.test_installation import make_jar, make_java, make_spark
+from tests.fakes.forkserver import ForkServer
+from tests.fakes.installation import make_jar, make_java, make_spark
 
 ROOT = Path(__file__).parents[2]
+MODULE = "kg2at_personality.cli"
 DROPPED = ("KG_", "KG2AT_", "SPARK_", "JUPYTER_", "JAVA_", "TOREE_", "LC_", "LANG", "PYTHON")
+
+
+SUBCOMMANDS = (
+    "check.check_command",
+    "config_command",
+    "ports.ports_command",
+    "status_command",
+    "setup.setup_command",
+    "setup.bundle_command",
+    "cluster_command",
+)
+_holders: list[socket.socket] = []
+commands = ForkServer(f"{MODULE}.app", *(f"{MODULE}.{name}" for name in SUBCOMMANDS))
+
+
+def run(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT, timeout: float = 60
+) -> subprocess.CompletedProcess[bytes]:
+    """`jupyter kg2at ARGV` with nothing to read, to its end; where Python itself is to begin in an odd way, no fork."""
+    usual = {*os.environ.items(), ("PYTHONPATH", str(ROOT))}
+    if any(name.startswith("PYTHON") for name, _ in env.items() - usual):
+        options = {"cwd": cwd, "env": env, "stdin": subprocess.DEVNULL, "capture_output": True, "timeout": timeout}
+        return subprocess.run([sys.executable, "-m", MODULE, *argv], **options)  # type: ignore[call-overload, no-any-return]
+    return commands.run([MODULE, *argv], env, cwd, timeout)
 
 
 @dataclass
@@ -58,17 +83,19 @@ class Place:
 
     def run(self, *argv: str, **environ: str) -> Ran:
         """`jupyter kg2at ARGV`; a traceback fails the test, whatever it was about."""
-        command = [sys.executable, "-m", "kg2at_personality.cli", *argv]
-        options = {"cwd": self.directory, "env": self.environ | environ, "stdin": subprocess.DEVNULL}
-        ended = subprocess.run(command, capture_output=True, timeout=60, **options)  # type: ignore[call-overload]
+        ended = run(argv, self.environ | environ, self.directory)
         ran = Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode(), ended.stdout)
         assert "Traceback" not in ran.out + ran.err, ran
         return ran
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, and that the system gives to nobody who asks for any."""
-    while True:
-        port = random.randrange(22000, 32000)
-        with contextlib.suppress(OSError), socket.create_server(("", port)):
-            return port
+    """A port that nobody listens on and that the system gives to nobody: a socket of ours has it, without listening.
+
+    Whoever binds it with SO_REUSEADDR, as servers do, gets it all the same.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    _holders.append(holder)
+    return int(holder.getsockname()[1])

@@ -14,6 +14,7 @@ import pytest
 
 from kg2at_personality.personality import KG2ATPersonality
 from tests.cli.program import Place
+from tests.fakes.gateway_process import FORKS
 
 USAGE = [
     ((), "check\n"),
@@ -125,17 +126,11 @@ def test_the_gateway_reads_the_file_and_its_defaults_are_the_defaults(place: Pla
     path = place.directory / "all.py"
     assert place.run("--generate-config", f"--config={path}").status == 0
     path.write_text(path.read_text().replace("\n# c.", "\nc."))
-    options = {"env": place.environ, "capture_output": True, "text": True, "cwd": place.directory}
-    argv = [
-        sys.executable,
-        "-c",
-        SHOW_SETTINGS,
-    ]  # an unset env_whitelist is [''] in the stock gateway, which allows nothing
-    bare = subprocess.run(argv, **options)  # type: ignore[call-overload]
-    full = subprocess.run([*argv, str(path)], **options)  # type: ignore[call-overload]
+    (place.directory / "shown.py").write_text(SHOW_SETTINGS)
+    bare, full = (FORKS.run(["shown", *more], place.environ, place.directory) for more in ([], [str(path)]))
     assert bare.returncode == full.returncode == 0, bare.stderr + full.stderr
     assert bare.stdout == full.stdout
-    assert "list_kernels True" in full.stdout
+    assert b"list_kernels True" in full.stdout
 
 
 def test_it_asks_before_it_replaces_a_file(place: Place) -> None:

@@ -18,6 +18,7 @@ from kg2at_personality.cli.progress import Progress
 from kg2at_personality.cli.setup.bundle_builder import BundleBuilder
 from kg2at_personality.cli.setup.own_wheel import own_wheel, repack
 from kg2at_personality.cli.setup.starter import StepFailed, fingerprint, wheel_in
+from tests.cli.program import run
 from tests.cli.wheel import make_wheel
 
 UNREACHABLE = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
@@ -29,10 +30,10 @@ def environ(**more: str) -> dict[str, str]:
 
 
 def bundle(*arguments: str, **more: str) -> tuple[int, str, str]:
-    argv = [sys.executable, "-m", "kg2at_personality.cli", "setup", "bundle", *arguments]
-    ran = subprocess.run(argv, env=environ(**more), stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert "Traceback" not in ran.stderr
-    return ran.returncode, ran.stdout, ran.stderr
+    ran = run(["setup", "bundle", *arguments], environ(**more), timeout=110)
+    out, err = ran.stdout.decode(), ran.stderr.decode()
+    assert "Traceback" not in err
+    return ran.returncode, out, err
 
 
 def test_usage(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from kg2at_personality import runtime_file
 from kg2at_personality.cli.certificates import Certificates
 from kg2at_personality.errors import KG2ATError
 from tests.cli.authority import Authority, Pair
-from tests.cli.test_status import TOKEN, Fake, environ, status
-from tests.e2e.gateway import Gateway
+from tests.cli.status_server import TOKEN, Fake, environ, status
+from tests.fakes.gateway_process import Gateway
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ import pytest
 
 from tests.cli.authority import Authority
 from tests.cli.program import Place, free_port
+from tests.fakes.installation import PYSPARK_CLASS, make_jar, make_java, make_spark
 from tests.fakes.master import FakeMaster
-from tests.spark.test_installation import PYSPARK_CLASS, make_jar, make_java, make_spark
 
 #: What the issue allows, and what a busy test machine adds to a process's start.
 SECONDS = 3.0

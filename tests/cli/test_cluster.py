@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.gateway import free_port
+from tests.fakes.ports import held_port
 
 PROGRAM = [sys.executable, "-m", "kg2at_personality.cli", "cluster"]
 #: A parent that starts the program given to it, and waits.
@@ -101,7 +101,7 @@ def state(port: str) -> dict[str, object]:
 @pytest.mark.e2e
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_workers_are_registered_and_a_signal_ends_it_all(tmp_path: Path, signum: int) -> None:
-    port, webui = free_port(), free_port()
+    port, webui = held_port(), held_port()
     with running(tmp_path, "--workers", "2", "--port", str(port), "--webui-port", str(webui)) as cluster:
         assert cluster.lines(2) == [f"spark.master spark://127.0.0.1:{port}", f"spark.master.ui.port {webui}"]
         seen = state(str(webui))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
+import marshal
 import os
 import pty
 import re
@@ -15,7 +18,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -25,8 +28,9 @@ from packaging.requirements import Requirement
 import kg2at_personality
 from kg2at_personality.cli.setup.kg2at_conf import conf_text
 from kg2at_personality.cli.setup.own_wheel import repack
+from tests.cli import program
 from tests.cli.wheel import make_wheel
-from tests.spark.test_installation import make_jar, make_java, make_spark
+from tests.fakes.installation import make_jar, make_java, make_spark
 
 pytestmark = pytest.mark.timeout(180)
 SOURCE = Path(kg2at_personality.__file__).parent
@@ -40,7 +44,7 @@ EXTRAS = [f'{name}=={version}; extra == "embedded"' for name, version in EMBEDDE
 
 def wheel(directory: Path, name: str, version: str, root: Path, requires: tuple[str, ...] = ()) -> Path:
     """A wheel of the files below `root`."""
-    info, lines = f"{name}-{version}.dist-info", []
+    info = f"{name}-{version}.dist-info"
     head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nProvides-Extra: embedded\n"
     meta = {
         f"{info}/METADATA": head + "".join(f"Requires-Dist: {each}\n" for each in requires),
@@ -49,13 +53,30 @@ def wheel(directory: Path, name: str, version: str, root: Path, requires: tuple[
     paths = (path for path in sorted(root.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
     files = {str(path.relative_to(root)): path.read_bytes() for path in paths}
     path = directory / f"{name}-{version}-py3-none-any.whl"
+    write_wheel(path, info, files | {key: text.encode() for key, text in meta.items()})
+    return path
+
+
+def write_wheel(path: Path, info: str, files: dict[str, bytes]) -> None:
+    """Write `files` and a RECORD of them, uncompressed."""
+    lines = []
     with zipfile.ZipFile(path, "w") as archive:
-        for inside, content in (files | {key: text.encode() for key, text in meta.items()}).items():
+        for inside, content in files.items():
             archive.writestr(inside, content)
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
             lines.append(f"{inside},sha256={digest},{len(content)}")
         archive.writestr(f"{info}/RECORD", "\n".join([*lines, f"{info}/RECORD,,", ""]))
-    return path
+
+
+def compiled(path: Path) -> None:
+    """Replace the modules in a wheel by their bytecode: pip compiles what has a source at each installation, and
+    runs from its own wheel first, where every module is compiled each time."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if not name.endswith(".dist-info/RECORD")}
+    for name in [name for name in files if name.endswith(".py")]:
+        code = compile(files.pop(name), name, "exec", dont_inherit=True)
+        files[f"{name}c"] = importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code)
+    write_wheel(path, next(name for name in files if ".dist-info/" in name).partition("/")[0], files)
 
 
 def closure(names: tuple[str, ...]) -> set[str]:
@@ -71,10 +92,28 @@ def closure(names: tuple[str, ...]) -> set[str]:
     return found
 
 
+def shared(tmp_path_factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """A directory that `fill` fills once for all processes that run these tests."""
+    own = tmp_path_factory.getbasetemp()
+    base = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    path, part = base / name, base / f"{name}.part"
+    with open(base / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            fill(part)
+            part.rename(path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle without a network: what is installed here, packed again, and stand-ins for Spark, Java and Toree."""
-    bundle, trees = tmp_path_factory.mktemp("bundle"), tmp_path_factory.mktemp("trees")
+    return shared(tmp_path_factory, "bundle", lambda path: make_bundle(path, tmp_path_factory.mktemp("trees")))
+
+
+def make_bundle(bundle: Path, trees: Path) -> None:
     wheels = bundle / "wheels"
     wheels.mkdir()
     for name in closure((*NEEDED, "pip")):
@@ -87,21 +126,46 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (trees / name / name / "__init__.py").touch()
         wheel(wheels, name, version, trees / name)
     wheel(wheels, "kg2at", kg2at_personality.__version__, trees / "kg2at", (*NEEDED, *EXTRAS))
+    for each in wheels.iterdir():
+        compiled(each)
     shutil.copy(SOURCE / "cli" / "setup" / "starter.py", bundle)
     (bundle / "bundle.json").write_text(json.dumps({"python_version": "{}.{}".format(*sys.version_info[:2])}))
-    return bundle
 
 
-@pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
-    """An environment with a Spark and a Java of the machine's own, and no other."""
-    own = tmp_path / "own"
+def environment(own: Path) -> dict[str, str]:
+    """An environment with a Spark and a Java of the machine's own, made in `own`, and no other."""
     spark, java = make_spark(own / "spark"), make_java(own / "java")
     dropped = ("KG_", "KG2AT_", "SPARK_", "PIP_", "JAVA_", "TOREE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     found = {"SPARK_HOME": str(spark), "JAVA_HOME": str(java), "JUPYTER_CONFIG_DIR": str(own), "HOME": str(own)}
     found |= {"TERM": "dumb"}  # rich is not among the packages of the small bundle
     return inherited | UNREACHABLE | found
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return environment(tmp_path / "own")
+
+
+@pytest.fixture(scope="session")
+def whole(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that the starter has set up."""
+
+    def fill(path: Path) -> None:
+        status, _, err = run(small, path, environment(tmp_path_factory.mktemp("own")))
+        assert status == 0, err
+        (path / ".kg2at_conf").unlink()  # it names this very path
+
+    return shared(tmp_path_factory, "whole", fill)
+
+
+@pytest.fixture
+def target(whole: Path, tmp_path: Path) -> Path:
+    """A copy of what the starter has set up, without its .kg2at_conf: the steps before are done."""
+    target = tmp_path / "target"
+    shutil.copytree(whole / "venv", target / "venv", symlinks=True, copy_function=os.link)
+    shutil.copytree(whole / ".kg2at_setup", target / ".kg2at_setup")
+    return target
 
 
 @pytest.fixture
@@ -125,10 +189,10 @@ def run(bundle: Path, target: Path, environ: dict[str, str], *options: str) -> t
 
 
 def setup(environ: dict[str, str], *options: str) -> tuple[int, str, str]:
-    argv = [sys.executable, "-m", "kg2at_personality.cli", "setup", *options]
-    ran = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
-    assert "Traceback" not in ran.stderr
-    return ran.returncode, ran.stdout, ran.stderr
+    ran = program.run(["setup", *options], environ, timeout=120)
+    out, err = ran.stdout.decode(), ran.stderr.decode()
+    assert "Traceback" not in err
+    return ran.returncode, out, err
 
 
 def installed(target: Path, environ: dict[str, str]) -> bool:
@@ -252,9 +316,9 @@ def test_wheels_that_do_not_fit_are_named_before_anything_is_made(
     assert alone.returncode == 1 and "No module named 'packaging'" in alone.stderr and not target.exists()
 
 
-def test_another_kg2at_of_the_same_version_replaces_it(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> None:
-    target = tmp_path / "target"
-    assert run(bundle, target, environ)[0] == 0
+def test_another_kg2at_of_the_same_version_replaces_it(
+    bundle: Path, target: Path, tmp_path: Path, environ: dict[str, str]
+) -> None:
     old = next((bundle / "wheels").glob("kg2at-*"))
     with zipfile.ZipFile(old) as archive:
         archive.extractall(tmp_path / "tree", [name for name in archive.namelist() if "dist-info" not in name])
@@ -266,10 +330,11 @@ def test_another_kg2at_of_the_same_version_replaces_it(bundle: Path, tmp_path: P
     assert list(target.glob("venv/lib/*/site-packages/kg2at_personality/new_module.py"))
 
 
-def test_embedded_when_the_machine_has_none(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> None:
+def test_embedded_when_the_machine_has_none(
+    bundle: Path, target: Path, tmp_path: Path, environ: dict[str, str]
+) -> None:
     bare = {name: value for name, value in environ.items() if name not in ("SPARK_HOME", "JAVA_HOME")}
     bare["PATH"] = str(tmp_path)
-    target = tmp_path / "target"
     status, out, err = run(bundle, target, bare)
     assert status == 0, err
     conf = (target / ".kg2at_conf").read_text()
@@ -281,22 +346,21 @@ def test_embedded_when_the_machine_has_none(bundle: Path, tmp_path: Path, enviro
     assert (status, "Spark and Java ... already there" in out, "as it is" in out) == (0, True, True), out
 
 
-def test_embedded_on_demand_wins(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> None:
-    status, _, err = run(bundle, tmp_path / "target", environ, "--embedded")
+def test_embedded_on_demand_wins(bundle: Path, target: Path, environ: dict[str, str]) -> None:
+    status, _, err = run(bundle, target, environ, "--embedded")
     assert status == 0, err
-    line = f'. "{tmp_path}/target/.kg2at_conf" 2>/dev/null; echo "$SPARK_HOME $JAVA_HOME"'
+    line = f'. "{target}/.kg2at_conf" 2>/dev/null; echo "$SPARK_HOME $JAVA_HOME"'
     ran = subprocess.run(["/bin/sh", "-euc", line], env=environ, capture_output=True, text=True)
     assert "site-packages/pyspark " in ran.stdout and "java-runtime" in ran.stdout
 
 
-def test_wrong_spark_home(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> None:
-    status, out, err = run(bundle, tmp_path / "target", environ | {"SPARK_HOME": "/no/spark"})
+def test_wrong_spark_home(bundle: Path, target: Path, environ: dict[str, str]) -> None:
+    status, out, err = run(bundle, target, environ | {"SPARK_HOME": "/no/spark"})
     assert status == 1 and "Spark and Java ... failed" in out and "/no/spark" in err
-    assert run(bundle, tmp_path / "target", environ)[0] == 0
+    assert run(bundle, target, environ)[0] == 0
 
 
-def test_conf_is_replaced_only_with_a_yes(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> None:
-    target = tmp_path / "target"
+def test_conf_is_replaced_only_with_a_yes(bundle: Path, target: Path, environ: dict[str, str]) -> None:
     assert run(bundle, target, environ)[0] == 0
     conf = target / ".kg2at_conf"
     written = conf.read_text()

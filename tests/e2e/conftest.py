@@ -9,7 +9,10 @@ import pytest
 from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.installation_finder import InstallationFinder
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e.gateway import Gateway
+from tests.e2e.properties import DEFAULTS, PROFILES
+from tests.fakes.gateway_process import QUICK_JVM, Gateway
+from tests.fakes.jupyter_server import JupyterServer
+from tests.fakes.ports import held_port, held_range
 
 
 @pytest.fixture(scope="session")
@@ -20,31 +23,36 @@ def installation() -> Installation:
 
 @pytest.fixture(scope="module")
 def cluster(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneCluster]:
-    """A standalone master with one worker of 4 cores."""
+    """Run a standalone master with one worker of 4 cores."""
+    ports = {"port": held_port(), "webui_port": held_port()}  # a master that is killed has them again
+    directory = tmp_path_factory.mktemp("cluster")
+    (directory / "conf").mkdir()
+    (directory / "conf" / "spark-env.sh").write_text(f"export SPARK_DAEMON_JAVA_OPTS='{QUICK_JVM}'\n")
     with StandaloneCluster(
-        installation.spark.home, installation.java.home, cores=4, directory=tmp_path_factory.mktemp("cluster")
+        installation.spark.home, installation.java.home, cores=4, directory=directory, **ports
     ) as running:
         yield running
 
 
-SECRET = "swordfish-0815"
-DEFAULTS = f"""\
-# what a test greps for
-spark.hadoop.fs.s3a.secret.key {SECRET}-key
-spark.my.password {SECRET} with blanks
-spark.driver.extraJavaOptions -Dmy.password={SECRET}-option -Dmy.plain=visible
-spark.executor.memory 512m
-spark.driver.memory 600
-"""
-PROFILES = {"broken": {"spark.driver.extraJavaOptions": f"-javaagent:/no/such.jar -Dpassword={SECRET}-broken"}}
+@pytest.fixture(scope="session")
+def kernel_ports() -> str:
+    """The range of ports of that gateway's kernels."""
+    return held_range(50)
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """kg2at on local[2], started as nohup does, with secrets in its spark-defaults.conf."""
-    options = ("--KG2ATPersonality.kernel_ports=42100-42299", "--debug")
+def gateway(kernel_ports: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """Run kg2at on local[2], started as nohup does, with secrets in its spark-defaults.conf."""
+    options = (f"--KG2ATPersonality.kernel_ports={kernel_ports}", "--debug")
     directory: Path = tmp_path_factory.mktemp("gateway")
     environ = {"KG2AT_PROFILES": str(PROFILES)}
     defaults = f"spark.master local[2]\n{DEFAULTS}"
     with Gateway(directory, *options, environ=environ, defaults=defaults, nohup=True) as running:
+        yield running
+
+
+@pytest.fixture
+def server(gateway: Gateway, tmp_path: Path) -> Iterator[JupyterServer]:
+    """Run what people use: a Jupyter Server with --gateway-url, as behind JupyterLab."""
+    with JupyterServer(gateway, tmp_path) as running:
         yield running

@@ -15,8 +15,9 @@ from websocket import WebSocketException
 from kg2at_personality.kernels.kernel_processes import find
 from kg2at_personality.spark.standalone import StandaloneCluster
 from kg2at_personality.state.ledger import MARK
-from tests.e2e.gateway import Gateway
 from tests.fakes.dying_gateway import VARIABLE
+from tests.fakes.gateway_process import Gateway
+from tests.fakes.wait import wait_until
 
 #: Seconds in which a gateway that was started again is done with what it found.
 LIMIT = 60.0
@@ -26,15 +27,6 @@ DYING: dict[str, Any] = {
     "environ": {"PYTHONPATH": str(Path(__file__).parents[2])},
 }
 ASKED = ("200 GET /kg2at/status", "200 GET /api/kernels")
-
-
-def until(condition: Callable[[], Any], what: Callable[[], Any] = lambda: "not in time", seconds: float = LIMIT) -> Any:
-    """The first truth of `condition`; `what` tells what is there instead when it takes too long."""
-    limit = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < limit, what()
-        time.sleep(0.05)
-    return result
 
 
 class Ward:
@@ -109,14 +101,14 @@ class Ward:
 
     def is_well(self, gone: tuple[str, ...] = ()) -> None:
         """Wait until there are none, and `gone` are not listed any more; every kernel that stays has to answer."""
-        until(lambda: not set(gone) & set(self.kernels()), lambda: (self.kernels(), self.log))
+        wait_until(lambda: not set(gone) & set(self.kernels()), lambda: (self.kernels(), self.log))
         for kernel_id, kernel in self.kernels().items():
             try:
                 text = self.run(kernel_id, "println(1 + 1)" if "toree" in kernel["name"] else "print(1 + 1)")
                 assert "2" in text, (kernel, text, self.log)
             except (OSError, WebSocketException):
-                until(lambda gone=kernel_id: gone not in self.kernels(), lambda: self.log)  # type: ignore[misc]
-        until(lambda: not self.strangers(), lambda: (self.strangers(), self.log))
+                wait_until(lambda gone=kernel_id: gone not in self.kernels(), lambda: self.log)  # type: ignore[misc]
+        wait_until(lambda: not self.strangers(), lambda: (self.strangers(), self.log))
 
     def run(self, kernel_id: str, code: str) -> str:
         """Run a cell over a connection of its own."""

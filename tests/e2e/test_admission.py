@@ -7,11 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,10 @@ import pytest
 
 from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e import survival
-from tests.e2e.gateway import Answer, Gateway, defaults_on
+from tests.fakes.gateway_process import Answer, Gateway, defaults_on
+from tests.fakes.wait import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-until = partial(survival.until, seconds=30)
 FOREIGN = """
 import time
 from pyspark import SparkContext
@@ -48,7 +45,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 #: For requests that are to be refused: shorter than core_wait_timeout.
-IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": "8"}
+IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": "5"}
 
 
 def post(gateway: Gateway, **env: str) -> Answer:
@@ -60,17 +57,17 @@ def status(gateway: Gateway) -> dict[str, Any]:
 
 
 def waiting(gateway: Gateway, threads: ThreadPoolExecutor, **env: str) -> Future[Answer]:
-    """A POST that waits in the queue."""
+    """Send a POST; returns when it waits in the queue."""
     before = len(status(gateway)["queue"])
     answer = threads.submit(post, gateway, **env)
-    until(lambda: len(status(gateway)["queue"]) > before or answer.done())
+    wait_until(lambda: len(status(gateway)["queue"]) > before or answer.done(), "its place in the queue")
     assert not answer.done(), answer.result()
     return answer
 
 
 @pytest.fixture(scope="module")
 def four(gateway: Gateway, cluster: StandaloneCluster, threads: ThreadPoolExecutor) -> list[str]:
-    """The kernels that got in when 12 asked at once."""
+    """Return the kernels that got in when 12 asked at once."""
     answers = list(threads.map(lambda _: post(gateway, **IMPATIENT), range(12)))
     admitted = [answer for answer in answers if answer.status == 201]
     refused = [answer for answer in answers if answer.status == 503]
@@ -88,7 +85,7 @@ def test_all_four_run_a_job(gateway: Gateway, cluster: StandaloneCluster, four: 
         assert "5050.0" in notebook.finish(message, timeout=200).text
         notebook.close()
     assert {app["state"] for app in cluster.state()["activeapps"]} == {"RUNNING"}
-    until(lambda: status(gateway)["cluster"]["cores_promised"] == 0)
+    wait_until(lambda: status(gateway)["cluster"]["cores_promised"] == 0, lambda: status(gateway))
     rows = {row["kernel_id"]: row for row in status(gateway)["kernels"]}
     assert set(rows) == set(four)
     for row in rows.values():
@@ -122,8 +119,8 @@ def test_a_client_that_hangs_up_leaves_the_queue(gateway: Gateway, four: list[st
     ).encode() + body
     with socket.create_connection(("127.0.0.1", gateway.port)) as client:
         client.sendall(request)
-        until(lambda: len(status(gateway)["queue"]) == 1)
-    until(lambda: status(gateway)["queue"] == [], seconds=2)
+        wait_until(lambda: len(status(gateway)["queue"]) == 1, "its place in the queue")
+    wait_until(lambda: status(gateway)["queue"] == [], "its leave", limit=2)
     assert len(gateway.request("GET", "/api/kernels").body) == 4
 
 
@@ -152,11 +149,16 @@ def test_a_restart_keeps_its_cores(gateway: Gateway, threads: ThreadPoolExecutor
 
 
 def test_a_foreign_application_is_respected(
-    gateway: Gateway, cluster: StandaloneCluster, installation: Installation, four: list[str], tmp_path: Path
+    gateway: Gateway,
+    cluster: StandaloneCluster,
+    installation: Installation,
+    threads: ThreadPoolExecutor,
+    four: list[str],
+    tmp_path: Path,
 ) -> None:
     while four:
         assert gateway.delete(four.pop()) == 204
-    until(lambda: cluster.state()["activeapps"] == [])
+    wait_until(lambda: cluster.state()["activeapps"] == [], cluster.state)
     (tmp_path / "foreign.py").write_text(FOREIGN)
     argv = [f"{installation.spark.home}/bin/spark-submit", "--master", cluster.master_url]
     argv += ["--conf", "spark.cores.max=3", "--conf", "spark.executor.memory=512m", str(tmp_path / "foreign.py")]
@@ -167,10 +169,11 @@ def test_a_foreign_application_is_respected(
         assert foreign.stdout is not None
         try:
             assert foreign.stdout.readline() == "up\n"
-            until(lambda: [app["cores"] for app in cluster.state()["activeapps"]] == [3])
+            wait_until(lambda: [app["cores"] for app in cluster.state()["activeapps"]] == [3], cluster.state)
             assert post(gateway, KERNEL_SPARK_CORES_MAX="2", **IMPATIENT).status == 503
-            threading.Timer(1, os.killpg, (foreign.pid, signal.SIGTERM)).start()
-            answer = post(gateway, KERNEL_SPARK_CORES_MAX="2")
+            request = waiting(gateway, threads, KERNEL_SPARK_CORES_MAX="2")
+            os.killpg(foreign.pid, signal.SIGTERM)
+            answer = request.result()
             assert answer.status == 201, answer.body
             assert gateway.delete(answer.body["id"]) == 204
         finally:

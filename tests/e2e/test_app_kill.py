@@ -8,9 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from kg2at_personality.spark.cluster import ExecutorRequest
 from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.master_options import MasterOptions
 from kg2at_personality.spark.standalone import StandaloneCluster
+from tests.fakes.wait import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 DRIVER = """
@@ -38,7 +38,7 @@ time.sleep(600)
 
 @contextmanager
 def driver(installation: Installation, master_url: str, name: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """A Python and its JVM, in a process group of their own, with a SparkContext; gone after the `with` block."""
+    """Run a Python and its JVM, in a process group of their own, with a SparkContext."""
     dropped = ("KG_", "KG2AT_", "SPARK_")
     environ = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
     environ |= {"SPARK_HOME": installation.spark.home, "JAVA_HOME": installation.java.home}
@@ -59,13 +59,6 @@ def driver(installation: Installation, master_url: str, name: str, directory: Pa
             os.killpg(process.pid, signal.SIGKILL)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "not in time"
-        await asyncio.sleep(0.05)
-
-
 def test_the_application_of_a_frozen_driver_is_ended_and_its_core_is_free(
     cluster: StandaloneCluster, installation: Installation, tmp_path: Path
 ) -> None:
@@ -78,10 +71,10 @@ def test_the_application_of_a_frozen_driver_is_ended_and_its_core_is_free(
 
     async def scene(group: int) -> None:
         clusters.adopt(request, [cluster.ui_url], restarted=False)
-        await until(lambda: lease() == ("running", 1))
+        await until(lambda: lease() == ("running", 1), lease, 30)
         os.killpg(group, signal.SIGSTOP)
         assert await clusters.end_applications(kernel_id)
-        await until(lambda: cluster.state()["activeapps"] == [] and cluster.state()["coresused"] == 0, 5.0)
+        await until(lambda: cluster.state()["activeapps"] == [] and cluster.state()["coresused"] == 0, cluster.state, 5)
         (app,) = cluster.state()["completedapps"]
         assert (app["name"], app["state"]) == (f"x {kernel_id}", "KILLED")
         await clusters.close()

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.gateway import Channels, Gateway, Result
+from tests.fakes.channels import Channels, Result
+from tests.fakes.gateway_process import Gateway
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module", params=["apache_toree_sql", "apache_toree_scala"])
 def kernel(request: Any, gateway: Gateway) -> Iterator[tuple[str, str]]:
-    """A kernel's name and id."""
+    """Return a kernel's name and id."""
     kernel_id = gateway.start_kernel(request.param)
     yield request.param, kernel_id
     assert gateway.delete(kernel_id) == 204
@@ -42,7 +43,7 @@ class SQL:
         return result
 
     def value(self, text: str) -> str:
-        """The only value that `text` gives, as Spark prints it."""
+        """Return the only value that `text` gives, as Spark prints it."""
         result = self.run(text)
         assert result.reply["status"] == "ok", result
         rows = result.text.split("\n")
@@ -177,7 +178,7 @@ def test_a_failing_cell_stops_those_behind_it(sql: SQL, notebook: Channels) -> N
 
 
 def statuses(notebook: Channels, cells: list[str]) -> list[str]:
-    """The status of each cell's reply."""
+    """Return the status of each cell's reply."""
     found: dict[str, str] = {}
     while len(found) < len(cells):
         message = notebook.receive(60)

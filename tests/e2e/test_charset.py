@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e.gateway import Channels, Gateway, defaults_on
+from tests.fakes.channels import Channels
+from tests.fakes.gateway_process import Gateway, defaults_on
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

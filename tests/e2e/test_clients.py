@@ -2,68 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import websocket
 
-from tests.e2e.gateway import Channels, Gateway, free_port
+from tests.fakes.gateway_process import Gateway
+from tests.fakes.jupyter_server import JupyterServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
-
-
-class JupyterServer:
-    """`jupyter server --gateway-url`, with a client of its own."""
-
-    def __init__(self, gateway: Gateway, directory: Path) -> None:
-        self.port = free_port()
-        names = {f"JUPYTER_{name}_DIR": str(directory / name) for name in ("RUNTIME", "DATA", "CONFIG")}
-        argv = [sys.executable, "-m", "jupyter_server", f"--port={self.port}", "--no-browser", "--allow-root"]
-        argv += [f"--gateway-url={gateway.url}", f"--GatewayClient.auth_token={gateway.token}"]
-        argv += ["--IdentityProvider.token=lab", f"--ServerApp.root_dir={directory}"]
-        self.process = subprocess.Popen(
-            argv, env=gateway.environ | names, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-
-    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": "token lab"}
-        call = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data, method=method, headers=headers)
-        try:
-            with urllib.request.urlopen(call, timeout=60) as answer:
-                content = answer.read()
-                return answer.status, json.loads(content) if content else None
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
-
-    def connect(self, kernel_id: str, session: str, timeout: float) -> Channels:
-        url = f"ws://127.0.0.1:{self.port}/api/kernels/{kernel_id}/channels?session_id={session}&token=lab"
-        return Channels(websocket.create_connection(url, timeout=timeout, suppress_origin=True), session)
-
-
-@pytest.fixture
-def server(gateway: Gateway, tmp_path: Path) -> Iterator[JupyterServer]:
-    running = JupyterServer(gateway, tmp_path)
-    limit = time.monotonic() + 60
-    while True:
-        try:
-            running.request("GET", "/api")
-            break
-        except OSError:
-            assert time.monotonic() < limit and running.process.poll() is None
-            time.sleep(0.1)
-    yield running
-    running.process.terminate()
-    running.process.wait(30)
 
 
 def test_a_notebook_behind_jupyter_server(server: JupyterServer, gateway: Gateway) -> None:

@@ -16,17 +16,16 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.gateway import Gateway
-from tests.e2e.survival import Ward, until
+from tests.e2e.survival import Ward
+from tests.fakes.gateway_process import PYTHON, Gateway
+from tests.fakes.wait import wait_until
 
 pytestmark = pytest.mark.timeout(240)
-#: No Toree, so that neither Spark nor Java is needed.
-PYTHON = ("--KG2ATPersonality.inject_kernelspecs=False", "--KernelGatewayApp.default_kernel_name=python3")
 
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Iterator[Ward]:
-    with Gateway(tmp_path, *PYTHON) as running:
+    with Gateway(tmp_path, *PYTHON, quick=True) as running:
         yield Ward(running)
     assert Ward(running).files() == [] and not (running.runtime / f"kg2at-{running.port}").exists()
 
@@ -138,7 +137,7 @@ def test_a_full_disk_refuses_new_kernels_and_touches_no_running_one(ward: Ward) 
 
 def test_a_state_directory_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
-    with Gateway(tmp_path, *PYTHON, f"--KG2ATPersonality.state_dir={tmp_path / 'state'}") as gateway:
+    with Gateway(tmp_path, *PYTHON, f"--KG2ATPersonality.state_dir={tmp_path / 'state'}", quick=True) as gateway:
         answer = gateway.request("POST", "/api/kernels", {})
         assert (answer.status, answer.body["reason"]) == (503, "Kernel could not be launched"), answer
         assert str(tmp_path / "state") in answer.body["message"]
@@ -157,7 +156,7 @@ def test_a_click_while_it_is_started(ward: Ward) -> None:
             target=lambda body=body: answers.append(ward.gateway.request("POST", "/api/kernels", body))  # type: ignore[misc]
         )
         post.start()
-        codes = [until(lambda: ward.gateway.delete(kernel_id), list) for _ in range(3)]  # noqa: B023
+        codes = [wait_until(lambda: ward.gateway.delete(kernel_id), "an answer") for _ in range(3)]  # noqa: B023
         post.join()
         assert set(codes) <= {204, 404}
         assert ward.gateway.delete(kernel_id) == 204

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ import pytest
 
 from kg2at_personality.spark.standalone import StandaloneCluster
 from kg2at_personality.state import failpoints as faults
-from tests.e2e.gateway import Gateway, defaults_on
-from tests.e2e.survival import DYING, Ward, until
+from tests.e2e.survival import DYING, Ward
+from tests.fakes.channels import HERE
+from tests.fakes.gateway_process import Gateway, defaults_on
+from tests.fakes.wait import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: How often the gateway is killed at random; KG2AT_TEST_ROUNDS=50 takes its time.
@@ -33,7 +34,7 @@ def ward(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def survivor(ward: Ward) -> str:
-    """A Toree with a variable, and two of the four cores."""
+    """Start a Toree with a variable, and two of the four cores."""
     kernel_id = ward.gateway.start_kernel(
         env={"KERNEL_SPARK_CORES_MAX": "2", "KERNEL_USERNAME": "ada"}, kernel_id="12345678-1234-1234-1234-123456789abc"
     )
@@ -50,21 +51,25 @@ def granted(cluster: StandaloneCluster) -> dict[str, int]:
     return {app["name"].split()[-1]: app["cores"] for app in cluster.state()["activeapps"]}
 
 
-def test_a_kernel_goes_on_and_so_does_its_job(ward: Ward, survivor: str, cluster: StandaloneCluster) -> None:
+def test_a_kernel_goes_on_and_so_does_its_job(
+    ward: Ward, survivor: str, cluster: StandaloneCluster, tmp_path: Path
+) -> None:
     before, process = lease(ward, survivor), psutil.Process(lease(ward, survivor)["pid"])
     channels = ward.gateway.connect(survivor)
-    channels.execute("val long = sc.parallelize(1 to 2, 2).map { n => Thread.sleep(8000); n }.sum")
-    until(lambda: ward.kernels()[survivor]["execution_state"] == "busy", ward.kernels)
+    gate = tmp_path / "gate"
+    wait = f'{HERE}; while (!new java.io.File("{gate}").exists) Thread.sleep(10); n'
+    channels.begin(f"val long = sc.parallelize(1 to 2, 2).map {{ n => {wait} }}.sum", tmp_path / "here")
     ward.killed()
     assert ward.kernels()[survivor]["execution_state"] == "busy", "its job runs on"
+    gate.touch()
     after = lease(ward, survivor)
     assert [after[name] for name in ("pid", "since", "user", "cores", "name")] == [
         before[name] for name in ("pid", "since", "user", "cores", "name")
     ]
     assert process.is_running() and granted(cluster) == {survivor: 2}
-    until(lambda: lease(ward, survivor)["app_id"], lambda: lease(ward, survivor))
+    wait_until(lambda: lease(ward, survivor)["app_id"], lambda: lease(ward, survivor))
     assert ward.run(survivor, 'println(s"$kept $long")').strip() == "55.0 3.0"
-    until(lambda: ward.kernels()[survivor]["execution_state"] == "idle", ward.kernels)
+    wait_until(lambda: ward.kernels()[survivor]["execution_state"] == "idle", ward.kernels)
 
 
 def test_its_cores_are_held_for_it(ward: Ward, survivor: str) -> None:
@@ -76,11 +81,10 @@ def test_its_cores_are_held_for_it(ward: Ward, survivor: str) -> None:
     ward.is_well()
 
 
-def test_it_can_be_interrupted(ward: Ward, survivor: str) -> None:
+def test_it_can_be_interrupted(ward: Ward, survivor: str, tmp_path: Path) -> None:
     ward.killed()
     channels = ward.gateway.connect(survivor)
-    message = channels.execute("Thread.sleep(60000)")
-    time.sleep(2)
+    message = channels.begin(f"{HERE}; Thread.sleep(60000)", tmp_path / "here")
     assert ward.gateway.request("POST", f"/api/kernels/{survivor}/interrupt", {}).status == 204
     assert channels.finish(message, timeout=30).reply["status"] == "error"
     assert "55.0" in ward.run(survivor, "println(kept)")

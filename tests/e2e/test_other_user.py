@@ -16,8 +16,9 @@ import pytest
 
 from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e.gateway import Gateway, defaults_on
-from tests.e2e.survival import Ward, until
+from tests.e2e.survival import Ward
+from tests.fakes.gateway_process import Gateway, defaults_on
+from tests.fakes.wait import wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -40,7 +41,7 @@ def become(user: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
-    """Where both users may write."""
+    """Return a directory where both users may write."""
     path = Path(tempfile.mkdtemp(prefix="kg2at-users-"))
     path.chmod(0o777)
     yield path
@@ -48,7 +49,7 @@ def directory() -> Iterator[Path]:
 
 
 def spark_home(directory: Path, installation: Installation) -> Path:
-    """The installed Spark, whose spark-submit runs as the other user."""
+    """Make a copy of the installed Spark whose spark-submit runs as the other user."""
     home = directory / "spark"
     (home / "bin").mkdir(parents=True)
     for path in Path(installation.spark.home).iterdir():
@@ -87,7 +88,7 @@ def pid_of(ward: Ward, kernel_id: str) -> int:
 
 
 def started(ward: Ward, name: str) -> tuple[str, int]:
-    """A kernel that answers, and its process, which the gateway may not signal."""
+    """Start a kernel; return its id and its pid when it answers. The gateway may not signal it."""
     kernel_id = ward.gateway.start_kernel(name)
     assert "2" in ward.run(kernel_id, "println(1 + 1)" if "toree" in name else "print(1 + 1)")
     pid = pid_of(ward, kernel_id)
@@ -136,13 +137,13 @@ def test_what_lives_on_is_a_zombie_and_its_application_is_ended(ward: Ward, clus
         assert ward.kernels() == {}
         [zombie] = ward.zombies()
         assert (zombie["kernel_id"], zombie["pid"]) == (kernel_id, pid) and zombie["reason"] and zombie["since"]
-        until(lambda: ward.applications() == [], cluster.state)
+        wait_until(lambda: ward.applications() == [], cluster.state)
         assert ward.gateway.delete(kernel_id) == 204, "again"
         # The next gateway takes care of it too.
         ward.killed()
-        until(lambda: ward.zombies(), lambda: ward.log)
+        wait_until(lambda: ward.zombies(), lambda: ward.log)
         assert lives(pid)
     finally:
         os.killpg(group, signal.SIGCONT)
-    until(lambda: not ward.zombies() and not lives(pid), lambda: (ward.zombies(), ward.log))
+    wait_until(lambda: not ward.zombies() and not lives(pid), lambda: (ward.zombies(), ward.log))
     assert ward.strangers() == []

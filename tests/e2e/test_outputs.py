@@ -9,7 +9,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.e2e.gateway import Channels, Gateway
+from tests.fakes.channels import Channels
+from tests.fakes.gateway_process import Gateway
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 #: Cells and what they show: types of messages, as they come in any order.
@@ -63,7 +64,7 @@ def notebook(gateway: Gateway) -> Iterator[Channels]:
 
 
 def saved(message: dict[str, Any]) -> dict[str, Any]:
-    """The output that a notebook makes of a message, with all of its content."""
+    """Return the output that a notebook makes of a message, with all of its content."""
     content = {name: value for name, value in message["content"].items() if name != "transient"}
     return content | {"output_type": message["msg_type"]}
 
@@ -93,9 +94,9 @@ CODES = ["1 + 1", 'println("a"); 42', 'kernel.display.html("<b>x</b>")', 'printl
 
 
 def late(notebook: Channels, cells: dict[str, str]) -> list[tuple[str, str]]:
-    """What comes of `cells` (message id -> code) after their idle status, until that of all has come.
+    """Return what comes of `cells` (message id -> code) after their idle status, until that of all has come.
 
-    Its code and type; and that it never came.
+    Each is a pair of code and type; a result that never came is one too.
     """
     found, shown = [], []
     idle: set[str] = set()

@@ -15,29 +15,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway import Channels, Gateway
-from tests.e2e.survival import until
-from tests.e2e.test_clients import JupyterServer, server
+from tests.fakes.channels import Channels
+from tests.fakes.gateway_process import PYTHON, Gateway
+from tests.fakes.jupyter_server import JupyterServer
+from tests.fakes.wait import wait_until
 
-__all__ = ["server"]
-
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("ipykernel")]
 #: How many notebooks do so; KG2AT_TEST_PAIRS=200 takes its time. Those of a kernel do so together.
 PAIRS = int(os.environ.get("KG2AT_TEST_PAIRS", "20"))
 EACH = 10
 #: Seconds between two steps of one notebook, at most: JupyterLab takes 0.06.
 SPACING = 0.1
-PYTHON = ("--KG2ATPersonality.inject_kernelspecs=False", "--KernelGatewayApp.default_kernel_name=python3")
 
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    with Gateway(tmp_path, *PYTHON) as running:
+    with Gateway(tmp_path, *PYTHON, quick=True) as running:
         yield running
 
 
 def notebook(server: JupyterServer, kernel_id: str, seed: int) -> Channels:
-    """The websocket that a notebook goes on with, after a cell of it."""
+    """Open two websockets, drop one, and return the other when a cell has run."""
     chance, session = random.Random(seed), uuid.uuid4().hex
     pair = []
     for _ in range(2):
@@ -54,26 +52,32 @@ def notebook(server: JupyterServer, kernel_id: str, seed: int) -> Channels:
     return living
 
 
+def pairs_of_a_kernel(server: JupyterServer, gateway: Gateway, threads: ThreadPoolExecutor, seed: int) -> None:
+    """Let EACH notebooks of one new kernel do so together; no connection is left of those that they dropped."""
+    code, kernel = server.request("POST", "/api/kernels", {"name": "python3"})
+    assert code == 201, kernel
+    kernel_id = kernel["id"]
+    notebooks = list(threads.map(lambda each: notebook(server, kernel_id, each), range(seed, seed + EACH)))
+
+    def connections() -> int:
+        return int(gateway.request("GET", f"/api/kernels/{kernel_id}").body["connections"])
+
+    def are_alone() -> bool:
+        """Whether the dropped are no connections any more. The others have to speak: by that it is noticed."""
+        list(threads.map(lambda one: one.ask("kernel_info_request", {}), notebooks))
+        return connections() == EACH
+
+    wait_until(are_alone, "the end of those that were dropped")
+    for each in notebooks:
+        each.close()
+    wait_until(lambda: connections() == 0, "their end")
+    assert server.request("DELETE", f"/api/kernels/{kernel_id}")[0] == 204
+
+
 def test_none_loses_its_cell(server: JupyterServer, gateway: Gateway) -> None:
     first = random.randrange(2**32)
     print("The first seed is", first)
     with ThreadPoolExecutor(EACH) as threads:
         for seed in range(first, first + PAIRS, EACH):
-            code, kernel = server.request("POST", "/api/kernels", {"name": "python3"})
-            assert code == 201, kernel
-            kernel_id = kernel["id"]
-            notebooks = list(threads.map(lambda each: notebook(server, kernel_id, each), range(seed, seed + EACH)))  # noqa: B023
-
-            def is_alone() -> bool:
-                """Whether those that were dropped are no connections any more: the others speak."""
-                list(threads.map(lambda each: each.ask("kernel_info_request", {}), notebooks))  # noqa: B023
-                time.sleep(0.5)
-                row = gateway.request("GET", f"/api/kernels/{kernel_id}").body  # noqa: B023
-                return bool(row["connections"] == EACH)
-
-            until(is_alone)
-            for each in notebooks:
-                each.close()
-            until(lambda: gateway.request("GET", f"/api/kernels/{kernel_id}").body["connections"] == 0)  # noqa: B023
-            assert server.request("DELETE", f"/api/kernels/{kernel_id}")[0] == 204
+            pairs_of_a_kernel(server, gateway, threads, seed)
     assert "Traceback" not in gateway.log

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kg2at_personality.spark.standalone import StandaloneCluster
-from tests.e2e.gateway import Gateway, defaults_on
+from tests.fakes.channels import HERE
+from tests.fakes.gateway_process import Gateway, defaults_on
+from tests.fakes.wait import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -22,12 +23,12 @@ def gateway(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory
 
 
 def granted(cluster: StandaloneCluster) -> dict[str, int]:
-    """Application name -> cores it holds."""
+    """Return the cores that each application holds, by its name."""
     return {app["name"]: app["cores"] for app in cluster.state()["activeapps"]}
 
 
 def app_id(gateway: Gateway, kernel_id: str) -> str | None:
-    """The application that the gateway takes for the kernel's."""
+    """Return the application that the gateway takes for the kernel's."""
     rows = gateway.request("GET", "/kg2at/status").body["kernels"]
     return next(row["app_id"] for row in rows if row["kernel_id"] == kernel_id)
 
@@ -40,25 +41,19 @@ def test_a_notebook_takes_its_cores_and_gives_them_back(gateway: Gateway, cluste
     assert granted(cluster) == {f"Apache Toree - Scala {kernel_id}": 2}
     assert "5050.0" in channels.run("println(sc.parallelize(1 to 100).sum())").text
     [app] = cluster.state()["activeapps"]
-    limit = time.monotonic() + 30
-    while app_id(gateway, kernel_id) != app["id"]:
-        assert time.monotonic() < limit, f"not known by its name, its user and its age: {app}"
-        time.sleep(0.1)
+    wait_until(lambda: app_id(gateway, kernel_id) == app["id"], f"known by its name, its user and its age: {app}", 30)
     assert gateway.delete(kernel_id) == 204
-    limit = time.monotonic() + 10
-    while granted(cluster) and time.monotonic() < limit:
-        time.sleep(0.05)
-    assert granted(cluster) == {}
+    wait_until(lambda: granted(cluster) == {}, cluster.state, 10)
 
 
-def test_a_notebook_without_a_size_takes_one_core(gateway: Gateway, cluster: StandaloneCluster) -> None:
+def test_a_notebook_without_a_size_takes_one_core(gateway: Gateway, cluster: StandaloneCluster, tmp_path: Path) -> None:
     kernel_id = gateway.start_kernel()
     channels = gateway.connect(kernel_id)
     assert "2" in channels.run("sc.parallelize(1 to 2).count()").text
     assert granted(cluster) == {f"Apache Toree - Scala {kernel_id}": 1}
     # Interrupted on a cluster, the kernel and its cores stay.
-    message = channels.execute("sc.parallelize(1 to 4, 4).foreach { _ => Thread.sleep(60000) }")
-    time.sleep(3)
+    job = f"sc.parallelize(1 to 4, 4).foreach {{ _ => {HERE}; Thread.sleep(60000) }}"
+    message = channels.begin(job, tmp_path / "here")
     assert gateway.request("POST", f"/api/kernels/{kernel_id}/interrupt", {}).status == 204
     assert channels.finish(message, timeout=30).reply["status"] == "error"
     assert "3" in channels.run("1 + 2").text

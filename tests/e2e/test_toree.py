@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import websocket
 
-from tests.e2e.conftest import SECRET
-from tests.e2e.gateway import Channels, Gateway
+from tests.e2e.properties import SECRET
+from tests.fakes.channels import HERE, Channels
+from tests.fakes.gateway_process import Gateway
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -43,22 +44,23 @@ def test_the_first_cell_answers(notebook: Channels) -> None:
     assert result.reply["execution_count"] == 1, "the gateway's own cells are not counted"
 
 
-SLEEP, LOOP = "Thread.sleep(600000)", "while (true) {}"
+SLEEP, LOOP = f"{HERE}; Thread.sleep(600000)", f"{HERE}; while (true) {{}}"
 
 
-def interrupt(gateway: Gateway, kernel: str, notebook: Channels, code: str) -> None:
+def interrupt(gateway: Gateway, kernel: str, notebook: Channels, code: str, marker: Path) -> None:
     """Interrupt what would never end."""
-    message = notebook.execute(code)
-    time.sleep(1)
+    message = notebook.begin(code, marker)
     assert gateway.request("POST", f"/api/kernels/{kernel}/interrupt", {}).status == 204
     assert notebook.finish(message, timeout=30).reply["status"] == "error"
     assert "42" in notebook.run("println(6 * 7)").text
 
 
 @pytest.mark.parametrize("code", [SLEEP, LOOP])
-def test_a_cell_that_uses_no_spark_is_interrupted(gateway: Gateway, kernel: str, notebook: Channels, code: str) -> None:
+def test_a_cell_that_uses_no_spark_is_interrupted(
+    gateway: Gateway, kernel: str, notebook: Channels, code: str, tmp_path: Path
+) -> None:
     """Spark works afterwards: the tests that follow use it."""
-    interrupt(gateway, kernel, notebook, code)
+    interrupt(gateway, kernel, notebook, code, tmp_path / "here")
 
 
 def test_a_spark_job(notebook: Channels) -> None:
@@ -126,34 +128,34 @@ def test_the_kernels_environment(notebook: Channels) -> None:
     assert "true" not in notebook.run('println(sys.env.values.exists(_.contains("s3cr3t-gateway-token")))').text
 
 
-@pytest.mark.parametrize("code", ["sc.parallelize(1 to 2, 2).foreach { _ => Thread.sleep(20000) }", SLEEP])
+@pytest.mark.parametrize("code", [f"sc.parallelize(1 to 2, 2).foreach {{ _ => {HERE}; Thread.sleep(20000) }}", SLEEP])
 def test_one_interrupted_again_and_again_lives_and_its_next_cell_goes_on(
-    gateway: Gateway, kernel: str, notebook: Channels, code: str
+    gateway: Gateway, kernel: str, notebook: Channels, code: str, tmp_path: Path
 ) -> None:
     """A loop would be stopped after 5 s; the next cell isn't. Spark's tasks end by themselves (`interruptOnCancel`)."""
     notebook.run("val survives = 7")
-    message = notebook.execute(code)
-    time.sleep(2)
+    message = notebook.begin(code, tmp_path / "here")
     began = time.monotonic()
     for _ in range(3):
         assert gateway.request("POST", f"/api/kernels/{kernel}/interrupt", {}).status == 204
     result = notebook.finish(message, timeout=30)
     assert time.monotonic() - began < 15 and result.reply["status"] == "error"
-    result = notebook.run("Thread.sleep(6000); survives")
+    result = notebook.run("Thread.sleep(6000); survives")  # longer than the 5 s
     assert result.reply["status"] == "ok" and "7" in result.text
 
 
-@pytest.mark.parametrize("code", ["while (true) println(1)", f"try {SLEEP} finally {LOOP}"])
+@pytest.mark.parametrize("code", [f"{HERE}; while (true) println(1)", f"try {{ {SLEEP} }} finally {{ {LOOP} }}"])
 def test_a_cell_of_one_that_uses_spark_is_interrupted(
-    gateway: Gateway, kernel: str, notebook: Channels, code: str
+    gateway: Gateway, kernel: str, notebook: Channels, code: str, tmp_path: Path
 ) -> None:
-    interrupt(gateway, kernel, notebook, code)
+    interrupt(gateway, kernel, notebook, code, tmp_path / "here")
     assert "6.0" in notebook.run("sc.parallelize(1 to 3).sum").text
 
 
-def test_its_ports_are_in_the_range(gateway: Gateway, kernel: str) -> None:
+def test_its_ports_are_in_the_range(gateway: Gateway, kernel_ports: str, kernel: str) -> None:
     info = json.loads((gateway.runtime / f"kernel-{kernel}.json").read_text())
-    assert all(42100 <= value <= 42299 for name, value in info.items() if name.endswith("_port"))
+    first, last = map(int, kernel_ports.split("-"))
+    assert all(first <= value <= last for name, value in info.items() if name.endswith("_port"))
 
 
 def test_two_websockets_of_one_session_before_the_kernel_answers(gateway: Gateway) -> None:

@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when nothing else is left to do: waits of minutes take no time at all."""
+"""An event loop with a clock of its own, which moves on when nothing is left to do: waits take no time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class _Selector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
-    """Instead of waiting it moves the clock. There must be no real sockets to wait for."""
+    """Moves the clock instead of waiting. There must be no real sockets to wait for."""
 
     now = 0.0
 
@@ -20,7 +20,7 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """`loop.time` is the clock to inject."""
+    """A loop whose `time` is the clock to inject."""
 
     def __init__(self) -> None:
         self._virtual = _Selector()
@@ -31,6 +31,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 async def ticks(count: int = 12) -> None:
-    """Let all that can run without time passing run."""
+    """Let everything run that needs no time to pass: what one turn of the loop wakes runs in the next."""
     for _ in range(count):
         await asyncio.sleep(0)

@@ -29,8 +29,10 @@ from kg2at_personality.state.ledger import LOCK, MARK, Ledger
 from kg2at_personality.state.record import RESTARTING, RUNNING, Record
 from kg2at_personality.system.process_group import KillTimes
 from kg2at_personality.system.processes import started_at
-from tests.fakes.toree import QUICK, FakeSpark, runs, until
-from tests.web.conftest import Client, make_app
+from tests.fakes.app import Client, make_app
+from tests.fakes.processes import runs
+from tests.fakes.toree import QUICK, FakeSpark
+from tests.fakes.wait import until
 
 ID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 SINCE = "2026-01-02T03:04:05.678901+00:00"
@@ -46,7 +48,7 @@ def _popen(*command: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
 
 @dataclass
 class Gateways:
-    """Gateways of one state directory, one after the other, and what else runs that looks like theirs."""
+    """Starts and kills gateways of one state directory, and makes processes and files that look like their kernels'."""
 
     spark: FakeSpark
     processes: list[psutil.Process] = field(default_factory=list)
@@ -55,13 +57,13 @@ class Gateways:
 
     @property
     def path(self) -> Path:
-        """The state directory."""
+        """The state directory of all of them."""
         return self.spark.root / "state"
 
     # Gateways.
 
     async def serve(self, **traits: dict[str, Any]) -> Client:
-        """A gateway that listens, and begins when it is asked for something; `traits` by class."""
+        """Return a gateway that listens, and adopts kernels at its first request; `traits` by class."""
         own = {"state_dir": str(self.path)} | traits.pop("KG2ATPersonality", {})
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(IOLoop.current(), "call_later", lambda *arguments: None)
@@ -75,13 +77,13 @@ class Gateways:
         return client
 
     async def open(self, **traits: dict[str, Any]) -> Client:
-        """One that has begun."""
+        """Return a gateway that listens and has adopted the kernels it found."""
         client = await self.serve(**traits)
         await client.app.personality.begin()
         return client
 
     async def kill(self, client: Client) -> None:
-        """Leave all as `kill -9` would: processes, files and records, and the lock to whoever comes."""
+        """End a gateway as `kill -9` would: processes, files and records stay, and the lock is free."""
         manager = client.app.kernel_manager
         for each in manager._kernels.values():
             await each.termination.detach()
@@ -94,7 +96,7 @@ class Gateways:
         LocalPortCache.clear_instance()
 
     def _orphan(self, process: Any) -> None:
-        """Have somebody reap it, as init would."""
+        """Have a thread reap the process, as init would."""
         if process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 self.processes.append(psutil.Process(process.pid))
@@ -111,7 +113,7 @@ class Gateways:
         _end_context(client.app.kernel_manager)
 
     async def end(self) -> None:
-        """End gateways and processes."""
+        """End all gateways and processes."""
         for client, _ in list(self.serving):
             await client.app.personality.shutdown()
             await self._stop(client)
@@ -125,7 +127,7 @@ class Gateways:
         return self.spark.runtime / f"kernel-{kernel_id}.json"
 
     def files(self) -> list[str]:
-        """The kernels' files, and the records."""
+        """Return the names of the kernels' files and records."""
         records = sorted(name for name in os.listdir(self.path) if name != LOCK) if self.path.exists() else []
         return self.spark.left() + records
 
@@ -145,7 +147,7 @@ class Gateways:
     # What looks like a kernel.
 
     async def run(self, *command: str, env: dict[str, str] | None = None) -> psutil.Process:
-        """A process in a group of its own, when others can see what it is."""
+        """Start a process in a group of its own; returns when others can read its command line and environment."""
         child = _popen(*command, env={**os.environ, **(env or {})})
         self._orphan(child)
         process = psutil.Process(child.pid)
@@ -153,18 +155,18 @@ class Gateways:
         return process
 
     def marked(self, kernel_id: str = ID) -> dict[str, str]:
-        """The environment of a kernel of these gateways."""
+        """Return the variables by which a kernel of these gateways is known."""
         return {MARK: str(self.path), "KERNEL_ID": kernel_id}
 
     def write_connection_file(self, kernel_id: str = ID, beside: bool = False) -> None:
-        """`beside`: and all else that a Toree has."""
+        """Write a kernel's connection file; with `beside` the other files that a Toree has as well."""
         path = self.connection_file(kernel_id)
         write_connection_file(str(path), ip="127.0.0.1", key=b"key", kernel_name="python3")
         for suffix in (".properties", ".javaopts", ".log", ".log.new") if beside else ():
             path.with_suffix(suffix).touch()
 
     async def mute(self, kernel_id: str = ID, *command: str, **changes: Any) -> psutil.Process:
-        """A process that its record takes for a kernel."""
+        """Start a process that answers nothing, with a record that says it is a kernel."""
         self.write_connection_file(kernel_id)
         process = await self.run(*(command or MUTE), str(self.connection_file(kernel_id)), env=self.marked(kernel_id))
         own = {"pid": process.pid, "pgid": process.pid, "started": started_at(process.pid), "launches": 1}
@@ -172,7 +174,7 @@ class Gateways:
         return process
 
     def gone(self, kernel_id: str = ID, **changes: Any) -> Record:
-        """What a kernel leaves whose process is gone."""
+        """Write the connection file and the record of a kernel whose process is gone."""
         self.write_connection_file(kernel_id, beside=changes.get("step") != RESTARTING)
         return self.write(self.of(kernel_id, **changes))
 
@@ -182,7 +184,7 @@ class Gateways:
 
 
 def _end_context(manager: GatewayKernelManager) -> None:
-    """Without waiting for what was never sent to those who do not answer.
+    """End ZeroMQ's context without waiting for messages that nobody takes any more.
 
     One that becomes garbage together with its sockets would wait for ever.
     """
@@ -209,7 +211,7 @@ async def state_of(client: Client, kernel_id: str = ID) -> str:
 
 
 async def row_of(client: Client, kernel_id: str = ID) -> dict[str, Any]:
-    """The kernel's line in the status."""
+    """Return the kernel's row in /kg2at/status."""
     [row] = [row for row in (await json_of(client, "/kg2at/status"))["kernels"] if row["kernel_id"] == kernel_id]
     return dict(row)
 
@@ -223,7 +225,7 @@ async def idle(client: Client, kernel_id: str = ID) -> None:
 
 
 async def settled(client: Client) -> None:
-    """Wait until all is done that the gateway found to do at its begin."""
+    """Wait until the gateway has done what it began when it started."""
     await until(lambda: not client.app.kernel_manager._tasks, "the end of what was begun")
 
 
@@ -232,7 +234,7 @@ async def listed(client: Client) -> list[str]:
 
 
 async def answering(gateways: Gateways, code: str = "x = 41", **body: Any) -> tuple[str, int]:
-    """A python kernel that has run `code`, and whose gateway is gone; its id and its process."""
+    """Return the id and pid of a python kernel that has run `code` and whose gateway is gone."""
     client = await gateways.open()
     kernel_id = await client.start(**body)
     await client.run(kernel_id, code)
@@ -244,7 +246,7 @@ async def answering(gateways: Gateways, code: str = "x = 41", **body: Any) -> tu
 
 
 async def busy(gateways: Gateways) -> tuple[str, Path]:
-    """A python kernel that runs a cell until somebody makes the file, or interrupts it; its gateway is gone."""
+    """Return the id of a python kernel whose gateway is gone, and a file: its cell runs until somebody makes that."""
     gate, client = gateways.spark.root / "gate", await gateways.open()
     kernel_id = await client.start()
     await client.run(kernel_id, f"import pathlib, time\ngate, x = pathlib.Path({str(gate)!r}), 0")

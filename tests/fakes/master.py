@@ -120,7 +120,7 @@ class FakeMaster:
         self.schedule()
 
     def revive_worker(self, worker: FakeWorker) -> FakeWorker:
-        """The same machine registers again: a new id and port, the DEAD entry stays in the list."""
+        """Register the same machine again: a new id and port, the DEAD entry stays in the list."""
         return self.add_worker(worker.cores, worker.memory_mib, worker.host)
 
     def submit(
@@ -133,7 +133,7 @@ class FakeMaster:
         user: str = "someone",
         delay: float = 0.0,
     ) -> FakeApp:
-        """An application that registers `delay` seconds from now, at the next `step()` after that."""
+        """Submit an application, which registers at the first `step()` after `delay` seconds."""
         due = self.clock() + delay
         app = FakeApp(name, cores_max, executor_cores, memory_mib, executor_limit, user, due)
         self.submitted.append(app)
@@ -163,7 +163,7 @@ class FakeMaster:
             self.finish(app, "KILLED")
 
     def fail_over_to(self, other: FakeMaster) -> None:
-        """This master is lost and comes back as STANDBY; `other` starts to recover what was registered here."""
+        """Lose this master, which comes back as STANDBY; `other` starts to recover what was registered here."""
         other.workers, other.apps, other.completed = self.workers, self.apps, []
         other.submitted = self.submitted
         self.workers, self.apps, self.completed, self.submitted = [], [], [], []

@@ -14,7 +14,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.web.channels.notebook import V1
 from kg2at_personality.web.channels.session_websockets import session_of
-from tests.fakes.client_messages import PARTS, older, request, v1
+from tests.fakes.messages import PARTS, older, request, v1
 
 
 class Notebook:

@@ -125,3 +125,11 @@ def adopt(child: subprocess.Popen[str]) -> ForeignProcess:
 def environment(value: str, kernel_id: str | None = "one") -> dict[str, str]:
     env = {**os.environ, MARK: value}
     return env if kernel_id is None else {**env, "KERNEL_ID": kernel_id}
+
+
+def runs(pid: int) -> bool:
+    """Return whether the process runs; a zombie doesn't."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

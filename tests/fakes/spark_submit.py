@@ -10,7 +10,6 @@ somebody writes to that FIFO; with `spark.fake.child` it has a child in its proc
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -23,14 +22,20 @@ from typing import Any
 
 import javaproperties
 
+# This is run as a program, in a folder that is no package then.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.fakes.kernel import Kernel
+from tests.fakes.kernel import main as run_kernel
+
 
 def option(name: str) -> str:
-    """What follows `name` on the command line."""
+    """Return what follows `name` on the command line."""
     return sys.argv[sys.argv.index(name) + 1]
 
 
 def beside(path: Path, suffix: str) -> str | None:
-    """The text of the file like `path` with another suffix; None when there is none."""
+    """Return the text of the file like `path` with another suffix; None when there is none."""
     file = path.with_suffix(suffix)
     return file.read_text() if file.exists() else None
 
@@ -45,6 +50,7 @@ def record(records: Path, seen: dict[str, Any]) -> None:
 
 
 def note(path: Path, line: str) -> None:
+    """Append a line to the file."""
     with open(path, "a") as file:
         file.write(f"{line}\n")
 
@@ -54,32 +60,37 @@ def serve(connection_file: str, interrupts: Path, learns: str) -> None:
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
         note(interrupts, signal.Signals(signum).name)
-        # ipykernel has a handler for SIGINT while a cell runs.
+        # A kernel has a handler for SIGINT while a cell runs.
         handler = signal.getsignal(signal.SIGINT)
         if callable(handler):
             handler(signal.SIGINT, frame)
 
     signal.signal(signal.SIGUSR2, interrupt)
-    from ipykernel.ipkernel import IPythonKernel
-    from ipykernel.kernelapp import launch_new_instance
 
-    from kg2at_personality.web.toree_protocol import cell_substitute
-
-    class Kernel(IPythonKernel):
-        async def do_execute(self, code: str, *args: Any, **kwargs: Any) -> Any:
-            cell = cell_substitute.original(code)
+    class Toree(Kernel):
+        def execute(self, code: str, silent: bool) -> dict[str, Any]:
+            cell = original(code)
             if cell is not None:
                 code = f"print({cell!r})" if "kernel.sparkSession.sql" in code else ""
             if "sun.misc.SignalHandler" not in code:
-                return await super().do_execute(code, *args, **kwargs)
+                return super().execute(code, silent)
             note(interrupts.with_suffix(".learned"), learns)
             if learns == "die":
                 os._exit(3)
             if learns == "hang":
-                await asyncio.sleep(2)
-            return {"status": learns, "execution_count": 0, "ename": "MatchError", "evalue": "no", "traceback": []}
+                time.sleep(2)
+            return {"status": learns, "ename": "MatchError", "evalue": "no", "traceback": []}
 
-    launch_new_instance(argv=["-f", connection_file], kernel_class=Kernel)
+    run_kernel(Toree, connection_file)
+
+
+def original(code: str) -> str | None:
+    """The cell that a stand-in stands for; None for what is none."""
+    if not code.startswith("// kg2at "):
+        return None
+    from kg2at_personality.web.toree_protocol import cell_substitute  # takes as long to import as all the rest
+
+    return cell_substitute.original(code)
 
 
 def main() -> None:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import random
 import signal
-import socket
 import sys
 import threading
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import zmq
-from jupyter_client.provisioning import LocalProvisioner
 
 from kg2at_personality.kernels.kernel import GatewayKernel
-from tests.web.conftest import Client
+from tests.fakes.app import Client
+from tests.fakes.installation import make_jar, make_java, make_spark
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 SUBMIT = Path(__file__).with_name("spark_submit.py")
 #: Ends a kernel that won't by itself in 0.2 s, looks for dead ones every 0.1 s.
@@ -37,32 +33,16 @@ class FakeSpark:
         self.records = root / "records"
         for path in (self.conf, self.records, *(root / name for name in ("RUNTIME", "DATA", "CONFIG"))):
             path.mkdir(exist_ok=True)
-        self._make_spark()
-        self._make_java("17.0.15")
-        self._make_toree()
+        self._install()
         self.defaults()
 
-    def _make_spark(self) -> None:
-        self.submit.parent.mkdir(parents=True)
+    def _install(self) -> None:
+        """Make the files by which kg2at knows Spark, Java and Toree; spark-submit runs."""
+        make_spark(self.root / "spark")
         self.submit.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{SUBMIT}" "$@"\n')
         self.submit.chmod(0o755)
-        (self.root / "spark" / "jars").mkdir()
-        for jar in ("spark-core_2.12-3.5.9.jar", "scala-library-2.12.18.jar"):
-            (self.root / "spark" / "jars" / jar).touch()
-
-    def _make_java(self, version: str) -> None:
-        java = self.root / "java" / "bin" / "java"
-        java.parent.mkdir(parents=True)
-        java.write_text("#!/bin/sh\nexit 1\n")
-        java.chmod(0o755)
-        (self.root / "java" / "release").write_text(f'JAVA_VERSION="{version}"\n')
-
-    def _make_toree(self) -> None:
-        path = self.root / "toree" / "lib" / "toree-assembly-0.5.0-incubating.jar"
-        path.parent.mkdir(parents=True)
-        with zipfile.ZipFile(path, "w") as jar:
-            jar.writestr("META-INF/MANIFEST.MF", "Implementation-Version: 0.5.0-incubating\n")
-            jar.writestr("org/apache/toree/Main.class", b"\xca\xfe\xba\xbe")
+        make_java(self.root / "java")
+        make_jar(self.root / "toree" / "lib" / "toree-assembly-0.5.0-incubating.jar")
 
     @property
     def environ(self) -> dict[str, str]:
@@ -103,30 +83,30 @@ class FakeSpark:
         return gate
 
     def launches(self, kernel_id: str = "*") -> list[dict[str, Any]]:
-        """What each spark-submit of `kernel_id` recorded, in order."""
+        """Return what each spark-submit of `kernel_id` recorded, in order."""
         return [json.loads(path.read_text()) for path in sorted(self.records.glob(f"{kernel_id}.*.json"))]
 
     async def launched(self, kernel_id: str, times: int = 1) -> dict[str, Any]:
-        """Wait until spark-submit has been called `times` times, and what it recorded last."""
+        """Wait until spark-submit has been called `times` times; return what it recorded then."""
         await until(lambda: len(self.launches(kernel_id)) >= times, f"launch {times} of {kernel_id}")
         return self.launches(kernel_id)[times - 1]
 
     def interrupts(self, kernel_id: str) -> list[str]:
-        """The names of the signals that a Toree took for interrupts."""
+        """Return the names of the signals that a Toree took for interrupts."""
         path = self.records / f"{kernel_id}.interrupts"
         return path.read_text().split() if path.exists() else []
 
     def learned(self, kernel_id: str) -> int:
-        """How many processes of a Toree have learned to be interrupted."""
+        """Return how many processes of a Toree have learned to be interrupted."""
         path = self.records / f"{kernel_id}.learned"
         return len(path.read_text().split()) if path.exists() else 0
 
     def left(self) -> list[str]:
-        """The kernels' files that are still there."""
+        """Return the names of the kernels' files that are still there."""
         return sorted(path.name for path in self.runtime.glob("kernel-*")) if self.runtime.exists() else []
 
     def living(self) -> list[int]:
-        """The processes of all launches that still run."""
+        """Return the pids of all launches that still run."""
         return [launch["pid"] for launch in self.launches() if runs(launch["pid"])]
 
 
@@ -142,52 +122,8 @@ class Gate:
         threading.Thread(target=self.path.write_text, args=("",), daemon=True).start()
 
 
-def runs(pid: int) -> bool:
-    """Whether the process runs; a zombie doesn't."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-async def until(condition: Callable[[], object], what: str, limit: float = 20.0) -> None:
-    """Wait until `condition` holds; fails when `limit` seconds have passed."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + limit
-    while not condition():
-        assert loop.time() < end, f"never came: {what}"
-        await asyncio.sleep(0.01)
-
-
-def free_range(size: int) -> str:
-    """A range of ports that nobody listens on, below those the system gives out itself."""
-    for _ in range(1000):
-        first = random.randrange(20000, 30000)
-        if all(_is_free(port) for port in range(first, first + size)):
-            return f"{first}-{first + size - 1}"
-    raise AssertionError("no free range of ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def steal_a_port(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
-    """Have somebody take a port of the next kernel before its process does; who it is, once it has happened."""
-    launch, thieves = LocalProvisioner.launch_kernel, list[socket.socket]()
-
-    async def steal(self: Any, cmd: Any, **kwargs: Any) -> Any:
-        if not thieves:
-            thieves.append(socket.create_server(("127.0.0.1", self.connection_info["shell_port"])))
-        return await launch(self, cmd, **kwargs)
-
-    monkeypatch.setattr(LocalProvisioner, "launch_kernel", steal)
-    return thieves
-
-
 def slowly(stream: Any) -> Any:
-    """A kernel's stream that finds a new process a second after others do."""
+    """Return a kernel's stream that finds a new process a second after others do."""
     address = stream.socket.LAST_ENDPOINT
     stream.socket.disconnect(address)
     stream.socket.setsockopt(zmq.RECONNECT_IVL, 1500)
@@ -196,6 +132,6 @@ def slowly(stream: Any) -> Any:
 
 
 async def start(gateway: Client, **arguments: Any) -> tuple[str, GatewayKernel]:
-    """Start a Toree; its id and its manager."""
+    """Start a Toree; return its id and its manager."""
     kernel_id = await gateway.app.kernel_manager.start_kernel(kernel_name="apache_toree_scala", **arguments)
     return kernel_id, gateway.app.kernel_manager.get_kernel(kernel_id)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.app import serving
 from tests.fakes.processes import connection_file, fake_ps, mode, run, value
 from tests.fakes.toree import QUICK, FakeSpark
-from tests.web.conftest import serving
 
 __all__ = ["connection_file", "fake_ps", "gateway", "mode", "run", "settings", "value"]
 

@@ -14,7 +14,9 @@ from tornado.websocket import websocket_connect
 from kg2at_personality.errors import KernelDied, SparkConfError
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.timing import Timing
-from tests.fakes.toree import QUICK, FakeSpark, runs, slowly, start, until
+from tests.fakes.processes import runs
+from tests.fakes.toree import QUICK, FakeSpark, slowly, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 DIES = ("spark.fake.does die", "spark.my.password hush", "spark.fake.says no memory for hush")
@@ -68,7 +70,7 @@ class TestFirstAnswer:
     async def test_the_answer_is_kept_for_the_connections(self, gateway: Any) -> None:
         _, kernel = await start(gateway)
         await kernel.answered()
-        assert kernel._kernel_info_future.result()["implementation"] == "ipython"
+        assert kernel._kernel_info_future.result()["implementation"] == "small"
 
     async def test_each_who_waits_may_go_without_the_others(self, gateway: Any, spark: FakeSpark) -> None:
         gate = spark.gate()

@@ -15,7 +15,10 @@ from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.provisioner import ToreeProvisioner
 from kg2at_personality.kernels.startup import Startup
 from kg2at_personality.kernels.toree import ToreeLauncher
-from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, start, until
+from tests.fakes.ports import held_range
+from tests.fakes.processes import runs
+from tests.fakes.toree import QUICK, FakeSpark, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 HANGS = "spark.fake.does hang"
@@ -203,7 +206,7 @@ class TestCancel:
 
     @pytest.fixture
     def settings(self) -> dict[str, Any]:
-        return QUICK | {"KG2ATPersonality": {"kernel_ports": free_range(5)}, "KernelGatewayApp": {"max_kernels": 1}}
+        return QUICK | {"KG2ATPersonality": {"kernel_ports": held_range(5)}, "KernelGatewayApp": {"max_kernels": 1}}
 
     @pytest.mark.parametrize(
         ("cls", "method"),

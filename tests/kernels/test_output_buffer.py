@@ -5,21 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from jupyter_client.session import Session
 
-from kg2at_personality.kernels.output_buffer import MAX_OMITTED, OVERHEAD, Message, OutputBuffer
+from kg2at_personality.kernels.output_buffer import MAX_OMITTED, OVERHEAD, OutputBuffer
+from tests.fakes.messages import message, text_of
 
-SESSION = Session(key=b"key")
 LIMIT = 20 * (OVERHEAD + 1000)
-
-
-def message(msg_type: str, text: str = "", channel: str = "iopub", parent: str = "cell") -> Message:
-    made = SESSION.msg(msg_type, {"text": text}, parent={"msg_id": parent, "msg_type": "execute_request"})
-    return channel, SESSION.serialize(made, ident=b"topic")
-
-
-def text_of(message: Message) -> str:
-    return str(SESSION.unpack(message[1][-1])["text"])
 
 
 def texts(buffer: OutputBuffer) -> list[str]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fakes.toree import steal_a_port
-from tests.web.conftest import environ, gateway, settings  # noqa: F401
+from tests.fakes.app import Client, serving
+from tests.fakes.ports import steal_a_port
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
 
-async def test_a_kernel_whose_port_was_taken_starts_on_others(gateway: Any, monkeypatch: Any) -> None:  # noqa: F811
+@pytest.fixture
+def gateway(io_loop: Any, environ: Path) -> Iterator[Client]:
+    """A gateway with python kernels, as they come."""
+    with serving(io_loop, {}) as client:
+        yield client
+
+
+async def test_a_kernel_whose_port_was_taken_starts_on_others(gateway: Any, monkeypatch: Any) -> None:
     thieves = steal_a_port(monkeypatch)
     kernel_id = await gateway.start()
     kernel = gateway.app.kernel_manager.get_kernel(kernel_id)

@@ -6,13 +6,13 @@ import pytest
 
 from kg2at_personality.errors import NoFreePort
 from kg2at_personality.kernels.port_range import PORTS_PER_KERNEL, PortRange
-from tests.fakes.toree import free_range
+from tests.fakes.ports import held_range
 
 IP = "127.0.0.1"
 
 
 def some(size: int) -> PortRange:
-    return PortRange.parse(free_range(size))
+    return PortRange.parse(held_range(size))
 
 
 @pytest.mark.parametrize("text", ["41000-41999", " 41000 - 41999 ", "41000-41999"])
@@ -78,9 +78,7 @@ def test_given_back_twice_is_nothing() -> None:
 
 def test_ports_that_others_listen_on_are_passed_over() -> None:
     ports = some(6)
-    with socket.socket() as other:
-        other.bind((IP, ports.first + 2))
-        other.listen()
+    with socket.create_server((IP, ports.first + 2)):
         assert ports.first + 2 not in ports.take(IP)
 
 

@@ -12,11 +12,14 @@ import pytest
 from jupyter_client.connect import LocalPortCache
 
 from kg2at_personality.errors import KernelDied, LaunchFailed, NoFreePort
-from tests.fakes.toree import QUICK, FakeSpark, free_range, runs, start, until
+from tests.fakes.ports import held_range
+from tests.fakes.processes import runs
+from tests.fakes.toree import QUICK, FakeSpark, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
-RANGE = free_range(10)
+RANGE = held_range(10)
 
 
 class TestLaunch:

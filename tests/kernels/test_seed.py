@@ -11,7 +11,8 @@ import nbformat
 import pytest
 from tornado.ioloop import IOLoop
 
-from tests.fakes.toree import QUICK, until
+from tests.fakes.toree import QUICK
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 FAILS = "\n\nraise ValueError('no\\n' + 'such \\x1b[1mtable')"

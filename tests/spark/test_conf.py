@@ -10,7 +10,7 @@ from kg2at_personality.errors import SparkConfError
 from kg2at_personality.spark.conf import SparkConf, SparkConfReader
 from kg2at_personality.spark.properties import Property
 from tests.cost import Calls
-from tests.spark.test_installation import make_spark
+from tests.fakes.installation import make_spark
 
 PATH = {"PATH": os.environ["PATH"]}
 MASK = "*********(redacted)"

@@ -18,59 +18,7 @@ from kg2at_personality.spark import toree_assembly
 from kg2at_personality.spark.installation import Installation, Java, Spark, Toree
 from kg2at_personality.spark.installation_finder import InstallationFinder
 from tests.cost import Calls
-
-PYSPARK_CLASS = "org/apache/toree/kernel/interpreter/pyspark/PySparkInterpreter.class"
-BUILD_INFO = "org/apache/toree/kernel/BuildInfo$.class"
-
-
-def make_spark(root: Path, core: str = "3.5.9", scala: str = "2.12", library: str = "") -> Path:
-    """A Spark tree; no spark-core jar without `core`, scala-library of `scala` unless `library` says another name."""
-    (root / "bin").mkdir(parents=True)
-    (root / "bin" / "spark-submit").write_text("#!/bin/sh\n")
-    (root / "jars").mkdir()
-    if core:
-        (root / "jars" / f"spark-core_{scala}-{core}.jar").touch()
-    (root / "jars" / (library or f"scala-library-{scala}.18.jar")).touch()
-    return root
-
-
-def make_java(root: Path, version: str | None = "17.0.15", script: str = "exit 1") -> Path:
-    """A Java home; without `version` no release file, so that bin/java (a shell `script`) has to be asked."""
-    (root / "bin").mkdir(parents=True)
-    (root / "bin" / "java").write_text(f"#!/bin/sh\n{script}\n")
-    (root / "bin" / "java").chmod(0o755)
-    if version:
-        (root / "release").write_text(f'JAVA_VERSION_DATE="2025"\nMY_JAVA_VERSION="9"\nJAVA_VERSION="{version}"\n')
-    return root
-
-
-def make_jar(path: Path, version: str = "0.5.0", scala: str = "2.12.15", *more: str, method: int = 8) -> Path:
-    """A Toree assembly with a BuildInfo class as sbt-buildinfo makes it; none if `scala` is ""."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", method) as jar:
-        for other in ("x/META-INF/MANIFEST.MF", "META-INF/MANIFEST.MF.old"):
-            jar.writestr(other, "Implementation-Version: 9.9.9\n")
-        jar.writestr("META-INF/MANIFEST.MF", f"Manifest-Version: 1.0\nImplementation-Version: {version}-incubating\n")
-        for name in ("org/apache/toree/Main.class", *more):
-            jar.writestr(name, b"\xca\xfe\xba\xbe")
-        if scala:
-            constants = (b"toree-protocol", f"{version}-incubating".encode(), scala.encode(), b"1.5.5", b"3.0.3")
-            jar.writestr(BUILD_INFO, b"".join(b"\x01\x00" + bytes([len(c)]) + c + b"\x08\x00\x07" for c in constants))
-    return path
-
-
-def make_spec(kernels: Path, name: str, spec: object, toree: bool = True) -> Path:
-    """An installed kernelspec with kernel.json as given."""
-    folder = kernels / name
-    folder.mkdir(parents=True)
-    text = spec if isinstance(spec, str) else json.dumps(spec)
-    (folder / "kernel.json").write_text(text + (" " if toree else ""))
-    return folder
-
-
-def toree_spec(folder: Path, **env: object) -> dict[str, object]:
-    """kernel.json as `jupyter toree install` writes it."""
-    return {"argv": [f"{folder}/bin/run.sh", "--profile", "{connection_file}"], "env": {"__TOREE_OPTS__": "", **env}}
+from tests.fakes.installation import PYSPARK_CLASS, make_jar, make_java, make_spark, make_spec, toree_spec
 
 
 @pytest.fixture

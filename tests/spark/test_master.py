@@ -26,6 +26,7 @@ from kg2at_personality.spark.master_ui import master_urls, shown
 from kg2at_personality.spark.placement import IdleCluster, Placement
 from tests.fakes.master import FakeMaster
 from tests.fakes.master_server import Fault, MasterServer
+from tests.fakes.ports import held_port
 
 T = TypeVar("T")
 SHORT = 0.3  # seconds; time-outs that are meant to pass
@@ -476,7 +477,7 @@ def test_a_password_stays_out_of_errors(refused_url: str) -> None:
 def test_a_real_master_and_worker(tmp_path: Path) -> None:
     pyspark = pytest.importorskip("pyspark")
     home = os.environ.get("SPARK_HOME") or str(Path(pyspark.__file__).parent)
-    master, ui = _free_ports(2)
+    master, ui = held_port(), held_port()
     deploy = "org.apache.spark.deploy"
     at = ["-h", "127.0.0.1"]
     with (
@@ -490,16 +491,6 @@ def test_a_real_master_and_worker(tmp_path: Path) -> None:
     assert (state.url, state.status, state.apps) == (f"spark://127.0.0.1:{master}", "ALIVE", ())
     assert capacity(state) == Capacity(1, 4, 4, 4096, 4096)
     assert Placement(state).grantable(ExecutorRequest(5, 2, 1024)) == 4
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 @contextmanager

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from kg2at_personality.system.process_group import KillTimes, kill_group, terminate_group
-from tests.fakes.toree import runs, until
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 pytestmark = [pytest.mark.gen_test(timeout=20), pytest.mark.timeout(30)]
 LOG = logging.getLogger("tests.group")

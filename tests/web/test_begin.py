@@ -25,9 +25,10 @@ from kg2at_personality.personality import KG2ATPersonality
 from kg2at_personality.state import ledger
 from kg2at_personality.state.ledger import LOCK, Ledger
 from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING
+from tests.fakes.app import Client
 from tests.fakes.gateways import ID, Gateways, answering, code_of, json_of, kernel_of, listed, settled
-from tests.fakes.toree import runs, until
-from tests.web.conftest import Client
+from tests.fakes.processes import runs
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 KEEP: dict[str, Any] = {"KG2ATPersonality": {"keep_kernels_on_exit": True}}

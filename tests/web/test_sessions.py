@@ -8,7 +8,7 @@ import pytest
 
 from kg2at_personality.kernels.sessions import Begun
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.usefixtures("ipykernel")]
 BODY = {"path": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
 
 

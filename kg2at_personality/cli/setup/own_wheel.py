@@ -20,33 +20,42 @@ import kg2at_personality
 from .starter import PIP_OPTIONS, StepFailed, run
 
 PIP = (sys.executable, "-m", "pip")
+#: What of a checkout the wheel is built from.
+FOLDERS = ("kg2at_personality", "kernelspecs")
+FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
 
 
 def own_wheel(directory: str) -> str:
-    """Make kg2at's wheel in `directory`: built from the source checkout, or else what is installed packed again.
+    """Make kg2at's wheel in `directory` and return its path. Raises StepFailed.
 
-    Raises StepFailed.
+    It is built from the source checkout if kg2at runs from one, else what is installed is packed again.
     """
     checkout = Path(kg2at_personality.__file__).parents[1]
     if not all((checkout / name).is_file() for name in ("setup.cfg", "pyproject.toml")):
         return repack(importlib.metadata.distribution("kg2at"), directory)
     source = os.path.join(directory, "source")
     try:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(checkout / "kg2at_personality", os.path.join(source, "kg2at_personality"), ignore=ignored)
-        for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
-            if (checkout / name).is_file():
-                shutil.copy(checkout / name, source)
+        _copy(checkout, source)
         run([*PIP, "wheel", *PIP_OPTIONS, "--no-deps", "-w", directory, source], os.path.join(source, "log"))
     finally:
         shutil.rmtree(source, ignore_errors=True)
     return glob.glob(os.path.join(glob.escape(directory), "kg2at-*.whl"))[0]
 
 
-def repack(distribution: Distribution, directory: str) -> str:
-    """Pack an installed distribution into a wheel again, by its RECORD; what pip made of its files is left out.
+def _copy(checkout: Path, source: str) -> None:
+    """Copy what the wheel is built from: a build writes beside its sources, and takes what an earlier one left."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in FOLDERS:
+        shutil.copytree(checkout / name, os.path.join(source, name), ignore=ignored)
+    for name in FILES:
+        if (checkout / name).is_file():
+            shutil.copy(checkout / name, source)
 
-    Raises StepFailed for one that was not installed from a wheel.
+
+def repack(distribution: Distribution, directory: str) -> str:
+    """Return the path of a wheel made from an installed distribution: the files in its RECORD but those that pip added.
+
+    Raises StepFailed for a distribution that was not installed from a wheel.
     """
     files = {str(file): Path(str(file.locate())) for file in distribution.files or () if _belongs(str(file))}
     info = next((name.split("/")[0] for name in files if name.endswith(".dist-info/WHEEL")), "")

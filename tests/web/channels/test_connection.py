@@ -12,7 +12,8 @@ from tornado.websocket import websocket_connect
 
 from kg2at_personality.web.channels.connection import ChannelsConnection
 from tests.fakes.notebook import Notebook, configure, connections, has_ended, opened, opened_by, printed, url
-from tests.fakes.toree import FakeSpark, Gate, start, until
+from tests.fakes.toree import FakeSpark, Gate, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 

@@ -11,7 +11,8 @@ import pytest
 
 from kg2at_personality.web.channels.notebook import V1
 from tests.fakes.notebook import Notebook, connections, opened, opened_by, relay_of
-from tests.fakes.toree import FakeSpark, start, until
+from tests.fakes.toree import FakeSpark, start
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 

@@ -14,9 +14,10 @@ from jupyter_client.session import Session
 
 from kg2at_personality.web.channels.request_relay import RequestLimits, RequestRelay
 from kg2at_personality.web.protocol.gateway_replies import GatewayReplies
-from tests.fakes.client_messages import request, v1
+from tests.fakes.messages import request, v1
 from tests.fakes.notebook import V1, Notebook, connections, opened, printed, relay_of
-from tests.fakes.toree import QUICK, slowly, until
+from tests.fakes.toree import QUICK, slowly
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 LIMIT = 100_000

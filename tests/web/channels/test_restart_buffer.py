@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.notebook import configure, opened, opened_by, printed, relay_of
-from tests.fakes.toree import Gate, slowly, steal_a_port, until
+from tests.fakes.ports import steal_a_port
+from tests.fakes.toree import Gate, slowly
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kg2at_personality.web.channels.session_websockets import SessionWebsockets, session_of
-from tests.fakes.toree import until
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test
 

@@ -11,8 +11,8 @@ import pytest
 
 from kg2at_personality.kernels.output_buffer import OVERHEAD, Omitted, OutputBuffer
 from kg2at_personality.web.channels.write_queue import WriteQueue
-from tests.fakes.toree import until
-from tests.kernels.test_output_buffer import message, text_of
+from tests.fakes.messages import message, text_of
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

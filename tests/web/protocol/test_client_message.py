@@ -7,7 +7,7 @@ import pytest
 
 from kg2at_personality.web.protocol import client_message
 from kg2at_personality.web.protocol.client_message import MalformedMessage, parse, parse_header
-from tests.fakes.client_messages import older, request, v1
+from tests.fakes.messages import older, request, v1
 
 CELL = request("execute_request", {"code": 'println("é 😀 \ud800")'}, session="s2")
 OTHERS = [

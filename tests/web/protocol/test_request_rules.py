@@ -6,7 +6,7 @@ import pytest
 
 from kg2at_personality.web.protocol import request_rules as rules
 from kg2at_personality.web.protocol.client_message import MalformedMessage, Message, parse
-from tests.fakes.client_messages import request, v1
+from tests.fakes.messages import request, v1
 
 
 def message(msg_type: str, content: dict[str, Any] | None = None, **header: Any) -> Message:

@@ -10,8 +10,8 @@ from traitlets import HasTraits, Unicode
 
 from kg2at_personality.web.protocol.client_message import Message, parse
 from kg2at_personality.web.toree_protocol.cell_queue import CellQueue
-from tests.fakes.client_messages import request, v1
-from tests.fakes.toree import until
+from tests.fakes.messages import request, v1
+from tests.fakes.wait import until
 
 
 class Kernel(HasTraits):

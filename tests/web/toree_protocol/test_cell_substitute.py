@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -9,11 +8,6 @@ from hypothesis import strategies as st
 from jupyter_client.session import Session
 
 from kg2at_personality.web.toree_protocol import cell_substitute as substitute
-
-
-def literals(scala: str) -> list[str]:
-    """The text literals that hold the cell."""
-    return re.findall(r'"([A-Za-z0-9+/= ]*)"', scala)
 
 
 @settings(deadline=None)

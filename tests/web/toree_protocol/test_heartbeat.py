@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from kg2at_personality.web.toree_protocol.heartbeat import Heartbeat
-from tests.fakes.toree import QUICK, until
+from tests.fakes.toree import QUICK
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kg2at_personality.web.toree_protocol.idle_hold import REMEMBERED, IdleHold, KernelMessage
-from tests.fakes.toree import until
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 NEVER = 1000.0

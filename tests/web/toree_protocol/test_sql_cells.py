@@ -7,7 +7,7 @@ from jupyter_client.session import Session
 
 from kg2at_personality.web.toree_protocol import sql_cells
 from kg2at_personality.web.toree_protocol.cell_substitute import original
-from tests.web.toree_protocol.test_cell_substitute import literals
+from tests.web.toree_protocol.scala import literals
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from kg2at_personality.web.protocol.client_message import MalformedMessage, Message, parse
 from kg2at_personality.web.protocol.request_rules import completed
 from kg2at_personality.web.toree_protocol.toree_request_rules import for_toree, reply_content
-from tests.fakes.client_messages import request, v1
+from tests.fakes.messages import request, v1
 
 
 def message(msg_type: str, content: dict[str, Any] | None = None, **header: Any) -> Message:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pytest
 from kernel_gateway.gatewayapp import KernelGatewayApp
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 from traitlets.config import Config
-
-from tests.e2e.gateway import free_port
-
-DEFAULTS = "spark.master local[2]\nspark.hadoop.fs.secret.key hush-hush-secret\n"
 
 
 @dataclass
@@ -31,7 +25,7 @@ class Client:
     async def ask(
         self, method: str, path: str, body: Any = None, raw: bytes | None = None, **headers: str
     ) -> HTTPResponse:
-        """One request, whatever its status. `body` is sent as JSON, `raw` as it is."""
+        """Send one request and return the answer, whatever its status. `body` is sent as JSON, `raw` as it is."""
         content = raw if raw is not None else json.dumps(body).encode() if body is not None else None
         if content is None and method in ("POST", "PATCH"):
             content = b""
@@ -46,13 +40,13 @@ class Client:
         )
 
     async def start(self, **body: Any) -> str:
-        """Start a python kernel; its id."""
+        """Start a python kernel and return its id."""
         answer = await self.ask("POST", "/api/kernels", {"name": "python3"} | body)
         assert answer.code == 201, answer.body
         return str(json.loads(answer.body)["id"])
 
     async def run(self, kernel_id: str, code: str) -> str:
-        """What `code` prints in a python kernel."""
+        """Run `code` in a python kernel and return what it prints."""
         kernel = self.app.kernel_manager.get_kernel(kernel_id)
         await kernel.answered()  # until then its ports may change
         client = kernel.client()
@@ -68,29 +62,8 @@ class Client:
             client.stop_channels()
 
 
-@pytest.fixture
-def settings() -> dict[str, Any]:
-    """Traits for the gateway under test: class name -> traits. Tests override it."""
-    return {}
-
-
-@pytest.fixture
-def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Jupyter and a Spark set-up of the test's own."""
-    conf = tmp_path / "conf"
-    conf.mkdir()
-    (conf / "spark-defaults.conf").write_text(DEFAULTS)
-    monkeypatch.setenv("SPARK_CONF_DIR", str(conf))
-    for name in ("RUNTIME", "DATA", "CONFIG"):
-        (tmp_path / name).mkdir()
-        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
-    for name in ("SPARK_OPTS", "KG_AUTH_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    return conf
-
-
 def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
-    """A gateway with kg2at, not listening yet."""
+    """Return a gateway with kg2at that does not listen yet."""
     config = Config(settings)
     config.KernelGatewayApp.api = "kg2at_personality"
     app = KernelGatewayApp(config=config)
@@ -100,19 +73,19 @@ def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
 
 @contextmanager
 def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
-    """A gateway in this process, listening; all its kernels are ended afterwards."""
-    port = free_port()
+    """Run a gateway in this process, and end it and all its kernels afterwards."""
+    sockets = bind_sockets(0, "127.0.0.1")
 
     async def serve() -> tuple[Any, HTTPServer]:
         app = make_app(settings)
         server = HTTPServer(app.web_app)
-        server.listen(port, "127.0.0.1")
+        server.add_sockets(sockets)
         await app.personality.begin()  # as it does before it serves anybody
         return app, server
 
     app, server = io_loop.run_sync(serve)
     try:
-        yield Client(app, f"http://127.0.0.1:{port}")
+        yield Client(app, f"http://127.0.0.1:{sockets[0].getsockname()[1]}")
     finally:
 
         async def end() -> None:
@@ -120,14 +93,5 @@ def serving(io_loop: Any, settings: dict[str, Any]) -> Iterator[Client]:
             await app.personality.shutdown()
             await app.kernel_websocket_connection_class.close_all()
             await server.close_all_connections()
-            # What was cancelled comes to its end.
-            for _ in range(5):
-                await asyncio.sleep(0)
 
         io_loop.run_sync(end)
-
-
-@pytest.fixture
-def gateway(io_loop: Any, environ: Path, settings: dict[str, Any]) -> Iterator[Client]:
-    with serving(io_loop, settings) as client:
-        yield client

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,25 +19,27 @@ from typing import Any
 import websocket
 
 from kg2at_personality.spark.standalone import StandaloneCluster
+from tests.fakes.channels import ANSWER_LIMIT, Channels
+from tests.fakes.forkserver import Fork, ForkServer
+from tests.fakes.ports import held_port
 
+#: Seconds within which a gateway has to listen.
 START_LIMIT = 60.0
+FORKS = ForkServer("kernel_gateway.gatewayapp", "kg2at_personality.personality")
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+#: Options of a gateway without Toree: neither Spark nor Java is needed.
+PYTHON = ("--KG2ATPersonality.inject_kernelspecs=False", "--KernelGatewayApp.default_kernel_name=python3")
+#: For JVMs that live for seconds: C2 and G1 take more than half of a processor's time then, and give nothing back.
+QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 def defaults_on(cluster: StandaloneCluster, *more: str) -> str:
-    """The spark-defaults.conf of kernels on `cluster`, with `more` lines."""
+    """Return the spark-defaults.conf of kernels on `cluster`, with `more` lines."""
     ui_port = cluster.ui_url.rpartition(":")[2]
-    lines = f"spark.master {cluster.master_url}", f"spark.master.ui.port {ui_port}", "spark.executor.memory 512m"
+    lines = [f"spark.master {cluster.master_url}", f"spark.master.ui.port {ui_port}", "spark.executor.memory 512m"]
+    lines += [f"spark.{who}.extraJavaOptions {QUICK_JVM}" for who in ("driver", "executor")]
     return "\n".join((*lines, *more, ""))
-
-
-ANSWER_LIMIT = 120.0
 
 
 @dataclass
@@ -62,8 +63,10 @@ class Gateway:
         token: str = "s3cr3t-gateway-token",
         personality: str = "kg2at_personality",
         nohup: bool = False,
+        quick: bool = False,
     ) -> None:
-        self.directory, self.token, self.port = directory, token, free_port()
+        """`quick`: as a fork of a process that has imported all, and with the python3 of tests/conftest.py."""
+        self.directory, self.token, self.port = directory, token, held_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.runtime = directory / "runtime"
         self.conf_dir = directory / "conf"
@@ -78,10 +81,11 @@ class Gateway:
             "--KernelGatewayApp.port_retries=0",
             *options,
         ]
-        self.environ = self._environ() | (environ or {})
-        self.nohup = nohup
+        kernels = {"JUPYTER_PATH": os.environ.get("JUPYTER_PATH", "")} if quick else {}
+        self.environ = self._environ() | kernels | (environ or {})
+        self.nohup, self.quick = nohup, quick
         self.log_path = directory / "gateway.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Fork | None = None
 
     def _environ(self) -> dict[str, str]:
         dropped = ("KG_", "KG2AT_", "SPARK_", "JUPYTER_")
@@ -104,18 +108,7 @@ class Gateway:
 
     def start(self) -> None:
         """Start and wait until it answers."""
-        ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if self.nohup else None
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                self.argv,
-                env=self.environ,
-                cwd=self.directory / "cwd",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=ignore,
-            )
+        self.process = self._fork() if self.quick else self._popen()
         limit = time.monotonic() + START_LIMIT
         while time.monotonic() < limit:
             if self.process.poll() is not None:
@@ -126,14 +119,34 @@ class Gateway:
             time.sleep(0.05)
         raise RuntimeError(f"the gateway did not listen within {START_LIMIT} s:\n{self.log}")
 
+    def _fork(self) -> Fork:
+        streams = (os.devnull, "rb"), (self.log_path, "ab"), (self.log_path, "ab")
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(open(path, mode)).fileno() for path, mode in streams]
+            return FORKS.start(self.argv[2:], self.environ, self.directory / "cwd", files, session=True)
+
+    def _popen(self) -> subprocess.Popen[bytes]:
+        ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if self.nohup else None
+        with open(self.log_path, "ab") as log:
+            return subprocess.Popen(
+                self.argv,
+                env=self.environ,
+                cwd=self.directory / "cwd",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=ignore,
+            )
+
     def kill(self) -> None:
-        """SIGKILL: it can't tidy up."""
+        """Send SIGKILL, so that it can't tidy up, and wait for its end."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
 
     def stop(self, limit: float = 60.0) -> int:
-        """SIGTERM, and its exit status."""
+        """Send SIGTERM and return the exit status. Raises TimeoutExpired, and kills it, after `limit` seconds."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.terminate()
@@ -154,7 +167,7 @@ class Gateway:
     def request(
         self, method: str, path: str, body: Any = None, token: str | None = None, raw: bytes | None = None
     ) -> Answer:
-        """One request. `raw` is sent as it is; `token` "" sends none, None the right one."""
+        """Send one request and return the answer. `raw` is sent as it is; `token` "" sends none, None the right one."""
         data = raw if raw is not None else None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"token {self.token if token is None else token}"} if token != "" else {}
         call = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
@@ -166,7 +179,7 @@ class Gateway:
             return _answer(error.code, error.read(), error.headers)
 
     def start_kernel(self, name: str | None = None, **body: Any) -> str:
-        """POST, and the new kernel's id."""
+        """Start a kernel and return its id."""
         answer = self.request("POST", "/api/kernels", body | ({"name": name} if name else {}))
         assert answer.status == 201, answer
         return str(answer.body["id"])
@@ -175,7 +188,7 @@ class Gateway:
         return self.request("DELETE", f"/api/kernels/{kernel_id}").status
 
     def connect(self, kernel_id: str, session: str | None = None, timeout: float = ANSWER_LIMIT) -> Channels:
-        """Open the websocket; waits until the kernel answers."""
+        """Open a websocket to the kernel; waits until the kernel answers."""
         session = session or uuid.uuid4().hex
         url = f"ws://127.0.0.1:{self.port}/api/kernels/{kernel_id}/channels?session_id={session}&token={self.token}"
         return Channels(websocket.create_connection(url, timeout=timeout, suppress_origin=True), session)
@@ -186,88 +199,3 @@ def _answer(status: int, content: bytes, headers: Any) -> Answer:
         return Answer(status, json.loads(content) if content else None, headers)
     except ValueError:
         return Answer(status, content.decode("utf-8", "replace"), headers)
-
-
-@dataclass
-class Result:
-    """What one cell gave."""
-
-    reply: dict[str, Any]
-    messages: list[dict[str, Any]]
-
-    @property
-    def text(self) -> str:
-        """All that the cell showed: streams, results, displays, errors."""
-        parts = []
-        for message in self.messages:
-            content = message["content"]
-            parts.append(content.get("text", "") or content.get("evalue", "") or "")
-            parts += [str(value) for value in content.get("data", {}).values()]
-        return "\n".join(part for part in parts if part)
-
-
-class Channels:
-    """A notebook's websocket."""
-
-    def __init__(self, socket: websocket.WebSocket, session: str) -> None:
-        self.socket, self.session = socket, session
-
-    def send(self, msg_type: str, content: dict[str, Any], channel: str = "shell") -> str:
-        """Send a message; its id."""
-        header = {
-            "msg_id": uuid.uuid4().hex,
-            "msg_type": msg_type,
-            "session": self.session,
-            "username": "",
-            "version": "5.3",
-        }
-        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": channel}
-        self.socket.send(json.dumps(message | {"buffers": []}))
-        return str(header["msg_id"])
-
-    def ask(self, msg_type: str, content: dict[str, Any], timeout: float = ANSWER_LIMIT) -> dict[str, Any]:
-        """Send a request and return the content of its reply."""
-        return self.finish(self.send(msg_type, content), timeout, idle=False).reply
-
-    def execute(self, code: str) -> str:
-        """Begin to run a cell; its message id."""
-        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
-        return self.send("execute_request", content | {"stop_on_error": True})
-
-    def run(self, code: str, timeout: float = ANSWER_LIMIT) -> Result:
-        """Run a cell to its end."""
-        return self.finish(self.execute(code), timeout)
-
-    def finish(self, msg_id: str, timeout: float = ANSWER_LIMIT, idle: bool = True) -> Result:
-        """Collect what belongs to `msg_id` until its reply and (with `idle`) its idle status are there."""
-        messages: list[dict[str, Any]] = []
-        reply: dict[str, Any] | None = None
-        is_idle = not idle
-        limit = time.monotonic() + timeout
-        while reply is None or not is_idle:
-            message = self.receive(limit - time.monotonic())
-            if message["parent_header"].get("msg_id") != msg_id:
-                continue
-            if message["channel"] in ("shell", "control"):
-                reply = message["content"]
-            elif message["msg_type"] == "status":
-                is_idle = is_idle or message["content"]["execution_state"] == "idle"
-            else:
-                messages.append(message)
-        return Result(reply, messages)
-
-    def receive(self, timeout: float) -> dict[str, Any]:
-        """The next message of any kind."""
-        limit = time.monotonic() + timeout
-        while time.monotonic() < limit:
-            # Not recv(): a ping would begin the time-out anew.
-            self.socket.settimeout(max(0.01, limit - time.monotonic()))
-            opcode, frame = self.socket.recv_data(control_frame=True)
-            if opcode == websocket.ABNF.OPCODE_CLOSE:
-                raise ConnectionError("the gateway closed the websocket")
-            if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
-                return dict(json.loads(frame))
-        raise TimeoutError("no answer in time")
-
-    def close(self) -> None:
-        self.socket.close()

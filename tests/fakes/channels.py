@@ -1,0 +1,110 @@
+"""A notebook's websocket to a gateway in another process."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import websocket
+
+from tests.fakes.wait import wait_until
+
+#: Seconds within which an answer has to come.
+ANSWER_LIMIT = 120.0
+#: Stands in a Scala cell where it is to tell that it has come there.
+HERE = "HERE"
+
+
+@dataclass
+class Result:
+    """The reply to one cell, and the messages that came of it."""
+
+    reply: dict[str, Any]
+    messages: list[dict[str, Any]]
+
+    @property
+    def text(self) -> str:
+        """The text of all that the cell showed: streams, results, displays, errors."""
+        parts = []
+        for message in self.messages:
+            content = message["content"]
+            parts.append(content.get("text", "") or content.get("evalue", "") or "")
+            parts += [str(value) for value in content.get("data", {}).values()]
+        return "\n".join(part for part in parts if part)
+
+
+class Channels:
+    """A notebook's websocket."""
+
+    def __init__(self, socket: websocket.WebSocket, session: str) -> None:
+        self.socket, self.session = socket, session
+
+    def send(self, msg_type: str, content: dict[str, Any], channel: str = "shell") -> str:
+        """Send a message and return its id."""
+        header = {
+            "msg_id": uuid.uuid4().hex,
+            "msg_type": msg_type,
+            "session": self.session,
+            "username": "",
+            "version": "5.3",
+        }
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": channel}
+        self.socket.send(json.dumps(message | {"buffers": []}))
+        return str(header["msg_id"])
+
+    def ask(self, msg_type: str, content: dict[str, Any], timeout: float = ANSWER_LIMIT) -> dict[str, Any]:
+        """Send a request and return the content of its reply."""
+        return self.finish(self.send(msg_type, content), timeout, idle=False).reply
+
+    def execute(self, code: str) -> str:
+        """Begin to run a cell and return its message id."""
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+        return self.send("execute_request", content | {"stop_on_error": True})
+
+    def begin(self, code: str, marker: Path) -> str:
+        """Begin to run a Scala cell; return its message id when it comes to `HERE`, where it makes `marker`."""
+        msg_id = self.execute(code.replace(HERE, f'new java.io.File("{marker}").createNewFile()'))
+        wait_until(marker.exists, "the cell", ANSWER_LIMIT)
+        return msg_id
+
+    def run(self, code: str, timeout: float = ANSWER_LIMIT) -> Result:
+        """Run a cell to its end."""
+        return self.finish(self.execute(code), timeout)
+
+    def finish(self, msg_id: str, timeout: float = ANSWER_LIMIT, idle: bool = True) -> Result:
+        """Collect what belongs to `msg_id` until its reply and (with `idle`) its idle status are there."""
+        messages: list[dict[str, Any]] = []
+        reply: dict[str, Any] | None = None
+        is_idle = not idle
+        limit = time.monotonic() + timeout
+        while reply is None or not is_idle:
+            message = self.receive(limit - time.monotonic())
+            if message["parent_header"].get("msg_id") != msg_id:
+                continue
+            if message["channel"] in ("shell", "control"):
+                reply = message["content"]
+            elif message["msg_type"] == "status":
+                is_idle = is_idle or message["content"]["execution_state"] == "idle"
+            else:
+                messages.append(message)
+        return Result(reply, messages)
+
+    def receive(self, timeout: float) -> dict[str, Any]:
+        """Return the next message of any kind. Raises TimeoutError, and ConnectionError when the websocket closes."""
+        limit = time.monotonic() + timeout
+        while time.monotonic() < limit:
+            # Not recv(): a ping would begin the time-out anew.
+            self.socket.settimeout(max(0.01, limit - time.monotonic()))
+            opcode, frame = self.socket.recv_data(control_frame=True)
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                raise ConnectionError("the gateway closed the websocket")
+            if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
+                return dict(json.loads(frame))
+        raise TimeoutError("no answer in time")
+
+    def close(self) -> None:
+        self.socket.close()

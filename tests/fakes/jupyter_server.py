@@ -1,0 +1,64 @@
+"""A real Jupyter Server in front of a gateway, in a process of its own, and a client of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import websocket
+
+from tests.fakes.channels import Channels
+from tests.fakes.gateway_process import Gateway
+from tests.fakes.ports import held_port
+from tests.fakes.wait import wait_until
+
+
+class JupyterServer:
+    """Runs `jupyter server --gateway-url`, and asks it."""
+
+    def __init__(self, gateway: Gateway, directory: Path) -> None:
+        self.port = held_port()
+        names = {f"JUPYTER_{name}_DIR": str(directory / name) for name in ("RUNTIME", "DATA", "CONFIG")}
+        argv = [sys.executable, "-m", "jupyter_server", f"--port={self.port}", "--no-browser", "--allow-root"]
+        argv += [f"--gateway-url={gateway.url}", f"--GatewayClient.auth_token={gateway.token}"]
+        argv += ["--IdentityProvider.token=lab", f"--ServerApp.root_dir={directory}"]
+        self.process = subprocess.Popen(
+            argv, env=gateway.environ | names, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": "token lab"}
+        call = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(call, timeout=60) as answer:
+                content = answer.read()
+                return answer.status, json.loads(content) if content else None
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def connect(self, kernel_id: str, session: str, timeout: float) -> Channels:
+        url = f"ws://127.0.0.1:{self.port}/api/kernels/{kernel_id}/channels?session_id={session}&token=lab"
+        return Channels(websocket.create_connection(url, timeout=timeout, suppress_origin=True), session)
+
+    def __enter__(self) -> JupyterServer:
+        wait_until(self._answers, lambda: f"its answer; it ended with {self.process.poll()}")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+    def _answers(self) -> bool:
+        """Return whether it listens."""
+        with contextlib.suppress(OSError):
+            self.request("GET", "/api")
+            return True
+        assert self.process.poll() is None, f"it ended with {self.process.returncode}"
+        return False
