@@ -77,7 +77,12 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         self._announcement = Announcement(app, self._ensure_token(), self.log)
         self._install_managers()
         # At a terminal nobody could confirm there, SIGINT ends the gateway as SIGTERM does, with all its kernels.
-        let_children_be_interrupted(app._signal_stop)
+        let_children_be_interrupted(self._stop_by_signal)
+
+    def _stop_by_signal(self, signum: int, frame: object) -> None:
+        """End the gateway as Kernel Gateway does by SIGTERM."""
+        self.log.critical("received signal %s, stopping", signum)
+        self.parent.stop(from_signal=True)
 
     @default("list_kernels")
     def list_kernels_default(self) -> bool:

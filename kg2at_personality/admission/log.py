@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import KG2ATError, MasterUnreachable
 from .decisions import Waiter
 from .messages import needs
 from .request import AdmissionRequest
 
-Log = logging.Logger | logging.LoggerAdapter[Any]
+#: As text: Python 3.10 has no LoggerAdapter[...] to be evaluated.
+Log: TypeAlias = "logging.Logger | logging.LoggerAdapter[Any]"
 
 
 class AdmissionLog:

@@ -7,8 +7,9 @@ import sys
 from typing import Any, ClassVar
 
 from ..errors import ConfigError, KG2ATError
-from .command import USAGE, Command, UsageError, exit_with_sentence
+from .command import USAGE, Command, exit_with_sentence
 from .config_template import write_template
+from .jupyter_command import UsageError
 
 PACKAGE = "kg2at_personality.cli"
 

@@ -17,7 +17,8 @@ from ..errors import KG2ATError
 from ..plural import counted
 from ..spark.standalone import StandaloneCluster
 from ..spark.units import MIB, parse_size
-from .command import OK, WRONG, Command, UsageError
+from .command import OK, WRONG, Command
+from .jupyter_command import UsageError
 from .output import print_json, say
 from .progress import Progress
 

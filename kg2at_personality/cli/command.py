@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn
 
-from jupyter_core.application import JupyterApp
 from jupyter_core.application import base_aliases as jupyter_aliases
 from jupyter_core.application import base_flags as jupyter_flags
-from traitlets import Bool, TraitError
+from traitlets import Bool, TraitError, default
 from traitlets.config import Config
-from traitlets.config.loader import ArgumentError, ConfigFileNotFound, KVArgParseConfigLoader
+from traitlets.config.loader import ConfigFileNotFound
 
 from .. import __version__
 from ..assembly import launcher_of
 from ..errors import ConfigError, KG2ATError
 from ..kernels.toree import ToreeLauncher
 from .gateway_settings import KernelGatewayApp, KG2ATPersonality
+from .jupyter_command import JupyterCommand, UsageError
 from .output import Row, print_json, print_table
 
 OK, WRONG, USAGE = 0, 1, 2
@@ -28,34 +28,7 @@ OK, WRONG, USAGE = 0, 1, 2
 CONFIG_FILE_NAME = "jupyter_kernel_gateway_config"
 
 
-class UsageError(Exception):
-    """The command line is wrong; `str(error)` says why. Exit status 2."""
-
-
-class _Parser(KVArgParseConfigLoader.parser_class):  # type: ignore[valid-type, misc]
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError, where argparse would print all options first. Called for an option without its value."""
-        raise UsageError(f"{message}; --help tells the usage")
-
-
-class _Loader(KVArgParseConfigLoader):
-    """Reads the command line. Raises UsageError, also for an unknown option, of which traitlets would only warn."""
-
-    parser_class = _Parser
-
-    def load_config(self, *args: Any, **kwargs: Any) -> Config:
-        """Called by traitlets, which would log an ArgumentError and exit with 1."""
-        try:
-            return super().load_config(*args, **kwargs)
-        except (ArgumentError, TraitError) as error:
-            raise UsageError(str(error)) from error
-
-    # The only hook for it, and it has a private name.
-    def _handle_unrecognized_alias(self, arg: str) -> NoReturn:
-        raise UsageError(f"unknown option --{arg}; --help lists them")
-
-
-class Command(JupyterApp):
+class Command(JupyterCommand):
     """A subcommand: override `run`, and `name`, `description`, `examples`; set `positional` if it takes arguments.
 
     `run` returns the exit status: OK, or WRONG when something is wrong. KG2ATError is printed and is WRONG,
@@ -126,14 +99,13 @@ class Command(JupyterApp):
 
     # What JupyterApp calls.
 
-    def _config_file_name_default(self) -> str:
+    @default("config_file_name")
+    def _default_config_file_name(self) -> str:
         return CONFIG_FILE_NAME
 
-    def _log_level_default(self) -> int:
+    @default("log_level")
+    def _default_log_level(self) -> int:
         return 30  # WARNING: what a command says is its output
-
-    def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> _Loader:
-        return _Loader(argv, aliases, flags, classes=classes, log=self.log, subcommands=self.subcommands)
 
     def update_config(self, config: Config) -> None:
         """Apply options, or what a configuration file says, to the traits of this command.

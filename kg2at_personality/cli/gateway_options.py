@@ -13,8 +13,9 @@ from traitlets import Bool, Unicode, default
 from ..errors import KG2ATError
 from ..runtime_file import RuntimeFile, running
 from .certificates import Certificates
-from .command import Command, UsageError
+from .command import Command
 from .gateway_client import GatewayClient
+from .jupyter_command import UsageError
 
 
 class GatewayCommand(Command):

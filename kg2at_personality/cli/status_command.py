@@ -12,9 +12,10 @@ from traitlets import Bool, Float
 
 from ..errors import KG2ATError
 from ..plural import counted
-from .command import OK, WRONG, UsageError
+from .command import OK, WRONG
 from .gateway_client import GatewayClient
 from .gateway_options import GatewayCommand
+from .jupyter_command import UsageError
 from .output import is_interactive
 from .screen import screen
 from .status_table import print_status, rows_of

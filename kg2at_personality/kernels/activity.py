@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from jupyter_client.session import DELIM
-from zmq.eventloop.zmqstream import ZMQStream
 
+from .jupyter_kernel import receiver
 from .kernel import GatewayKernel
 from .loop_turn import more_from
 
@@ -28,9 +27,8 @@ class Activity:
 
     def __init__(self, host: ActivityHost, kernel: GatewayKernel) -> None:
         self._host, self._kernel = host, kernel
-        # Made by start_watching_activity, which gives them no public name.
-        self._stream: ZMQStream = kernel._activity_stream
-        self._record: Callable[[list[Any]], object] = self._stream._recv_callback  # type: ignore[assignment]
+        self._stream = kernel.activity_stream
+        self._record = receiver(self._stream)
         self._stream.on_recv(self.take)
 
     def take(self, message: list[Any]) -> None:

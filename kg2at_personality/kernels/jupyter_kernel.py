@@ -1,14 +1,14 @@
 """jupyter_client's manager of one kernel, with a public name for each of its private ones that kg2at needs.
 
 It holds nothing of kg2at's own; all private names of jupyter_client's and jupyter_server's kernels stand here, and in
-the methods that GatewayKernel overrides.
+the methods that GatewayKernel overrides. tests/test_library_contracts.py lists them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,13 @@ def unobserved_future() -> asyncio.Future[None]:
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return future
+
+
+def receiver(stream: ZMQStream) -> Callable[[list[Any]], object]:
+    """Return what a stream calls with each message (ZMQStream._recv_callback), which pyzmq lets one only set."""
+    callback: Any = stream._recv_callback
+    found: Callable[[list[Any]], object] = callback
+    return found
 
 
 class JupyterKernel(KernelGatewayIOLoopKernelManager):
@@ -79,6 +86,11 @@ class JupyterKernel(KernelGatewayIOLoopKernelManager):
         """Use this kernelspec, whatever the name of the kernel says."""
         self._kernel_spec = spec
 
+    @property
+    def has_connection_file(self) -> bool:
+        """Return whether its connection file was written, which a restart would keep (ConnectionFileMixin)."""
+        return bool(self._connection_file_written)
+
     # Its end.
 
     async def shut_down_process(self, now: bool, restart: bool = False) -> None:
@@ -100,7 +112,12 @@ class JupyterKernel(KernelGatewayIOLoopKernelManager):
         if self._restarter is not None:
             self._restarter._fire_callbacks("dead")
 
-    # What it said of itself.
+    # What it publishes, and what it said of itself.
+
+    @property
+    def activity_stream(self) -> ZMQStream:
+        """Return the socket that jupyter_server's manager hears it by, and hands to nobody."""
+        return self._activity_stream
 
     @property
     def info(self) -> dict[str, Any] | None:

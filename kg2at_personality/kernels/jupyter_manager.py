@@ -1,7 +1,7 @@
 """jupyter_server's manager of all kernels, with a public name for each of its private ones that kg2at needs.
 
 It holds nothing of kg2at's own; all private names of jupyter_client's and jupyter_server's managers stand here, and in
-the methods that GatewayKernelManager overrides.
+the methods that GatewayKernelManager overrides. tests/test_library_contracts.py lists them.
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ class JupyterKernelManager(SeedingMappingKernelManager):
         kernel: Any = super().get_kernel(kernel_id)
         found: GatewayKernel = kernel
         return found
+
+    def listed(self, kernel_id: str) -> GatewayKernel | None:
+        """Return a kernel; None when it is not listed, where `get_kernel` raises."""
+        kernel: GatewayKernel | None = self._kernels.get(kernel_id)
+        return kernel
 
     def kernels(self) -> list[GatewayKernel]:
         """Return the kernels that are listed."""

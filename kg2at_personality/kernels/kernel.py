@@ -144,7 +144,7 @@ class GatewayKernel(JupyterKernel):
 
     def write_connection_file(self, **kwargs: Any) -> None:
         """Called before each launch: write it anew, as the notebook may have overwritten or removed it."""
-        if self._connection_file_written:
+        if self.has_connection_file:
             Path(self.connection_file).unlink(missing_ok=True)
         super().write_connection_file(**kwargs)
 

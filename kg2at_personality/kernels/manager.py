@@ -67,7 +67,8 @@ class GatewayKernelManager(JupyterKernelManager):
         # A Toree takes 10 s on an idle machine and a minute on a busy one.
         return 120.0
 
-    def _kernel_manager_class_default(self) -> str:
+    @default("kernel_manager_class")
+    def _gateway_kernel_class(self) -> str:
         return f"{GatewayKernel.__module__}.{GatewayKernel.__qualname__}"
 
     # Starts.
@@ -136,7 +137,7 @@ class GatewayKernelManager(JupyterKernelManager):
     def start_watching_activity(self, kernel_id: str) -> None:
         """Called when a kernel starts, and when its ports have changed."""
         super().start_watching_activity(kernel_id)
-        Activity(self, self._kernels[kernel_id])
+        Activity(self, self.get_kernel(kernel_id))
 
     def start_buffering(self, kernel_id: str, session_key: str, channels: Mapping[str, Any]) -> None:
         """Called when a kernel's last notebook goes: keep what the kernel says for it, within the bound."""
@@ -145,7 +146,7 @@ class GatewayKernelManager(JupyterKernelManager):
 
     def _handle_kernel_died(self, kernel_id: str) -> None:
         """Called when a kernel died once too often. It stays listed, with its reason, until somebody deletes it."""
-        kernel = self._kernels.get(kernel_id)
+        kernel = self.listed(kernel_id)
         if kernel is not None and not kernel.is_dead:
             self.keep(kernel.mark_dead("The kernel died again and again, and is not restarted any more."))
 

@@ -7,9 +7,8 @@ from enum import Enum
 from typing import Any
 from weakref import WeakValueDictionary
 
-from kernel_gateway.services.sessions.sessionmanager import SessionManager
-
 from ..errors import UnknownKernel
+from .jupyter_sessions import JupyterSessionManager
 from .manager import GatewayKernelManager
 
 
@@ -21,7 +20,7 @@ class Begun(Enum):
     WITH_KERNEL = "a session and its kernel"
 
 
-class GatewaySessionManager(SessionManager):  # type: ignore[misc]
+class GatewaySessionManager(JupyterSessionManager):
     """Kernel Gateway's in-memory sessions; two requests for one path share one kernel."""
 
     kernel_manager: GatewayKernelManager
@@ -54,7 +53,7 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
         """Forget a session, and leave its kernel as it is. No-op for one that is gone."""
         row = self.get_session_by_key("session_id", session_id)
         if row is not None:
-            self._sessions.remove(row)
+            self.rows.remove(row)
             self._note(row["kernel_id"])
 
     # The rows of a kernel stand in its record too.
@@ -76,13 +75,13 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
     def _note(self, kernel_id: str | None) -> None:
         if kernel_id is not None and kernel_id in self.kernel_manager:
             kernel = self.kernel_manager.get_kernel(kernel_id)
-            kernel.sessions = [row for row in self._sessions if row["kernel_id"] == kernel_id]
+            kernel.sessions = [row for row in self.rows if row["kernel_id"] == kernel_id]
             kernel.recorder.write_if_possible()
 
     def restore(self) -> None:
         """Add the sessions of the kernels that were taken over. Called once, before anybody is served."""
         for kernel_id in self.kernel_manager.list_kernel_ids():
-            self._sessions += self.kernel_manager.get_kernel(kernel_id).sessions
+            self.rows.extend(self.kernel_manager.get_kernel(kernel_id).sessions)
 
     async def delete_session(self, session_id: str, *args: Any, **kwargs: Any) -> None:
         """End a session and its kernel. Idempotent, also at the same time. Raises KeyError for a never-known id."""
@@ -102,6 +101,6 @@ class GatewaySessionManager(SessionManager):  # type: ignore[misc]
 
     def _forget_ended(self) -> None:
         """Remove the sessions of kernels that were shut down by themselves."""
-        ended = [row for row in self._sessions if row["kernel_id"] not in self.kernel_manager]
+        ended = [row for row in self.rows if row["kernel_id"] not in self.kernel_manager]
         self._ended.update(row["session_id"] for row in ended)
-        self._sessions[:] = [row for row in self._sessions if row not in ended]
+        self.rows[:] = [row for row in self.rows if row not in ended]

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
+from jupyter_client.provisioning import KernelProvisionerFactory
 from traitlets import Bool, Instance, default
 
 from ..errors import KG2ATError
@@ -84,7 +85,9 @@ class ToreeKernelSpecManager(KernelSpecManager):
         if at is None:
             return super().get_kernel_spec(kernel_name)
         template, profile = at
-        spec = self._get_kernel_spec_by_name(template.name, str(template))
+        spec = self.kernel_spec_class.from_resource_dir(str(template))
+        if not KernelProvisionerFactory.instance(parent=self.parent).is_provisioner_available(spec):
+            raise NoSuchKernel(kernel_name)
         spec.metadata["kg2at"]["profile"] = profile
         return spec
 

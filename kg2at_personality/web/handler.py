@@ -8,6 +8,7 @@ import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from http.client import responses
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
@@ -56,7 +57,7 @@ class GatewayHandler(web.RequestHandler):
     @property
     def personality(self) -> Personality:
         """The gateway's personality."""
-        return cast(Personality, self.settings["kg_personality"])
+        return cast(Personality, library_internals.gateway_setting(self, "personality"))
 
     @property
     def kernel_manager(self) -> GatewayKernelManager:
@@ -86,7 +87,7 @@ class GatewayHandler(web.RequestHandler):
         if self.request.method != "OPTIONS" and not self._has_token():
             raise web.HTTPError(401, "The token is missing or wrong: send it as 'Authorization: token …'.")
         self._check_readable()
-        limit = self.settings["kg_max_body_size"]
+        limit = library_internals.gateway_setting(self, "max_body_size")
         if limit and len(self.request.body) > limit:
             raise web.HTTPError(413, f"The body is larger than {limit} bytes (max_body_size).")
         await self.personality.begin()
@@ -99,10 +100,10 @@ class GatewayHandler(web.RequestHandler):
 
         A web page that reaches the gateway by DNS rebinding does not have the token.
         """
-        settings, host = self.settings, self.request.host
-        if settings.get("kg_auth_token") or settings["kg_allow_remote_access"]:
+        setting, host = partial(library_internals.gateway_setting, self), self.request.host
+        if setting("auth_token") or setting("allow_remote_access"):
             return
-        names = [*settings["kg_local_hostnames"], self.personality.parent.ip]
+        names = [*setting("local_hostnames"), self.personality.parent.ip]
         if not host_header.is_local(host, names, library_internals.local_address(self.request)):
             raise web.HTTPError(
                 403,
@@ -121,7 +122,7 @@ class GatewayHandler(web.RequestHandler):
 
     def _has_token(self) -> bool:
         """Return whether the request carries the gateway's token, compared in constant time; True when it has none."""
-        expected = self.settings.get("kg_auth_token")
+        expected = library_internals.gateway_setting(self, "auth_token")
         if not expected:
             return True
         given = self.get_query_argument("token", None)

@@ -1,6 +1,7 @@
-"""Every name of jupyter_server and tornado that `web` uses though they do not document it.
+"""Every name of jupyter_server, kernel_gateway and tornado that `web` uses though they do not document it.
 
 Each function says which name that is and why no documented one does the same. Nothing else in `web` uses such a name.
+tests/test_library_contracts.py lists them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,18 @@ from typing import Any
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
+from tornado.web import RequestHandler
 
 from ..kernels.manager import GatewayKernelManager
 from ..kernels.output_buffer import OutputBuffer
+
+# kernel_gateway, KernelGatewayApp.init_webapp: tornado's settings have its own as `kg_` + name, and the personality's.
+
+
+def gateway_setting(handler: RequestHandler, name: str) -> Any:
+    """Return a setting that the gateway began with, by its name on the command line; or its `personality`."""
+    return handler.settings[f"kg_{name}"]
+
 
 # jupyter_server, MappingKernelManager: `_kernel_buffers` holds what kernels send while no websocket is open.
 # `get_buffer` would do, but ZMQChannelsWebsocketConnection.connect calls it, and sends all in one turn of the loop.

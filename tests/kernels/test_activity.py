@@ -42,7 +42,7 @@ class Stream:
 async def test_what_is_read(state: str, msg_type: str, content: dict[str, Any], is_read: bool) -> None:
     read: list[Any] = []
     stream = Stream(read.append)
-    kernel: Any = SimpleNamespace(execution_state=state, last_activity=BEFORE, _activity_stream=stream)
+    kernel: Any = SimpleNamespace(execution_state=state, last_activity=BEFORE, activity_stream=stream)
     manager = SimpleNamespace(last_kernel_activity=BEFORE)
     Activity(manager, kernel)
     message = SESSION.serialize(SESSION.msg(msg_type, content), ident=b"topic")
@@ -56,7 +56,7 @@ async def test_what_is_read(state: str, msg_type: str, content: dict[str, Any], 
 @pytest.mark.parametrize("message", [[], [b"<IDS|MSG>"], [b"x", b"y"]])
 async def test_a_malformed_message_is_left_to_whoever_reads_it(message: list[bytes]) -> None:
     read: list[Any] = []
-    kernel: Any = SimpleNamespace(execution_state="busy", _activity_stream=Stream(read.append))
+    kernel: Any = SimpleNamespace(execution_state="busy", activity_stream=Stream(read.append))
     Activity(SimpleNamespace(), kernel)
-    kernel._activity_stream._recv_callback(message)
+    kernel.activity_stream._recv_callback(message)
     assert read == [message]

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from traitlets import Bool, List, Unicode
 
-from ..command import OK, WRONG, Command, UsageError
+from ..command import OK, WRONG, Command
+from ..jupyter_command import UsageError
 from ..output import print_json
 from ..progress import Progress
 from .bundle_builder import MARK, BundleBuilder

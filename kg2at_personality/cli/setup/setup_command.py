@@ -17,7 +17,8 @@ from traitlets import Bool, Unicode
 
 from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
-from ..command import OK, WRONG, Command, UsageError
+from ..command import OK, WRONG, Command
+from ..jupyter_command import UsageError
 from ..output import print_json
 from ..progress import Progress
 from .bundle_command import BundleApp

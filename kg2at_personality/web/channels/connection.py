@@ -112,7 +112,8 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         # Else jupyter_server sends all that waits in one turn of the loop.
         waiting = library_internals.exchange_buffer(manager, self.kernel_id, self.session_key, OutputBuffer(bound))
         waiting.bound(CONNECTED_FACTOR * bound)
-        limits = RequestLimits(handler.settings["kg_max_message_size"], manager.allowed_message_types)
+        largest = library_internals.gateway_setting(handler, "max_message_size")
+        limits = RequestLimits(largest, manager.allowed_message_types)
         return Relay(self._kernel, Notebook(self), self, limits, waiting, self.iopub_check_timeout)
 
     def _start(self, relay: Relay) -> None:

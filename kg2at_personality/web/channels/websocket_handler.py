@@ -6,6 +6,7 @@ from kernel_gateway.services.kernels import handlers
 from tornado import web
 
 from ..handler import GatewayHandler
+from ..library_internals import gateway_setting
 from ..stock_handlers import stock_handler
 from .connection import ChannelsConnection
 
@@ -23,7 +24,7 @@ class KernelWebsocketHandler(GatewayHandler, StockHandler):  # type: ignore[misc
     @property
     def max_message_size(self) -> int:
         """Most bytes of a message; a larger one closes the websocket unread (RFC 6455, status 1009). For tornado."""
-        return min(READ_FACTOR * self.settings["kg_max_message_size"] or LARGEST, LARGEST)
+        return min(READ_FACTOR * gateway_setting(self, "max_message_size") or LARGEST, LARGEST)
 
     async def pre_get(self) -> None:
         """Prepare the connection. Called before the websocket opens.
