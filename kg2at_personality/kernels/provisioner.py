@@ -16,6 +16,7 @@ from .client import KernelClient
 from .files import KernelFiles
 from .interfaces import Kernel
 from .kind import KernelKind
+from .port_range import PortRange
 from .toree import Plan
 
 #: In the order in which records have a kernel's ports.
@@ -60,9 +61,13 @@ class ToreeProvisioner(KernelKind, LocalProvisioner):
         return plan
 
     def _take_ports(self) -> None:
-        ports = self.parent.parent.kernel_ports
-        if ports is not None and self.lent_ports is None:
-            self._borrow(ports.take(self.parent.ip))
+        if self._lender is not None and self.lent_ports is None:
+            self._borrow(self._lender.take(self.parent.ip))
+
+    @property
+    def _lender(self) -> PortRange | None:
+        manager = self.parent.parent
+        return manager.kernel_ports
 
     def _borrow(self, ports: list[int]) -> None:
         """Use these five, which `kernel_ports` has lent."""
@@ -116,7 +121,6 @@ class ToreeProvisioner(KernelKind, LocalProvisioner):
 
     def give_back_ports(self) -> None:
         """Return what `kernel_ports` lent; the next launch takes others that are free then."""
-        lender = self.parent.parent.kernel_ports
-        if self.lent_ports is not None and lender is not None:
-            lender.give_back(self.lent_ports)
+        if self.lent_ports is not None and self._lender is not None:
+            self._lender.give_back(self.lent_ports)
         self.lent_ports = None

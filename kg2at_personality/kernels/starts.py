@@ -37,12 +37,8 @@ class Launch:
 
     def equip(self, kernel: GatewayKernel, kernel_id: str) -> None:
         """Give the kernel what it needs before it is started."""
-        kernel.kernel_id, kernel.requested, kernel.plan, kernel.admission = (
-            kernel_id,
-            self.requested,
-            self.plan,
-            self.admission,
-        )
+        kernel.kernel_id, kernel.requested = kernel_id, self.requested
+        kernel.plan, kernel.admission = self.plan, self.admission
         self.kernel = kernel
 
 

@@ -27,6 +27,8 @@ from typing import Any
 import zmq
 
 DELIMITER = b"<IDS|MSG>"
+#: Milliseconds after which a signal is handled at the latest.
+SIGNAL_POLL = 100
 INFO = {
     "status": "ok",
     "protocol_version": "5.3",
@@ -65,6 +67,8 @@ class Kernel:
         self.context, self.lock = zmq.Context(), threading.Lock()
         kinds = {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "iopub": zmq.PUB, "hb": zmq.REP}
         self.sockets = {name: self.context.socket(kind) for name, kind in kinds.items()}
+        # Else it throws messages away when a test's process, which is a gateway too, is slow to take them.
+        self.sockets["iopub"].sndhwm = 0
         for name, socket in self.sockets.items():
             socket.linger = 1000
             socket.bind(f"tcp://{connection['ip']}:{connection[f'{name}_port']}")
@@ -125,8 +129,10 @@ class Kernel:
         poller = zmq.Poller()
         for socket in (self.sockets["shell"], waker):
             poller.register(socket, zmq.POLLIN)
-        while waker not in dict(poller.poll()):
-            self._shell()
+        # With a limit: a signal that comes just before it blocks is handled by Python only when it returns.
+        while waker not in (ready := dict(poller.poll(SIGNAL_POLL))):
+            if ready:
+                self._shell()
         os._exit(0)
 
     def _beat(self) -> None:
