@@ -16,27 +16,28 @@ _BLANKS = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
 
-def parse(body: bytes) -> object:
-    """Return the value that `body` holds. Raises ValueError for what is no JSON, and RecursionError.
+def parse(body: bytes, piece: int = PIECE, most: int = MOST) -> object:
+    """Return the value that `body` holds. Raises RecursionError, and ValueError for what is no JSON or too many rows.
 
-    A large body must be an object; its lists that are not among ROWS are empty in what is returned.
+    What is larger than a piece must be an object; its lists that are not among ROWS are empty in what is returned.
     """
-    return json.loads(body) if is_small(body) else _Pieces(body).whole()
+    return json.loads(body) if is_small(body, piece) else _Pieces(body, piece, most).whole()
 
 
-def is_small(body: bytes) -> bool:
+def is_small(body: bytes, piece: int = PIECE) -> bool:
     """Return whether it is parsed in a millisecond, so that no thread is needed."""
-    return len(body) <= PIECE
+    return len(body) <= piece
 
 
 class _Pieces:
     """Reads a body through a window.
 
-    `_window` is the text of PIECE bytes from `_base` on; all before `_at` in it has been read.
+    `_window` is the text of `piece` bytes from `_base` on; all before `_at` in it has been read.
     """
 
-    def __init__(self, body: bytes) -> None:
-        self._body, self._base, self._at = body, 0, 0
+    def __init__(self, body: bytes, piece: int, most: int) -> None:
+        self._body, self._piece, self._most = body, piece, most
+        self._base, self._at = 0, 0
         self._window, self._elements = "", 0
 
     def whole(self) -> dict[str, object]:
@@ -61,8 +62,8 @@ class _Pieces:
         while self._goes_on("]", is_first):
             row, is_first = self._value(), False
             self._elements += 1
-            if self._elements > MOST:
-                raise ValueError(f"more than {MOST} rows")
+            if self._elements > self._most:
+                raise ValueError(f"more than {self._most} rows")
             if are_kept:
                 rows.append(_flat(row))
         return rows
@@ -81,8 +82,8 @@ class _Pieces:
         if self._at > len(self._window) // 2:
             self._slide()
         value, self._at = _DECODER.raw_decode(self._window, self._at)
-        if self._at == len(self._window) and self._base + PIECE < len(self._body):
-            raise ValueError(f"a value of more than {PIECE // 2} bytes, before {self._where()}")
+        if self._at == len(self._window) and self._base + self._piece < len(self._body):
+            raise ValueError(f"a value of more than {self._piece // 2} bytes, before {self._where()}")
         return value
 
     def _take(self, character: str) -> None:
@@ -103,9 +104,10 @@ class _Pieces:
     def _slide(self) -> bool:
         """Move the window to what has not been read. Returns False when everything has."""
         self._base, self._at = self._position(), 0
-        piece = self._body[self._base : self._base + PIECE]
+        end = self._base + self._piece
         # A character that the window cuts in two is in the next one.
-        self._window = codecs.getincrementaldecoder("utf-8")().decode(piece, self._base + PIECE >= len(self._body))
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        self._window = decoder.decode(self._body[self._base : end], end >= len(self._body))
         return bool(self._window)
 
     def _position(self) -> int:

@@ -24,6 +24,8 @@ from tests.fakes.master_server import MasterServer
 
 #: Text without half characters, which no UTF-8 has.
 TEXT = partial(st.text, st.characters(codec="utf-8"))
+#: Bytes of a small piece.
+PIECE = 1024
 LONG = 20.0  # seconds; time-outs that must not pass
 
 
@@ -86,16 +88,12 @@ class TestMuch:
         assert len(asked(busy_master(10), max_answer=100_000).apps) == 10
 
     def test_rows_without_end_are_malformed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "MOST", 999)
+        monkeypatch.setattr(master_response, "parse", partial(parse, most=999))
         with pytest.raises(MalformedAnswer):
             asked(busy_master(1000))
 
 
 class TestPieces:
-    @pytest.fixture(autouse=True)
-    def small_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "PIECE", 1024)
-
     @settings(max_examples=50)
     @given(
         st.dictionaries(
@@ -112,7 +110,7 @@ class TestPieces:
         body = json.dumps(content, indent=indent, ensure_ascii=is_ascii).encode()
         lists = {key for key, value in content.items() if isinstance(value, list) and key not in module.ROWS}
         kept = content | {key: [] for key in lists}
-        assert parse(body) == (content if len(body) <= module.PIECE else kept)
+        assert parse(body, PIECE) == (content if len(body) <= PIECE else kept)
 
     @pytest.mark.parametrize(
         "text",
@@ -134,7 +132,7 @@ class TestPieces:
     )
     def test_what_is_no_json_or_has_a_value_of_any_length_is_told(self, text: str) -> None:
         with pytest.raises((ValueError, RecursionError)):
-            parse(text.ljust(2000).encode())
+            parse(text.ljust(2000).encode(), PIECE)
 
 
 @pytest.mark.parametrize("digits", [20, 4300, 100_000])
