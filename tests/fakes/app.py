@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from kernel_gateway.gatewayapp import KernelGatewayApp
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from traitlets.config import Config
 
@@ -63,11 +65,17 @@ class Client:
 
 
 def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
-    """Return a gateway with kg2at that does not listen yet."""
+    """Return a gateway with kg2at that does not listen yet, and begins when a test says so.
+
+    Kernel Gateway has it begin 0.1 s later (`call_later` in gatewayapp.py, init_configurables), which is in the midst
+    of a test or after it.
+    """
     config = Config(settings)
     config.KernelGatewayApp.api = "kg2at_personality"
     app = KernelGatewayApp(config=config)
-    app.initialize([], new_httpserver=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(IOLoop.current(), "call_later", lambda *arguments: None)
+        app.initialize([], new_httpserver=False)
     return app
 
 

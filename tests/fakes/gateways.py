@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 from jupyter_client.connect import LocalPortCache, write_connection_file
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from tornado.httpserver import HTTPServer
-from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 
 from kg2at_personality.kernels.kernel import GatewayKernel
@@ -65,9 +63,7 @@ class Gateways:
     async def serve(self, **traits: dict[str, Any]) -> Client:
         """Return a gateway that listens, and adopts kernels at its first request; `traits` by class."""
         own = {"state_dir": str(self.path)} | traits.pop("KG2ATPersonality", {})
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(IOLoop.current(), "call_later", lambda *arguments: None)
-            app = make_app(QUICK | traits | {"KG2ATPersonality": own})
+        app = make_app(QUICK | traits | {"KG2ATPersonality": own})
         app.log.propagate = True
         app.kernel_manager.timing = self.timing
         sockets, server = bind_sockets(0, "127.0.0.1"), HTTPServer(app.web_app)

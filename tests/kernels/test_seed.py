@@ -9,19 +9,12 @@ from typing import Any
 
 import nbformat
 import pytest
-from tornado.ioloop import IOLoop
 
 from tests.fakes.toree import QUICK
 from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 FAILS = "\n\nraise ValueError('no\\n' + 'such \\x1b[1mtable')"
-
-
-@pytest.fixture(autouse=True)
-def unasked(monkeypatch: pytest.MonkeyPatch, io_loop: Any) -> None:
-    """Kernel Gateway begins 0.1 s after its start; these tests say when."""
-    monkeypatch.setattr(IOLoop.current(), "call_later", lambda *arguments: None)
 
 
 @pytest.fixture
