@@ -1,4 +1,4 @@
-"""The personality: its wiring into Kernel Gateway, its begin and its orderly end."""
+"""The personality: what it puts into Kernel Gateway, its begin and its orderly end."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         """Unlike the stock gateway, JupyterLab's list of running kernels works unless KG_LIST_KERNELS says no."""
         return truth(self.list_kernels_env, default=True)
 
-    # Wiring.
+    # What it puts into Kernel Gateway.
 
     def _install_managers(self) -> None:
         app = self.parent

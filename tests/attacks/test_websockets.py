@@ -214,11 +214,11 @@ async def test_a_heartbeat_that_no_socket_is_left_for_is_none(gateway: Any) -> N
     manager.context.set(zmq.MAX_SOCKETS, 16)
     kernel = manager.get_kernel(await gateway.start())
     await kernel.answered()
-    sockets, pulse, beats = fill(manager.context), Heartbeat(kernel), list[int]()
-    pulse.ask(lambda: beats.append(1))
+    sockets, heartbeat, beats = fill(manager.context), Heartbeat(kernel), list[int]()
+    heartbeat.ask(lambda: beats.append(1))
     sockets.pop().close()
-    await until(lambda: pulse.ask(lambda: beats.append(2)) or beats, "a beat")
+    await until(lambda: heartbeat.ask(lambda: beats.append(2)) or beats, "a beat")
     assert set(beats) == {1, 2}
-    pulse.close()
+    heartbeat.close()
     for socket in sockets:
         socket.close()

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from kg2at_personality.spark.standalone import StandaloneCluster
-from kg2at_personality.state import failpoints as faults
+from kg2at_personality.state import failpoints
 from tests.e2e.survival import DYING, Ward
 from tests.fakes.channels import HERE
 from tests.fakes.gateway_process import Gateway, defaults_on
@@ -105,7 +105,7 @@ def test_a_planned_restart_keeps_it_too(ward: Ward, survivor: str) -> None:
 # kill -9 at each step. The survivor is there all the time, and has to answer after each.
 
 
-@pytest.mark.parametrize("point", faults.START)
+@pytest.mark.parametrize("point", failpoints.START)
 def test_killed_at_a_start(ward: Ward, survivor: str, point: str) -> None:
     ward.dies_at(point, lambda: ward.gateway.request("POST", "/api/kernels", {}))
     ward.is_well()
@@ -116,7 +116,7 @@ def test_killed_at_a_start(ward: Ward, survivor: str, point: str) -> None:
     ward.is_well()
 
 
-@pytest.mark.parametrize("point", faults.STOP)
+@pytest.mark.parametrize("point", failpoints.STOP)
 def test_killed_at_a_stop(ward: Ward, survivor: str, point: str) -> None:
     kernel_id = ward.gateway.start_kernel()
     if point == "stop: ended":
@@ -136,7 +136,7 @@ def restarted(ward: Ward, survivor: str) -> Iterator[str]:
 
 
 class TestRestart:
-    @pytest.mark.parametrize("point", [*faults.RESTART, "start: recorded", "start: launched"])
+    @pytest.mark.parametrize("point", [*failpoints.RESTART, "start: recorded", "start: launched"])
     def test_killed_at_a_restart(self, ward: Ward, restarted: str, point: str) -> None:
         """The notebook that asked for the restart gets its new process."""
         assert "1" in ward.run(restarted, "val old = 1")

@@ -18,7 +18,7 @@ def test_a_cell_is_found_again_whatever_it_holds(cell: str) -> None:
     assert substitute.original(scala) == cell.encode("utf-8", "replace").decode()
 
 
-def test_what_is_no_stand_in() -> None:
+def test_what_is_no_substitute() -> None:
     for code in (
         "",
         "println(1)",
