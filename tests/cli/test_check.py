@@ -9,8 +9,8 @@ import re
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,9 +22,6 @@ from tests.cli.authority import Authority
 from tests.cli.program import Place, free_port
 from tests.fakes.installation import PYSPARK_CLASS, make_jar, make_java, make_spark
 from tests.fakes.master import FakeMaster
-
-#: What the issue allows, and what a busy test machine adds to a process's start.
-SECONDS = 3.0
 
 
 @pytest.fixture
@@ -376,17 +373,31 @@ def _url(place: Place) -> str:
 
 
 def test_it_ends_in_time_when_the_master_hangs(place: Place) -> None:
-    """The worst of all at once: a master that takes the connection and is silent, a script that never ends."""
+    """The worst of all at once: a master that takes the connection and is silent, a script that never ends.
+
+    Each costs its limit, which the line tells, and costs it once: `run` ends what takes a minute.
+    """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place.defaults(f"spark.master spark://127.0.0.1:7077\nspark.master.ui.port {silent.getsockname()[1]}\n")
-        began = time.monotonic()
         ran = place.run("check")
-        took = time.monotonic() - began
         assert re.search(r"^error +master .*no complete answer within 0.9 s", ran.out, re.MULTILINE)
-        place.script("sleep 30\n")
-        began = time.monotonic()
-        assert place.run("check").status == 1
-        assert max(took, time.monotonic() - began) < SECONDS
+        assert _connections(silent) == 1
+        place.script(f"echo >> {place.directory}/runs; sleep 600\n")
+        ran = place.run("check")
+        assert ran.status == 1
+        assert re.search(r"^error +spark-env.sh .*it did not end within 0.9 s", ran.out, re.MULTILINE)
+        assert (place.directory / "runs").read_text() == "\n" and _connections(silent) <= 1
+
+
+def _connections(server: socket.socket) -> int:
+    """Return how many have come to a server that accepts none by itself, since the last look."""
+    server.setblocking(False)
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            count += 1
+    return count
 
 
 def test_local_ip_that_workers_can_t_reach(place: Place) -> None:
@@ -410,13 +421,12 @@ def test_start_tells_what_a_kernel_said_that_died(place: Place) -> None:
     submit.write_text("#!/bin/sh\necho 'java.lang.IllegalStateException: no luck'\nexit 3\n")
     submit.chmod(0o755)
     place.environ |= https(place)  # nobody but the check itself asks this gateway
-    began = time.monotonic()
-    ran = place.run("check", "--start", "--CheckApp.start_timeout=40")
+    # Longer than `run` waits.
+    ran = place.run("check", "--start", "--CheckApp.start_timeout=600")
     assert ran.status == 1
     assert re.search(r"^ok +gateway +listens", ran.out, re.MULTILINE)
     assert re.search(r"^error +kernel", ran.out, re.MULTILINE)
     assert "no luck" in ran.out
-    assert time.monotonic() - began < 40
 
 
 def test_start_when_the_gateway_can_t(place: Place) -> None:

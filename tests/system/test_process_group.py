@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -168,11 +167,10 @@ async def test_who_heeds_sigterm_may_tidy_up(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "file"
     child = run(TIDY, FILE=str(file))
     await until(file.exists, "its handler")
-    begun = time.monotonic()
-    assert await terminate_group(child.pid, LOG) is True
+    # Nobody waits longer than it takes: the test's own limit is shorter.
+    assert await terminate_group(child.pid, LOG, KillTimes(grace=600)) is True
     assert file.read_text() == "tidied\n" and members(child.pid) == []
     assert child.returncode == 0, "it ended by itself"
-    assert time.monotonic() - begun < KillTimes().grace, "nobody waits longer than it takes"
 
 
 async def test_who_is_killed_may_not(run: Run, tmp_path: Path) -> None:

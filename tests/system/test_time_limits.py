@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +84,5 @@ def test_a_condition_is_looked_at_until_it_holds() -> None:
 
 def test_a_condition_that_never_holds_is_looked_at_once_at_least() -> None:
     looks: list[int] = []
-    began = time.monotonic()
     assert not wait_until(lambda: bool(looks.append(1)), 0, poll=0.001)  # type: ignore[func-returns-value]
-    assert looks and time.monotonic() - began < 5
+    assert looks
