@@ -12,8 +12,11 @@ from typing import Any
 import hypothesis
 import pytest
 
+from kg2at_personality.kernels.provisioner import ToreeProvisioner
+from kg2at_personality.kernels.toree import ToreeLauncher
 from tests.fakes.app import Client, serving
 from tests.fakes.gateways import Gateways
+from tests.fakes.held_calls import HeldCalls
 from tests.fakes.toree import FakeSpark
 
 DEFAULTS = "spark.master local[2]\nspark.hadoop.fs.secret.key hush-hush-secret\n"
@@ -57,6 +60,22 @@ def gateways(io_loop: Any, spark: FakeSpark) -> Iterator[Gateways]:
     made = Gateways(spark)
     yield made
     io_loop.run_sync(made.end)
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldCalls]:
+    """Hold the starts of Torees before anything is done for them, when a test says so."""
+    held = HeldCalls(monkeypatch, ToreeLauncher, "plan")
+    yield held
+    held.release()
+
+
+@pytest.fixture
+def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldCalls]:
+    """Hold the launches of Torees when a test says so: all is taken, there is a record and no process."""
+    held = HeldCalls(monkeypatch, ToreeProvisioner, "_write_files")
+    yield held
+    held.release()
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from kg2at_personality.kernels.supplies import Supplies
 from kg2at_personality.state.ledger import ASIDE, LOCK, MARK
 from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING, STOPPING
 from kg2at_personality.system.processes import started_at
+from tests.fakes.app import Client
 from tests.fakes.gateways import (
     ID,
     MUTE,
@@ -135,18 +136,22 @@ async def test_one_that_is_busy_is_until_its_cell_ends(gateways: Gateways) -> No
     gateways.timing = replace(gateways.timing, start_poll=0.02)
     kernel_id, gate = await busy(gateways)
     client = await gateways.open()
-    seen = []
-    for _ in range(20):
-        seen.append(await state_of(client, kernel_id))
-        await asyncio.sleep(START_WATCH)
-    assert set(seen) == {"busy"}
+    assert await states_meanwhile(client, kernel_id) == {"busy"}
     gate.touch()
     await idle(client, kernel_id)
     assert await client.run(kernel_id, "print(x)") == "1\n"
 
 
-#: Seconds between two looks at what is not to change.
-START_WATCH = 0.02
+async def states_meanwhile(client: Client, kernel_id: str = ID) -> set[str]:
+    """Return the states that the kernel is in for the next 0.4 s, in which the gateway looks at it several times.
+
+    That it stays in one can be seen only as time goes by: this sleep waits for nothing.
+    """
+    states = set()
+    for _ in range(20):
+        states.add(await state_of(client, kernel_id))
+        await asyncio.sleep(0.02)
+    return states
 
 
 async def test_one_that_is_busy_can_be_interrupted(gateways: Gateways) -> None:
@@ -516,9 +521,7 @@ async def test_a_restart_that_takes_long_is_no_death(
     kernel_of(client).observe(lambda change: states.append(change["new"]), "execution_state")
     try:
         await asyncio.wait_for(waiting.wait(), 10)
-        for _ in range(15):
-            states.append(await state_of(client))
-            await asyncio.sleep(START_WATCH)
+        states.extend(await states_meanwhile(client))
     finally:
         go.set()
     await settled(client)

@@ -17,6 +17,7 @@ from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
 from kg2at_personality.spark.master_options import MasterOptions
 from tests.fakes.master import FakeApp, FakeMaster
 from tests.fakes.master_server import Fault, MasterServer
+from tests.fakes.wait import until
 
 KERNEL = "0a1b2c3d-0000-4000-8000-000000000001"
 OTHER = "0a1b2c3d-0000-4000-8000-000000000002"
@@ -67,13 +68,8 @@ def lease(clusters: Clusters, kernel_id: str = KERNEL) -> dict[str, Any]:
 
 
 async def settled(clusters: Clusters, state: str) -> None:
-    """Until the kernel's lease is in this state."""
-
-    async def look() -> None:
-        while lease(clusters)["state"] != state:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-
-    await asyncio.wait_for(look(), LONG)
+    """Wait until the kernel's lease is in this state."""
+    await until(lambda: lease(clusters)["state"] == state, f"a lease that is {state}", LONG)
 
 
 # Which queue.

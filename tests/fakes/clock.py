@@ -30,7 +30,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual.now
 
 
-async def ticks(count: int = 12) -> None:
-    """Let everything run that needs no time to pass: what one turn of the loop wakes runs in the next."""
+async def ticks(count: int = 20) -> None:
+    """Let the event loop turn `count` times: what needs no time to pass has run then.
+
+    For what is not to happen, and for a turn that is what is tested. What is to happen is waited for; see wait.py.
+    """
     for _ in range(count):
         await asyncio.sleep(0)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 
 from kg2at_personality.system import processes as process
 from kg2at_personality.system.foreign_process import ForeignProcess
+from tests.fakes.wait import wait_until
 
 Run = Callable[..., "subprocess.Popen[str]"]
 
@@ -53,7 +53,7 @@ def run() -> Iterator[Run]:
 
     def start(*command: str, **kwargs: Any) -> subprocess.Popen[str]:
         children.append(subprocess.Popen(command, start_new_session=True, text=True, **kwargs))
-        until(lambda: has_begun(psutil.Process(children[-1].pid)))
+        wait_until(lambda: has_begun(psutil.Process(children[-1].pid)), "its environment", 10)
         return children[-1]
 
     yield start
@@ -97,14 +97,6 @@ def nobody() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 10
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.02)
-    return result
 
 
 def has_begun(child: psutil.Process) -> bool:

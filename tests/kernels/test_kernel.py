@@ -14,6 +14,7 @@ from tornado.websocket import websocket_connect
 from kg2at_personality.errors import KernelDied, SparkConfError
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.timing import Timing
+from tests.fakes.clock import ticks
 from tests.fakes.processes import runs
 from tests.fakes.toree import QUICK, FakeSpark, slowly, start
 from tests.fakes.wait import until
@@ -64,7 +65,7 @@ class TestFirstAnswer:
             channels = kernel.client()
             channels.start_channels()
             channels.execute("import time; time.sleep(30)")
-            await until(lambda: kernel.execution_state == "busy", "busy", 5)
+            await until(lambda: kernel.execution_state == "busy", "busy")
             channels.stop_channels()
 
     async def test_the_answer_is_kept_for_the_connections(self, gateway: Any) -> None:
@@ -77,7 +78,7 @@ class TestFirstAnswer:
         _, kernel = await start(gateway)
         impatient = asyncio.ensure_future(kernel.answered())
         patient = asyncio.ensure_future(kernel.answered())
-        await asyncio.sleep(0)
+        await ticks()
         impatient.cancel()
         gate.open()
         await patient

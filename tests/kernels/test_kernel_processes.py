@@ -27,8 +27,8 @@ from tests.fakes.processes import (
     nobody,
     only_ps,
     only_psutil,
-    until,
 )
+from tests.fakes.wait import wait_until
 
 pytestmark = pytest.mark.usefixtures("mode")
 
@@ -71,7 +71,7 @@ def test_children_are_no_kernels(run: Run, value: str, connection_file: str, mod
 
     # ps finds kernels alone. A child has its parent's command line until it has its own.
     others = {(False, child.pid, False)} if mode == "psutil" else set()
-    until(lambda: found() == {(True, child.pid, True)} | others)
+    wait_until(lambda: found() == {(True, child.pid, True)} | others, "the kernel and its parent", 10)
 
 
 @only_psutil
@@ -115,7 +115,7 @@ def test_this_process_is_not_found(run: Run, value: str, connection_file: str, m
 def test_a_kernel_that_waits_to_be_reaped_is_not_found(run: Run, value: str, connection_file: str) -> None:
     child = run(*KERNEL, connection_file, env=environment(value))
     child.kill()
-    until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, "its end", 10)
     assert find({MARK: value}, {"one": connection_file}) == []
 
 

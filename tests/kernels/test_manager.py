@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.provisioner import ToreeProvisioner
 from kg2at_personality.kernels.startup import Startup
 from kg2at_personality.kernels.toree import ToreeLauncher
+from tests.fakes.held_calls import HeldCalls
 from tests.fakes.ports import held_range
 from tests.fakes.processes import runs
 from tests.fakes.toree import QUICK, FakeSpark, start
@@ -36,37 +36,6 @@ def check_nothing_is_left(manager: GatewayKernelManager, spark: FakeSpark) -> No
     assert manager._kernel_connections == {} and not manager.starts and manager._tasks == set()
     assert manager.kernel_ports is None or manager.kernel_ports._taken == set()
     assert spark.left() == [] and spark.living() == []
-
-
-class Held:
-    """Holds each call of a method that runs in a thread until it is let go."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, cls: type, name: str) -> None:
-        self.waiting, self.go, real = 0, threading.Event(), getattr(cls, name)
-
-        def held(*args: Any) -> Any:
-            self.waiting += 1
-            assert self.go.wait(20)
-            return real(*args)
-
-        monkeypatch.setattr(cls, name, held)
-
-
-@pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    """Starts wait before anything is taken."""
-    held = Held(monkeypatch, ToreeLauncher, "plan")
-    yield held
-    held.go.set()
-
-
-@pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    """Starts wait when all is taken, before the process; those before `hold` don't."""
-    held = Held(monkeypatch, ToreeProvisioner, "_write_files")
-    held.go.set()
-    yield held
-    held.go.set()
 
 
 class TestStart:
@@ -102,7 +71,7 @@ class TestStart:
         assert len(spark.launches()) == 1
 
     async def test_one_id_twice_at_once_is_one_kernel(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: Held
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: HeldCalls
     ) -> None:
         """A client whose request timed out sends it again: no process may run that nobody knows."""
         spark.defaults(HANGS)
@@ -111,7 +80,7 @@ class TestStart:
         )
         assert any(not isinstance(result, BaseException) for result in results), results
         await manager.shutdown_all_kernels()
-        assert launches.waiting == 1 and spark.living() == []
+        assert launches.calls == 1 and spark.living() == []
         check_nothing_is_left(manager, spark)
 
     async def test_an_unknown_name(self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark) -> None:
@@ -172,12 +141,13 @@ class TestLimit:
         return QUICK | {"KernelGatewayApp": {"max_kernels": 3}}
 
     async def test_it_holds_for_eight_at_once(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, plans: Held
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, plans: HeldCalls
     ) -> None:
         spark.defaults(HANGS)
+        plans.hold()
         starts = [asyncio.ensure_future(start(gateway)) for _ in range(8)]
         await until(lambda: sum(task.done() for task in starts) == 5, "five refusals")
-        plans.go.set()
+        plans.release()
         results = await asyncio.gather(*starts, return_exceptions=True)
         assert [type(result) for result in results].count(TooManyKernels) == 5
         assert len(manager) == 3 and not manager.starts
@@ -245,15 +215,16 @@ class TestCancel:
         await start(gateway)
 
     async def test_a_start_that_fails_when_nobody_waits_any_more(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, plans: Held
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, plans: HeldCalls
     ) -> None:
+        plans.hold()
         begun = asyncio.ensure_future(start(gateway))
-        await until(lambda: plans.waiting, "the plan")
+        await plans.reached()
         begun.cancel()
         with pytest.raises(asyncio.CancelledError):
             await begun
         spark.defaults("spark.cores.max lots")
-        plans.go.set()
+        plans.release()
         await until(lambda: not manager._tasks, "the start to fail")
         check_nothing_is_left(manager, spark)
 
@@ -268,14 +239,14 @@ class TestShutdown:
         most = 0
         real = GatewayKernel._async_finish_shutdown
 
-        async def watched(kernel: GatewayKernel, *args: Any, **kwargs: Any) -> None:
+        async def counted(kernel: GatewayKernel, *args: Any, **kwargs: Any) -> None:
             nonlocal ending, most
             ending += 1
             most = max(most, ending)
             await real(kernel, *args, **kwargs)
             ending -= 1
 
-        GatewayKernel._async_finish_shutdown = watched
+        GatewayKernel._async_finish_shutdown = counted
         try:
             await gateway.app.personality.shutdown()
         finally:
@@ -305,18 +276,18 @@ class TestShutdown:
         await kernels[ids[1]].termination.discard()
 
     async def test_while_a_kernel_is_being_started(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: Held
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: HeldCalls
     ) -> None:
         """The gateway's loop ends with the shutdown: what is launched meanwhile would run for ever."""
         spark.defaults(HANGS)
         kernel_id, _ = await start(gateway)
         await spark.launched(kernel_id)
-        launches.go.clear()
+        launches.hold()
         begun = asyncio.ensure_future(start(gateway))
-        await until(lambda: launches.waiting == 2, "the launch")
+        await launches.reached()
         ending = asyncio.ensure_future(gateway.app.personality.shutdown())
-        await asyncio.sleep(0)
-        launches.go.set()
+        await until(lambda: manager.starts._is_closed, "the end of starts")
+        launches.release()
         await ending
         at_the_end = len(manager)
         await asyncio.wait([begun])
@@ -331,7 +302,7 @@ class TestShutdown:
         spark.defaults(HANGS)
         await start(gateway)
         ending = asyncio.ensure_future(gateway.app.personality.shutdown())
-        await asyncio.sleep(0)
+        await until(lambda: manager.starts._is_closed, "the end of starts")
         late = asyncio.ensure_future(gateway.ask("POST", "/api/kernels", {"name": "apache_toree_scala"}))
         await ending
         at_the_end = (len(manager), len(manager.starts))
@@ -365,21 +336,21 @@ class TestPrespawn:
         await gateway.app.personality.init_configurables()
         told = {record.getMessage() for record in caplog.records if "prespawned kernel did not start" in record.msg}
         assert len(told) == 1 and "spark-defaults.conf, line 2" in told.pop()
-        await asyncio.wait_for(gateway.app.personality.shutdown(), 5)
+        await asyncio.wait_for(gateway.app.personality.shutdown(), 20)
         check_nothing_is_left(manager, spark)
 
     async def test_the_end_comes_before_they_are_there(
-        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: Held
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: HeldCalls
     ) -> None:
         spark.defaults(HANGS)
         kernel_id, _ = await start(gateway)
         await spark.launched(kernel_id)
-        launches.go.clear()
+        launches.hold()
         spawning = asyncio.ensure_future(gateway.app.personality.init_configurables())
-        await until(lambda: launches.waiting == 3, "both launches")
+        await launches.reached(2)
         ending = asyncio.ensure_future(gateway.app.personality.shutdown())
-        await asyncio.sleep(0)
-        launches.go.set()
+        await until(lambda: manager.starts._is_closed, "the end of starts")
+        launches.release()
         await ending
         at_the_end = len(manager)
         await asyncio.wait([spawning])

@@ -25,8 +25,8 @@ from tests.fakes.processes import (
     adopt,
     only_ps,
     only_psutil,
-    until,
 )
+from tests.fakes.wait import wait_until
 
 pytestmark = pytest.mark.usefixtures("mode")
 
@@ -37,7 +37,7 @@ def test_a_process_that_waits_to_be_reaped(run: Run, mode: str) -> None:
     assert began is not None
     adopted = ForeignProcess(child.pid, began)
     child.kill()
-    until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, "its end", 10)
     # ps does not tell.
     assert (process.started_at(child.pid) is None) == (mode == "psutil")
     assert (adopted.poll() == UNKNOWN_STATUS) == (mode == "psutil")

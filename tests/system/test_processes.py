@@ -20,6 +20,7 @@ from tests.fakes.processes import (
     as_root,
     only_psutil,
 )
+from tests.fakes.wait import wait_until
 
 pytestmark = pytest.mark.usefixtures("mode")
 
@@ -89,9 +90,7 @@ def test_a_process_that_has_a_child_of_another_user_may_be_anybodys() -> None:
         [sys.executable, "-S", "-c", "import subprocess; subprocess.run(['cat'], user=65534)"], stdin=subprocess.PIPE
     )
     try:
-        deadline = time.monotonic() + 30
-        while process.own_user_of(parent.pid) is not None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert process.own_user_of(parent.pid) is None and parent.poll() is None
+        wait_until(lambda: process.own_user_of(parent.pid) is None, "its child", 30)
+        assert parent.poll() is None
     finally:
         parent.communicate()

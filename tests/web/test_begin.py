@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +17,15 @@ import pytest
 from tornado.websocket import websocket_connect
 
 from kg2at_personality.adoption import Adoption
-from kg2at_personality.kernels.provisioner import ToreeProvisioner
 from kg2at_personality.kernels.record_keeper import RecordKeeper
-from kg2at_personality.kernels.toree import ToreeLauncher
 from kg2at_personality.personality import KG2ATPersonality
 from kg2at_personality.state import ledger
 from kg2at_personality.state.ledger import LOCK, Ledger
 from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING
 from tests.fakes.app import Client
+from tests.fakes.clock import ticks
 from tests.fakes.gateways import ID, Gateways, answering, code_of, json_of, kernel_of, listed, settled
+from tests.fakes.held_calls import HeldCalls
 from tests.fakes.processes import runs
 from tests.fakes.wait import until
 
@@ -34,47 +33,6 @@ pytestmark = pytest.mark.gen_test(timeout=60)
 KEEP: dict[str, Any] = {"KG2ATPersonality": {"keep_kernels_on_exit": True}}
 HANGS = "spark.fake.does hang"
 TOREE = "apache_toree_scala"
-
-
-class Held:
-    """Holds each call of a method that runs in a thread until it is let go; until `hold`, none is held."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, cls: type, name: str) -> None:
-        self.calls, self._go, real = 0, threading.Event(), getattr(cls, name)
-        self._go.set()
-
-        def held(*args: Any) -> Any:
-            self.calls += 1
-            assert self._go.wait(20)
-            return real(*args)
-
-        monkeypatch.setattr(cls, name, held)
-
-    def hold(self) -> None:
-        self.calls = 0
-        self._go.clear()
-
-    def let_go(self) -> None:
-        self._go.set()
-
-    async def reached(self, calls: int = 1) -> None:
-        await until(lambda: self.calls >= calls, f"call {calls}")
-
-
-@pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    """Before anything is done for a Toree."""
-    held = Held(monkeypatch, ToreeLauncher, "plan")
-    yield held
-    held.let_go()
-
-
-@pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    """In the midst of a Toree's launch: it has a record, and no process."""
-    held = Held(monkeypatch, ToreeProvisioner, "_write_files")
-    yield held
-    held.let_go()
 
 
 class FullDisk:
@@ -109,12 +67,6 @@ def post(client: Client, name: str = TOREE, **body: Any) -> asyncio.Future[Any]:
 
 def delete(client: Client, kernel_id: str = ID) -> asyncio.Future[int]:
     return asyncio.ensure_future(code_of(client, "DELETE", kernel_id))
-
-
-async def ticks() -> None:
-    """Let all that can run without time passing run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 def check_nothing_is_left(gateways: Gateways, client: Client) -> None:
@@ -327,7 +279,7 @@ async def test_none_that_ends_leaves_a_directory_without_kernels(gateways: Gatew
     assert not gateways.path.exists() and gateways.spark.left() == []
 
 
-async def test_it_waits_for_a_start_that_it_keeps(gateways: Gateways, launches: Held) -> None:
+async def test_it_waits_for_a_start_that_it_keeps(gateways: Gateways, launches: HeldCalls) -> None:
     gateways.spark.defaults(HANGS)
     first = await gateways.open(**KEEP)
     launches.hold()
@@ -337,7 +289,7 @@ async def test_it_waits_for_a_start_that_it_keeps(gateways: Gateways, launches: 
     ending = asyncio.ensure_future(first.app.personality.shutdown())
     await ticks()
     assert not ending.done()
-    launches.let_go()
+    launches.release()
     await ending
     record = gateways.record()
     assert record.step == RUNNING and record.pid is not None and runs(record.pid)
@@ -348,14 +300,14 @@ async def test_it_waits_for_a_start_that_it_keeps(gateways: Gateways, launches: 
     assert await listed(second) == [ID] and kernel_of(second).pid == record.pid
 
 
-async def test_a_start_that_waits_is_refused_when_it_ends(gateways: Gateways, plans: Held) -> None:
+async def test_a_start_that_waits_is_refused_when_it_ends(gateways: Gateways, plans: HeldCalls) -> None:
     client = await gateways.open(**KEEP)
     plans.hold()
     asked = post(client)
     await plans.reached()
     ending = asyncio.ensure_future(client.app.personality.shutdown())
     await ticks()
-    plans.let_go()
+    plans.release()
     await ending
     answer = await asked
     assert (answer.code, answer.reason) == (503, "Gateway is shutting down")
@@ -363,7 +315,7 @@ async def test_a_start_that_waits_is_refused_when_it_ends(gateways: Gateways, pl
     assert not gateways.path.exists()
 
 
-async def test_it_waits_for_a_restart_that_it_keeps(gateways: Gateways, launches: Held) -> None:
+async def test_it_waits_for_a_restart_that_it_keeps(gateways: Gateways, launches: HeldCalls) -> None:
     client = await gateways.open(**KEEP)
     assert (await post(client)).code == 201
     await kernel_of(client).answered()
@@ -375,7 +327,7 @@ async def test_it_waits_for_a_restart_that_it_keeps(gateways: Gateways, launches
     ending = asyncio.ensure_future(client.app.personality.shutdown())
     await ticks()
     assert not ending.done()
-    launches.let_go()
+    launches.release()
     await ending
     record = gateways.record()
     assert record.step == RUNNING and record.pid not in (None, old) and runs(record.pid or 0)
@@ -407,14 +359,14 @@ async def check_it_was_ended(gateways: Gateways, client: Client, asked: asyncio.
 
 
 @pytest.mark.parametrize("clicks", [1, 2, 10])
-async def test_deleting_one_that_waits_for_its_plan(gateways: Gateways, plans: Held, clicks: int) -> None:
+async def test_deleting_one_that_waits_for_its_plan(gateways: Gateways, plans: HeldCalls, clicks: int) -> None:
     client = await gateways.open()
     plans.hold()
     asked = post(client)
     await plans.reached()
     assert await asyncio.gather(*(delete(client) for _ in range(clicks))) == [204] * clicks
     await check_it_was_ended(gateways, client, asked)
-    plans.let_go()
+    plans.release()
     await ticks()
     check_nothing_is_left(gateways, client)
     assert gateways.spark.launches() == [], "it cost no process"
@@ -438,7 +390,7 @@ async def test_deleting_one_that_waits_for_its_cores(gateways: Gateways, clicks:
 
 
 @pytest.mark.parametrize("clicks", [1, 2])
-async def test_deleting_one_in_the_midst_of_its_launch(gateways: Gateways, launches: Held, clicks: int) -> None:
+async def test_deleting_one_in_the_midst_of_its_launch(gateways: Gateways, launches: HeldCalls, clicks: int) -> None:
     gateways.spark.defaults(HANGS)
     client = await gateways.open()
     launches.hold()
@@ -449,20 +401,20 @@ async def test_deleting_one_in_the_midst_of_its_launch(gateways: Gateways, launc
     await until(lambda: client.app.kernel_manager.stops, "its end")
     await ticks()
     assert not any(each.done() for each in clicked), "what is not there yet can't be ended"
-    launches.let_go()
+    launches.release()
     assert await asyncio.gather(*clicked) == [204] * clicks
     check_nothing_is_left(gateways, client)
     await check_it_was_ended(gateways, client, asked)
 
 
-async def test_its_id_can_be_used_again(gateways: Gateways, plans: Held) -> None:
+async def test_its_id_can_be_used_again(gateways: Gateways, plans: HeldCalls) -> None:
     gateways.spark.defaults(HANGS)
     client = await gateways.open()
     plans.hold()
     asked = post(client)
     await plans.reached()
     assert await delete(client) == 204 and (await asked).code == 409
-    plans.let_go()
+    plans.release()
     assert (await post(client)).code == 201
     assert await listed(client) == [ID] and gateways.record().step == RUNNING
 

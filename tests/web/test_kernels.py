@@ -7,6 +7,8 @@ from typing import Any
 import nbformat
 import pytest
 
+from tests.fakes.wait import until
+
 pytestmark = pytest.mark.gen_test(timeout=60)
 
 
@@ -132,7 +134,7 @@ class TestLimit:
 async def test_a_start_that_nobody_waits_for_leaves_no_kernel(gateway: Any) -> None:
     manager = gateway.app.kernel_manager
     start = asyncio.ensure_future(manager.start_kernel(kernel_name="python3"))
-    await asyncio.sleep(0)
+    await until(lambda: manager.starts, "the start")
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start

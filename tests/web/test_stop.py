@@ -13,6 +13,7 @@ import pytest
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 
 from kg2at_personality.kernels.timing import Timing
+from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -78,7 +79,7 @@ async def test_while_it_restarts(gateway: Any) -> None:
     kernel_id = await gateway.start()
     await gateway.run(kernel_id, "1")
     restart = asyncio.ensure_future(gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {}))
-    await asyncio.sleep(0.01)
+    await until(gateway.app.kernel_manager.get_kernel(kernel_id).lifecycle.locked, "the restart")
     codes = await asyncio.gather(delete(gateway, kernel_id), delete(gateway, kernel_id))
     assert codes == [204, 204]
     assert (await restart).code in (200, 404, 503)
@@ -128,8 +129,9 @@ async def test_children_in_its_group_go_too(gateway: Any) -> None:
 async def test_a_client_that_hangs_up_stops_no_stop(gateway: Any) -> None:
     kernel_id = await gateway.start()
     pid = await pid_of(gateway, kernel_id)
-    stop = asyncio.ensure_future(gateway.app.kernel_manager.shutdown_kernel(kernel_id))
-    await asyncio.sleep(0)
+    manager = gateway.app.kernel_manager
+    stop = asyncio.ensure_future(manager.shutdown_kernel(kernel_id))
+    await until(lambda: kernel_id in manager.stops, "the stop")
     stop.cancel()
     assert await delete(gateway, kernel_id) == 204
     assert not lives(pid)

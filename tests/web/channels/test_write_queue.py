@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from kg2at_personality.kernels.output_buffer import OVERHEAD, Omitted, OutputBuffer
 from kg2at_personality.web.channels.write_queue import WriteQueue
+from tests.fakes.clock import ticks
 from tests.fakes.messages import message, text_of
 from tests.fakes.wait import until
 
@@ -120,7 +120,7 @@ async def test_much_that_waits_leaves_others_their_turn() -> None:
     while queue.waits:
         take(queue, "new") if turns == 3 else None
         turns += 1
-        await asyncio.sleep(0)
+        await ticks(1)
     assert turns >= 19 and notebook.got == [*map(str, range(20)), "new"]
 
 

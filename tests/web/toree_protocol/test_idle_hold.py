@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kg2at_personality.web.toree_protocol.idle_hold import REMEMBERED, IdleHold, KernelMessage
+from tests.fakes.clock import ticks
 from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -165,7 +166,7 @@ async def test_output_without_end_holds_it_no_longer(sent: Sent) -> None:
     async def print_on() -> None:
         while sent.hold.holds:
             sent.take(output())
-            await asyncio.sleep(0)
+            await ticks(1)
 
     await asyncio.wait_for(print_on(), 20)
     assert sent.names[-1] == "a idle"
