@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kg2at_personality.errors import MalformedAnswer, MasterUnreachable
-from kg2at_personality.spark import master_answer as module
-from kg2at_personality.spark import master_response
+from kg2at_personality.spark import master_answer, master_response
 from kg2at_personality.spark.cluster import ClusterState
 from kg2at_personality.spark.master import MasterClient
 from kg2at_personality.spark.master_answer import parse
@@ -71,16 +70,16 @@ class TestMuch:
     def test_it_is_parsed_a_piece_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Python's parser lets no other thread run meanwhile, the event loop's neither."""
         sizes = []
-        real = module._DECODER.raw_decode
+        real = master_answer._DECODER.raw_decode
 
         class Decoder:
             def raw_decode(self, text: str, at: int) -> Any:
                 sizes.append(len(text))
                 return real(text, at)
 
-        monkeypatch.setattr(module, "_DECODER", Decoder())
+        monkeypatch.setattr(master_answer, "_DECODER", Decoder())
         assert len(asked(busy_master(1000)).apps) == 1000
-        assert len(sizes) > 1000 and max(sizes) <= module.PIECE
+        assert len(sizes) > 1000 and max(sizes) <= master_answer.PIECE
 
     def test_what_is_over_the_bound_is_no_answer(self) -> None:
         with pytest.raises(MasterUnreachable, match=r"http://127\.0\.0\.1:"):
@@ -97,7 +96,7 @@ class TestPieces:
     @settings(max_examples=50)
     @given(
         st.dictionaries(
-            TEXT(max_size=5) | st.sampled_from(sorted(module.ROWS)),
+            TEXT(max_size=5) | st.sampled_from(sorted(master_answer.ROWS)),
             st.integers(-(10**9), 10**9)
             | TEXT(max_size=4)
             | st.none()
@@ -108,7 +107,7 @@ class TestPieces:
     )
     def test_they_say_what_the_whole_says(self, content: dict[str, Any], indent: int | None, is_ascii: bool) -> None:
         body = json.dumps(content, indent=indent, ensure_ascii=is_ascii).encode()
-        lists = {key for key, value in content.items() if isinstance(value, list) and key not in module.ROWS}
+        lists = {key for key, value in content.items() if isinstance(value, list) and key not in master_answer.ROWS}
         kept = content | {key: [] for key in lists}
         assert parse(body, PIECE) == (content if len(body) <= PIECE else kept)
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from kg2at_personality.system import processes as process
+from kg2at_personality.system import processes
 from kg2at_personality.system.foreign_process import ForeignProcess
 from tests.fakes.wait import wait_until
 
@@ -42,7 +42,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts process
 def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """By what processes are looked at. For a module: pytest.mark.usefixtures."""
     if request.param == "ps":
-        monkeypatch.setattr(process, "psutil", None)
+        monkeypatch.setattr(processes, "psutil", None)
     return str(request.param)
 
 
@@ -108,7 +108,7 @@ def has_begun(child: psutil.Process) -> bool:
 
 def adopt(child: subprocess.Popen[str]) -> ForeignProcess:
     """Adopt it, and reap it as whoever started it would."""
-    began = process.started_at(child.pid)
+    began = processes.started_at(child.pid)
     assert began is not None
     threading.Thread(target=child.wait, daemon=True).start()
     return ForeignProcess(child.pid, began)

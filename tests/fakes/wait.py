@@ -21,7 +21,7 @@ async def until(condition: Callable[[], object], what: What, limit: float = 20.0
         await asyncio.sleep(0.01)
 
 
-def wait_until(condition: Callable[[], T], what: What, limit: float = 60.0) -> T:
+def wait_until(condition: Callable[[], T | None], what: What, limit: float = 60.0) -> T:
     """Return the first true value of `condition`; blocks, fails after `limit` seconds, and says `what`."""
     end = time.monotonic() + limit
     while not (value := condition()):

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from kg2at_personality.kernels.kernel_processes import KernelProcess, find
-from kg2at_personality.system import processes as process
+from kg2at_personality.system import processes
 from kg2at_personality.system.foreign_process import UNKNOWN_STATUS
 from kg2at_personality.system.ps import SAME
 from tests.fakes.processes import (
@@ -38,7 +38,7 @@ def test_a_process_of_somebody_else(run: Run, value: str, connection_file: str, 
     child = run("sleep", "60", user=SOMEBODY, env=environment(value))
     adopted = adopt(child)
     with nobody():
-        assert process.started_at(child.pid) is not None
+        assert processes.started_at(child.pid) is not None
         assert find({MARK: value}, {"one": connection_file}) == []
         with pytest.raises(PermissionError):
             adopted.kill()
@@ -51,7 +51,7 @@ def test_a_kernel_is_found(run: Run, value: str, connection_file: str) -> None:
     child = run(*KERNEL, "--profile", connection_file, env=environment(value))
     [found] = find({MARK: value}, {"two": "/nowhere/kernel-two.json", "one": connection_file})
     assert found == KernelProcess(child.pid, child.pid, "one", found.started, is_kernel=True)
-    assert process.is_same(child.pid, found.started)
+    assert processes.is_same(child.pid, found.started)
 
 
 def test_a_cut_of_the_arguments_is_none_of_ours(

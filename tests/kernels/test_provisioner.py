@@ -205,7 +205,6 @@ class TestFailedLaunch:
         self.check_nothing_is_left(gateway, spark, ports)
 
     async def test_the_runtime_directory_is_gone(self, gateway: Any, spark: FakeSpark) -> None:
-        await gateway.app.personality.init_configurables()  # or it would write there in the middle of it
         ports = set(LocalPortCache.instance().currently_used_ports)
         shutil.rmtree(spark.runtime)
         with pytest.raises(LaunchFailed, match="No such file or directory"):

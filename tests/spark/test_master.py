@@ -10,9 +10,8 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -27,6 +26,7 @@ from kg2at_personality.spark.placement import IdleCluster, Placement
 from tests.fakes.master import FakeMaster
 from tests.fakes.master_server import Fault, MasterServer
 from tests.fakes.ports import held_port
+from tests.fakes.wait import wait_until
 
 T = TypeVar("T")
 SHORT = 0.3  # seconds; time-outs that are meant to pass
@@ -487,7 +487,7 @@ def test_a_real_master_and_worker(tmp_path: Path) -> None:
             "-d", str(tmp_path), f"spark://127.0.0.1:{master}",
         ),
     ):  # fmt: skip
-        state = asyncio.run(_first_worker(f"http://127.0.0.1:{ui}"))
+        state = _first_worker(f"http://127.0.0.1:{ui}")
     assert (state.url, state.status, state.apps) == (f"spark://127.0.0.1:{master}", "ALIVE", ())
     assert capacity(state) == Capacity(1, 4, 4, 4096, 4096)
     assert Placement(state).grantable(ExecutorRequest(5, 2, 1024)) == 4
@@ -511,16 +511,13 @@ def _jvm(home: str, folder: Path, name: str, *arguments: str) -> Iterator[None]:
             process.wait()
 
 
-async def _first_worker(url: str) -> ClusterState:
-    """Ask until a worker has registered: what the client sees of a cluster that comes up."""
-    client = MasterClient([url], timeout=5)
-    deadline = time.monotonic() + 90
-    while True:
-        try:
-            state = await client.state()
-        except MasterUnreachable:
-            state = None
-        if state is not None and state.workers:
-            return state
-        assert time.monotonic() < deadline, "no worker registered within 90 s"
-        await asyncio.sleep(0.2)
+def _first_worker(url: str) -> ClusterState:
+    """Return what the client sees of a cluster that comes up, as soon as a worker has registered."""
+
+    def look() -> ClusterState | None:
+        with suppress(MasterUnreachable):
+            state = asyncio.run(MasterClient([url], timeout=5).state())
+            return state if state.workers else None
+        return None
+
+    return wait_until(look, "a worker", 90)

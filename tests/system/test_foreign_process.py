@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from kg2at_personality.kernels.kernel_processes import find
-from kg2at_personality.system import processes as process
+from kg2at_personality.system import processes
 from kg2at_personality.system.foreign_process import UNKNOWN_STATUS, ForeignProcess
 from kg2at_personality.system.ps import Ps
 from tests.fakes.processes import (
@@ -33,13 +33,13 @@ pytestmark = pytest.mark.usefixtures("mode")
 
 def test_a_process_that_waits_to_be_reaped(run: Run, mode: str) -> None:
     child = run(*SLEEP)
-    began = process.started_at(child.pid)
+    began = processes.started_at(child.pid)
     assert began is not None
     adopted = ForeignProcess(child.pid, began)
     child.kill()
     wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, "its end", 10)
     # ps does not tell.
-    assert (process.started_at(child.pid) is None) == (mode == "psutil")
+    assert (processes.started_at(child.pid) is None) == (mode == "psutil")
     assert (adopted.poll() == UNKNOWN_STATUS) == (mode == "psutil")
     adopted.kill()
     child.wait()
@@ -48,8 +48,8 @@ def test_a_process_that_waits_to_be_reaped(run: Run, mode: str) -> None:
 
 @pytest.mark.parametrize("pid", NO_PIDS)
 def test_no_process_has_such_a_pid(pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert process.started_at(pid) is None
-    assert not process.is_same(pid, time.time())
+    assert processes.started_at(pid) is None
+    assert not processes.is_same(pid, time.time())
     adopted = ForeignProcess(pid, time.time())
     monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("signalled"))
     adopted.kill()
@@ -74,9 +74,9 @@ def test_a_ps_that_fails(
     child = run(*SLEEP)
     adopted = adopt(child)
     fake_ps(script)
-    monkeypatch.setattr(process, "ps", Ps(limit=0.2))
+    monkeypatch.setattr(processes, "ps", Ps(limit=0.2))
     with pytest.raises(OSError, match=reason):
-        process.started_at(child.pid)
+        processes.started_at(child.pid)
     with pytest.raises(OSError, match=reason):
         ForeignProcess(child.pid, time.time())
     with pytest.raises(OSError, match=reason):
@@ -127,14 +127,14 @@ def test_a_pid_that_is_somebody_elses_by_now(run: Run) -> None:
     adopted.kill()
     adopted.terminate()
     assert adopted.poll() == adopted.wait(0) == UNKNOWN_STATUS
-    assert process.started_at(child.pid) is not None
+    assert processes.started_at(child.pid) is not None
 
 
 @only_ps
 def test_a_pid_that_becomes_somebody_elses(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     child = run(*SLEEP)
     adopted = adopt(child)
-    monkeypatch.setattr(process, "started_at", lambda _: time.time() + 100)
+    monkeypatch.setattr(processes, "started_at", lambda _: time.time() + 100)
     assert adopted.poll() is None
     adopted.kill()
     assert adopted.poll() == UNKNOWN_STATUS
@@ -145,7 +145,7 @@ def test_a_pid_that_becomes_somebody_elses(run: Run, monkeypatch: pytest.MonkeyP
 def test_a_clock_that_is_set_ends_nobody(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     child = run(*SLEEP)
     adopted = adopt(child)
-    monkeypatch.setattr(process, "started_at", lambda _: time.time() + 100)
+    monkeypatch.setattr(processes, "started_at", lambda _: time.time() + 100)
     assert adopted.poll() is None
     adopted.kill()
     assert adopted.wait(10) == UNKNOWN_STATUS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.system import processes as process
+from kg2at_personality.system import processes
 from kg2at_personality.system.ps import SAME, Ps, elapsed_seconds
 from tests.fakes.processes import (
     SLEEP,
@@ -49,26 +49,26 @@ def test_no_elapsed_time(text: str) -> None:
 @only_ps
 def test_a_ps_that_finds_nobody(fake_ps: Callable[[str], None]) -> None:
     fake_ps("exit 1")
-    assert process.started_at(os.getpid()) is None
+    assert processes.started_at(os.getpid()) is None
 
 
 @only_ps
 def test_a_ps_that_is_slow_once(fake_ps: Callable[[str], None], tmp_path: Path, run: Run) -> None:
     child = run(*SLEEP)
-    began = process.started_at(child.pid)
+    began = processes.started_at(child.pid)
     slept = tmp_path / "slept"
     ps, sleep = shutil.which("ps"), shutil.which("sleep")
     fake_ps(f'if [ ! -e {slept} ]; then : > {slept}; {sleep} {SAME + 1}; fi; exec {ps} "$@"')
     assert began is not None
-    assert process.is_same(child.pid, began)
+    assert processes.is_same(child.pid, began)
     assert slept.exists()
 
 
 @only_ps
 def test_a_ps_that_is_always_slow_is_believed(fake_ps: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "ps", Ps(tolerance=0))
+    monkeypatch.setattr(processes, "ps", Ps(tolerance=0))
     fake_ps("echo 01:40")
-    began = process.started_at(os.getpid())
+    began = processes.started_at(os.getpid())
     assert began is not None
     assert abs(time.time() - 100 - began) < 60
 
@@ -77,6 +77,6 @@ def test_a_ps_that_is_always_slow_is_believed(fake_ps: Callable[[str], None], mo
 def test_a_process_that_begins_in_this_tick(fake_ps: Callable[[str], None]) -> None:
     # What ps of procps 4.0.2 prints then; its unsigned difference is below 0.
     fake_ps("echo 441077234-00:18:40")
-    began = process.started_at(os.getpid())
+    began = processes.started_at(os.getpid())
     assert began is not None
     assert abs(began - time.time()) <= SAME
