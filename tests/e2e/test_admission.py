@@ -30,9 +30,16 @@ time.sleep(600)
 """
 
 
+#: Seconds that a kernel waits for cores, and some that are far fewer, on a busy machine too.
+WAIT, SOON = 90, 30
+#: Of a client that waits for fewer seconds than that.
+PATIENCE = 5
+IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": str(PATIENCE)}
+
+
 @pytest.fixture(scope="module")
 def gateway(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    options = ("--KG2ATPersonality.core_wait_timeout=90", "--KG2ATPersonality.core_poll_interval=0.3")
+    options = (f"--KG2ATPersonality.core_wait_timeout={WAIT}", "--KG2ATPersonality.core_poll_interval=0.3")
     directory: Path = tmp_path_factory.mktemp("gateway")
     with Gateway(directory, *options, defaults=defaults_on(cluster)) as running:
         yield running
@@ -42,10 +49,6 @@ def gateway(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory
 def threads() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(16) as pool:
         yield pool
-
-
-#: For requests that are to be refused: shorter than core_wait_timeout.
-IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": "5"}
 
 
 def post(gateway: Gateway, **env: str) -> Answer:
@@ -120,20 +123,20 @@ def test_a_client_that_hangs_up_leaves_the_queue(gateway: Gateway, four: list[st
     with socket.create_connection(("127.0.0.1", gateway.port)) as client:
         client.sendall(request)
         wait_until(lambda: len(status(gateway)["queue"]) == 1, "its place in the queue")
-    wait_until(lambda: status(gateway)["queue"] == [], "its leave", limit=2)
+    wait_until(lambda: status(gateway)["queue"] == [], "its leave", SOON)
     assert len(gateway.request("GET", "/api/kernels").body) == 4
 
 
 def test_an_answer_beats_the_clients_time_out(gateway: Gateway, four: list[str]) -> None:
     began = time.monotonic()
-    answer = post(gateway, KERNEL_SPARK_CORES_MAX="3", KERNEL_LAUNCH_TIMEOUT="2")
-    assert answer.status == 503 and time.monotonic() - began < 2
+    answer = post(gateway, KERNEL_SPARK_CORES_MAX="3", **IMPATIENT)
+    assert answer.status == 503 and time.monotonic() - began < PATIENCE
 
 
 def test_what_can_never_be_granted_is_refused_at_once(gateway: Gateway, four: list[str]) -> None:
     began = time.monotonic()
     answer = post(gateway, KERNEL_SPARK_CORES_MAX="99")
-    assert answer.status == 400 and "99" in answer.body["message"] and time.monotonic() - began < 2
+    assert answer.status == 400 and "99" in answer.body["message"] and time.monotonic() - began < SOON
     answer = post(gateway, KERNEL_SPARK_CORES_MAX="1", KERNEL_SPARK_EXECUTOR_CORES="2")
     assert answer.status == 400
     assert "spark.cores.max" in answer.body["message"] and "spark.executor.cores" in answer.body["message"]

@@ -242,7 +242,7 @@ class TestDeathLater:
         await kernel.answered()
         spark.defaults("spark.cores.max lots")
         os.kill(spark.launches(kernel_id)[0]["pid"], signal.SIGKILL)
-        await until(lambda: kernel.is_dead and spark.left() == [], "the kernel's death", limit=5)
+        await until(lambda: kernel.is_dead and spark.left() == [], "the kernel's death")
         assert "spark-defaults.conf, line 2" in kernel.reason
 
 

@@ -83,7 +83,7 @@ def open_stdin() -> Iterator[None]:
 
 @pytest.mark.usefixtures("open_stdin")
 def test_the_script_does_not_read_the_gateways_stdin(tmp_path: Path, environ: dict[str, str]) -> None:
-    assert load(tmp_path, "cat\nA=1", environ, timeout=5)["A"] == "1"
+    assert load(tmp_path, "cat\nA=1", environ, timeout=20)["A"] == "1"
 
 
 def test_undecodable_values_survive(tmp_path: Path) -> None:
