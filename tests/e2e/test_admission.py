@@ -29,10 +29,9 @@ print("up", flush=True)
 time.sleep(600)
 """
 
-
-#: Seconds that a kernel waits for cores, and some that are far fewer, on a busy machine too.
+#: Seconds that a kernel waits for cores, and the most for what does not wait for them, on a busy machine.
 WAIT, SOON = 90, 30
-#: Of a client that waits for fewer seconds than that.
+#: Seconds that an impatient client waits for its answer.
 PATIENCE = 5
 IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": str(PATIENCE)}
 
