@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -22,6 +21,7 @@ from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.channels import ANSWER_LIMIT, Channels
 from tests.fakes.forkserver import Fork, ForkServer
 from tests.fakes.ports import held_port
+from tests.fakes.wait import wait_until
 
 #: Seconds within which a gateway has to listen.
 START_LIMIT = 60.0
@@ -109,15 +109,15 @@ class Gateway:
     def start(self) -> None:
         """Start and wait until it answers."""
         self.process = self._fork() if self.quick else self._popen()
-        limit = time.monotonic() + START_LIMIT
-        while time.monotonic() < limit:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"the gateway ended with {self.process.returncode}:\n{self.log}")
-            with contextlib.suppress(OSError):
-                if self.request("GET", "/api").status in (200, 401):
-                    return
-            time.sleep(0.05)
-        raise RuntimeError(f"the gateway did not listen within {START_LIMIT} s:\n{self.log}")
+        wait_until(self._answers, lambda: f"an answer of the gateway:\n{self.log}", START_LIMIT)
+
+    def _answers(self) -> bool:
+        """Return whether it answers. Raises RuntimeError when it has ended."""
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the gateway ended with {self.process.returncode}:\n{self.log}")
+        with contextlib.suppress(OSError):
+            return self.request("GET", "/api").status in (200, 401)
+        return False
 
     def _fork(self) -> Fork:
         streams = (os.devnull, "rb"), (self.log_path, "ab"), (self.log_path, "ab")

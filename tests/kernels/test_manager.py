@@ -38,6 +38,24 @@ def check_nothing_is_left(manager: GatewayKernelManager, spark: FakeSpark) -> No
     assert spark.left() == [] and spark.living() == []
 
 
+async def start_and_hold(gateway: Any, spark: FakeSpark, launches: HeldCalls) -> None:
+    """Start a kernel, and hold the launches of all that come after it."""
+    spark.defaults(HANGS)
+    kernel_id, _ = await start(gateway)
+    await spark.launched(kernel_id)
+    launches.hold()
+
+
+async def left_by_shutdown(gateway: Any, launches: HeldCalls) -> int:
+    """Shut down while launches are held, let them go on then, and return how many kernels are left at the end."""
+    manager = gateway.app.kernel_manager
+    ending = asyncio.ensure_future(gateway.app.personality.shutdown())
+    await until(lambda: manager.starts._is_closed, "the end of starts")
+    launches.release()
+    await ending
+    return len(manager)
+
+
 class TestStart:
     async def test_the_default_is_toree(self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark) -> None:
         spark.defaults(HANGS)
@@ -279,17 +297,10 @@ class TestShutdown:
         self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: HeldCalls
     ) -> None:
         """The gateway's loop ends with the shutdown: what is launched meanwhile would run for ever."""
-        spark.defaults(HANGS)
-        kernel_id, _ = await start(gateway)
-        await spark.launched(kernel_id)
-        launches.hold()
+        await start_and_hold(gateway, spark, launches)
         begun = asyncio.ensure_future(start(gateway))
         await launches.reached()
-        ending = asyncio.ensure_future(gateway.app.personality.shutdown())
-        await until(lambda: manager.starts._is_closed, "the end of starts")
-        launches.release()
-        await ending
-        at_the_end = len(manager)
+        at_the_end = await left_by_shutdown(gateway, launches)
         await asyncio.wait([begun])
         await gateway.app.personality.shutdown()
         assert at_the_end == 0
@@ -342,17 +353,10 @@ class TestPrespawn:
     async def test_the_end_comes_before_they_are_there(
         self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark, launches: HeldCalls
     ) -> None:
-        spark.defaults(HANGS)
-        kernel_id, _ = await start(gateway)
-        await spark.launched(kernel_id)
-        launches.hold()
+        await start_and_hold(gateway, spark, launches)
         spawning = asyncio.ensure_future(gateway.app.personality.init_configurables())
         await launches.reached(2)
-        ending = asyncio.ensure_future(gateway.app.personality.shutdown())
-        await until(lambda: manager.starts._is_closed, "the end of starts")
-        launches.release()
-        await ending
-        at_the_end = len(manager)
+        at_the_end = await left_by_shutdown(gateway, launches)
         await asyncio.wait([spawning])
         await until(lambda: not manager._tasks, "what was begun to be taken back")
         assert at_the_end == 0
