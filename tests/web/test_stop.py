@@ -13,7 +13,7 @@ import pytest
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 
 from kg2at_personality.kernels.timing import Timing
-from tests.fakes.wait import until
+from tests.fakes.clock import ticks
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -75,11 +75,19 @@ async def test_while_it_starts(gateway: Any) -> None:
     assert await delete(gateway, kernel_id) == 204
 
 
-async def test_while_it_restarts(gateway: Any) -> None:
+async def test_while_it_restarts(gateway: Any, monkeypatch: Any) -> None:
+    supplies, begun = gateway.app.kernel_manager.supplies, asyncio.Event()
+    real = supplies.plan
+
+    async def plan(*args: Any) -> Any:
+        begun.set()
+        return await real(*args)
+
     kernel_id = await gateway.start()
+    monkeypatch.setattr(supplies, "plan", plan)
     await gateway.run(kernel_id, "1")
     restart = asyncio.ensure_future(gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {}))
-    await until(gateway.app.kernel_manager.get_kernel(kernel_id).lifecycle.locked, "the restart")
+    await asyncio.wait_for(begun.wait(), 20)
     codes = await asyncio.gather(delete(gateway, kernel_id), delete(gateway, kernel_id))
     assert codes == [204, 204]
     assert (await restart).code in (200, 404, 503)
@@ -131,7 +139,8 @@ async def test_a_client_that_hangs_up_stops_no_stop(gateway: Any) -> None:
     pid = await pid_of(gateway, kernel_id)
     manager = gateway.app.kernel_manager
     stop = asyncio.ensure_future(manager.shutdown_kernel(kernel_id))
-    await until(lambda: kernel_id in manager.stops, "the stop")
+    await ticks(1)
+    assert kernel_id in manager.stops
     stop.cancel()
     assert await delete(gateway, kernel_id) == 204
     assert not lives(pid)
