@@ -84,7 +84,9 @@ class Environment:
         venv.create(directory, with_pip=False, symlinks=True)
         self.python = directory / "bin" / "python"
         paths = {"base": str(directory), "platbase": str(directory)}
-        Path(sysconfig.get_path("purelib", "venv", paths), "libraries.pth").write_text(sysconfig.get_path("purelib"))
+        Path(sysconfig.get_path("purelib", "posix_prefix", paths), "libraries.pth").write_text(
+            sysconfig.get_path("purelib")
+        )
         options = ("--disable-pip-version-check", "--no-index", "--no-deps", "--no-build-isolation")
         self._run("-m", "pip", "install", *options, *requirement)
 

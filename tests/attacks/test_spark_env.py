@@ -17,6 +17,9 @@ from kg2at_personality.kernels.toree import Plan, ToreeOptions, environment
 from kg2at_personality.spark.conf import SparkConfReader
 from kg2at_personality.spark.installation import Installation, Java, Toree
 from kg2at_personality.spark.installation_finder import InstallationFinder
+from tests.fakes.installation import needs_spark
+
+pytestmark = needs_spark
 
 # As launcher.Main, it prints the command that spark-class is to run: itself (3.5: NUL and a new line go before).
 JAVA = r"""#!/bin/sh

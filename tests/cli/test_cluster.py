@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.fakes.installation import needs_spark
 from tests.fakes.ports import held_port
 
 PROGRAM = [sys.executable, "-m", "kg2at_personality.cli", "cluster"]
@@ -40,6 +41,7 @@ def test_usage(arguments: list[str], said: str) -> None:
     assert (ran.returncode, ran.stdout) == (2, "") and said in ran.stderr and "Traceback" not in ran.stderr
 
 
+@needs_spark
 def test_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import zipfile
 from pathlib import Path
 
+import pytest
+
 PYSPARK_CLASS = "org/apache/toree/kernel/interpreter/pyspark/PySparkInterpreter.class"
 BUILD_INFO = "org/apache/toree/kernel/BuildInfo$.class"
+#: For a unit test of what Spark's own scripts do.
+needs_spark = pytest.mark.skipif(
+    importlib.util.find_spec("pyspark") is None and not os.environ.get("SPARK_HOME"), reason="no Spark is installed"
+)
 
 
 def make_spark(root: Path, core: str = "3.5.9", scala: str = "2.12", library: str = "") -> Path:
