@@ -19,8 +19,6 @@ from .policy import AdmissionPolicy
 from .queue import AdmissionQueue
 from .request import AdmissionRequest
 
-__all__ = ["Clusters", "MasterOptions"]
-
 #: Seconds in which a master notices that an application's driver is gone (seen: 0.01).
 GIVE_BACK_LIMIT = 5.0
 #: Seconds between the first two looks, and the longest pause.
@@ -40,10 +38,10 @@ class Clusters:
         self._give_back_limit = give_back_limit
         self._queues: dict[tuple[str, ...], tuple[AdmissionQueue, MasterClient]] = {}
 
-    async def acquire(self, request: AdmissionRequest, conf: SparkConf) -> None:
-        """Return when the kernel may start. Raises what AdmissionQueue.acquire raises, and SparkConfError as `urls`."""
+    async def acquire(self, request: AdmissionRequest, urls: Sequence[str]) -> None:
+        """Return when the kernel may start at the cluster with these `urls`; see AdmissionQueue.acquire."""
         if self._is_checked(request):
-            await self._queue(self.urls(conf)).acquire(request)
+            await self._queue(tuple(urls)).acquire(request)
 
     def adopt(self, request: AdmissionRequest, urls: Sequence[str], *, restarted: bool, age: float = math.inf) -> None:
         """Give a kernel that runs already its lease at the cluster with these `urls`; see AdmissionQueue.adopt."""
@@ -51,7 +49,7 @@ class Clusters:
             self._queue(tuple(urls)).adopt(request, restarted=restarted, age=age)
 
     def urls(self, conf: SparkConf) -> tuple[str, ...]:
-        """Return the masters that `acquire` asks for this configuration, for `adopt`. They may have passwords in them.
+        """Return the masters that this configuration names, for `acquire` and `adopt`. They may have passwords in them.
 
         Raises SparkConfError as `master_urls` does.
         """

@@ -9,7 +9,7 @@ from ..errors import OutOfBounds, RequestError
 from ..spark.cluster import AppIdentity, ExecutorRequest
 from ..spark.conf import SparkConf
 from ..spark.master_url import is_standalone
-from ..spark.units import parse_size
+from ..spark.units import MIB, parse_size
 from ..spark.values import SPARK_MIB
 
 SOURCE = "the request"
@@ -23,7 +23,6 @@ MEMORY = {
     "KERNEL_SPARK_EXECUTOR_MEMORY": "spark.executor.memory",
     "KERNEL_SPARK_DRIVER_MEMORY": "spark.driver.memory",
 }
-MIB = 1024 * 1024
 #: What an application without spark.cores.max may take: every core (Spark's spark.deploy.defaultCores).
 UNLIMITED = 2**31 - 1
 

@@ -77,7 +77,7 @@ class Starts:
 
     def task_to_stop(self, kernel_id: str) -> asyncio.Task[str] | None:
         """Return the start of a kernel that is to be stopped; None when there is none to wait for."""
-        # A launch that shuts down its own kernel (a seed notebook failed) can't be waited for.
+        # A launch that shuts down its own kernel, as a manager derived from kg2at's might, can't be waited for.
         is_own = self._launches.get(kernel_id) is asyncio.current_task()
         return None if is_own else self._tasks.get(kernel_id)
 

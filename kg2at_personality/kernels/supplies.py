@@ -89,7 +89,7 @@ class Supplies:
             return None
         admission = self.admission(kernel_id, kernel_name, env, plan)
         if admission is not None:
-            await self.clusters.acquire(admission.request, plan.conf)
+            await self.clusters.acquire(admission.request, admission.urls)
         return admission
 
     def admission(self, kernel_id: str, kernel_name: str, env: Mapping[str, str], plan: Plan) -> Admission | None:

@@ -18,6 +18,7 @@ from ..spark.installation import Installation
 from ..spark.installation_finder import InstallationFinder
 from ..spark.java_options import DRIVER, DRIVER_DEFAULT, EXECUTOR, EXECUTOR_DEFAULT, UTF_8, split
 from ..spark.master_url import is_standalone
+from ..spark.properties import trimmed
 from ..spark.spark_env import load_spark_env
 from . import toree_interrupt
 
@@ -34,8 +35,6 @@ OTHERS_OPTIONS = frozenset(
 SUBMIT_OPTIONS = "SPARK_SUBMIT_OPTS"
 #: What else a JVM, or Spark's launcher of one, reads options from.
 JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "IBM_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
-#: What Spark strips from both ends of a value: all up to the blank, but line ends.
-BLANKS = "".join(map(chr, range(33))).replace("\r", "").replace("\n", "")
 #: Spark hands them to a JVM as they are, or takes a bare number for bytes (Utils.memoryStringToMb).
 JVM_SIZES = ("spark.executor.memory", "spark.driver.memory")
 
@@ -149,7 +148,7 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
 
 def application_name(plan: Plan, kernel_id: str) -> str:
     """Return `spark.app.name` without the blanks around it, which Spark strips (Utils.trimExceptCRLF)."""
-    return f"{plan.conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}".strip(BLANKS)
+    return trimmed(f"{plan.conf.get('spark.app.name', f'Apache Toree - {plan.interpreter}')} {kernel_id}")
 
 
 def sets_user(plan: Plan) -> bool:

@@ -26,7 +26,7 @@ from .record import Record
 MARK = "KERNEL_STATE_DIR"
 LOCK, RECORD, ASIDE = "lock", ".json", ".aside"
 #: jupyter_server's rule for a kernel id, since the id names the file.
-KERNEL_ID = re.compile(r"\w+-\w+-\w+-\w+-\w+", re.ASCII)
+KERNEL_ID_PATTERN = re.compile(r"\w+-\w+-\w+-\w+-\w+", re.ASCII)
 #: Seconds between two tries of a lock that is held.
 LOCK_POLL = 0.1
 
@@ -184,7 +184,7 @@ class Ledger:
         records, broken = [], []
         for name in sorted(os.listdir(self.path)):
             kernel_id = name.removesuffix(RECORD)
-            if name == kernel_id or not KERNEL_ID.fullmatch(kernel_id):
+            if name == kernel_id or not KERNEL_ID_PATTERN.fullmatch(kernel_id):
                 self._tidy(name)
                 continue
             try:

@@ -13,7 +13,7 @@ from tornado import web
 
 from ..kernels.kernel import GatewayKernel
 from ..kernels.manager import GatewayKernelManager
-from ..state.ledger import KERNEL_ID
+from ..state.ledger import KERNEL_ID_PATTERN
 from .body import kind, object_field, text_field
 from .handler import GatewayHandler
 from .stock_handlers import stock_handler
@@ -75,7 +75,7 @@ def _check_variable(name: str, value: Any) -> None:
 def _kernel_id(body: dict[str, Any]) -> str | None:
     """Return the id that the client chose for its kernel, None when it left that to the gateway."""
     kernel_id = text_field(body, "kernel_id")
-    if kernel_id is not None and (len(kernel_id) > MAX_KERNEL_ID or not KERNEL_ID.fullmatch(kernel_id)):
+    if kernel_id is not None and (len(kernel_id) > MAX_KERNEL_ID or not KERNEL_ID_PATTERN.fullmatch(kernel_id)):
         raise web.HTTPError(400, "'kernel_id' must look like a UUID.")
     return kernel_id
 

@@ -77,7 +77,7 @@ async def settled(clusters: Clusters, state: str) -> None:
 
 def test_a_kernel_is_adopted_into_the_queue_that_acquire_used(clusters: Clusters) -> None:
     async def scene(server: MasterServer) -> None:
-        await clusters.acquire(request(OTHER), conf(server.url))
+        await clusters.acquire(request(OTHER), clusters.urls(conf(server.url)))
         assert clusters.urls(conf(server.url)) == (server.url,)
         app = use(server)
         clusters.adopt(request(), [server.url], restarted=False)

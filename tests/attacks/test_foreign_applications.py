@@ -77,7 +77,7 @@ async def lease_when(clusters: Clusters, server: MasterServer, kernel_id: str = 
 @pytest.mark.parametrize(("name", "user"), FOREIGN)
 def test_it_gets_neither_lease_nor_end_and_nobody_waits_for_it(name: str, user: str) -> None:
     async def scene(clusters: Clusters, server: MasterServer) -> None:
-        await clusters.acquire(REQUEST, conf(server))
+        await clusters.acquire(REQUEST, clusters.urls(conf(server)))
         foreign = register(server, name, user)
         assert await lease_when(clusters, server) == {"cores": 2, "granted": 0, "state": "promised", "app_id": None}
         own = register(server, NAME, "gateway")
@@ -93,7 +93,7 @@ def test_it_gets_neither_lease_nor_end_and_nobody_waits_for_it(name: str, user: 
 
 def test_what_began_before_the_launch_is_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(clusters: Clusters, server: MasterServer) -> None:
-        await clusters.acquire(REQUEST, conf(server))
+        await clusters.acquire(REQUEST, clusters.urls(conf(server)))
         register(server, NAME, "gateway", ago=TOLERANCE + 60)
         assert (await lease_when(clusters, server))["state"] == "promised"
         # The tolerance covers clocks that are set, and answers that are late.
@@ -140,7 +140,7 @@ def test_a_kernel_of_an_older_gateway_is_known_by_the_end_of_the_name() -> None:
 
 def test_a_restart_may_call_its_applications_otherwise() -> None:
     async def scene(clusters: Clusters, server: MasterServer) -> None:
-        await clusters.acquire(REQUEST, conf(server))
+        await clusters.acquire(REQUEST, clusters.urls(conf(server)))
         old = register(server, NAME, "gateway")
         assert (await lease_when(clusters, server))["app_id"] == old.id
         clusters.renew(KERNEL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from tests.fakes.forkserver import ForkServer
 from tests.fakes.installation import make_jar, make_java, make_spark
+from tests.fakes.ports import held_port
 
 ROOT = Path(__file__).parents[2]
 MODULE = "kg2at_personality.cli"
@@ -27,7 +27,6 @@ SUBCOMMANDS = (
     "setup.bundle_command",
     "cluster_command",
 )
-_holders: list[socket.socket] = []
 commands = ForkServer(f"{MODULE}.app", *(f"{MODULE}.{name}" for name in SUBCOMMANDS))
 
 
@@ -67,7 +66,7 @@ class Place:
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
         self.environ |= {name: str(value) for name, value in own.items()}
         self.environ |= {"SPARK_LOCAL_IP": "127.0.0.1", "TERM": "dumb", "LC_ALL": "C.UTF-8", "HOME": str(directory)}
-        self.environ |= {"KG_PORT": str(free_port()), "PYTHONPATH": str(ROOT), "COLUMNS": "300"}
+        self.environ |= {"KG_PORT": str(held_port()), "PYTHONPATH": str(ROOT), "COLUMNS": "300"}
 
     def defaults(self, text: str) -> Path:
         """Write spark-defaults.conf."""
@@ -87,15 +86,3 @@ class Place:
         ran = Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode(), ended.stdout)
         assert "Traceback" not in ran.out + ran.err, ran
         return ran
-
-
-def free_port() -> int:
-    """A port that nobody listens on and that the system gives to nobody: a socket of ours has it, without listening.
-
-    Whoever binds it with SO_REUSEADDR, as servers do, gets it all the same.
-    """
-    holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind(("127.0.0.1", 0))
-    _holders.append(holder)
-    return int(holder.getsockname()[1])

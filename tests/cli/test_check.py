@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from tests.cli.authority import Authority
-from tests.cli.program import Place, free_port
+from tests.cli.program import Place
 from tests.fakes.installation import PYSPARK_CLASS, make_jar, make_java, make_spark
 from tests.fakes.master import FakeMaster
+from tests.fakes.ports import held_port
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ def taken_driver_port(place: Place) -> None:
 
 
 def dead_master(place: Place) -> None:
-    place.defaults(f"spark.master spark://127.0.0.1:7077\nspark.master.ui.port {free_port()}\n")
+    place.defaults(f"spark.master spark://127.0.0.1:7077\nspark.master.ui.port {held_port()}\n")
 
 
 DEFAULTS, SCRIPT = r"\S+/spark-defaults.conf, line {}: ", r"\S+/spark-env.sh: "
