@@ -36,6 +36,9 @@ class KernelHost(Protocol):
     def watch_again(self, kernel_id: str) -> None:
         """Follow a kernel whose ports have changed."""
 
+    def follow_next_process(self, kernel_id: str) -> None:
+        """Hear nothing any more of what a kernel's last process said."""
+
 
 class Kernel(ClientKernel, Protocol):
     """A kernel, as its parts and its provisioner see it; see GatewayKernel and jupyter_client's KernelManager."""

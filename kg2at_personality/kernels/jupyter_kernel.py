@@ -120,6 +120,11 @@ class JupyterKernel(KernelGatewayIOLoopKernelManager):
         return self._activity_stream
 
     @property
+    def is_heard(self) -> bool:
+        """Return whether there is an `activity_stream`: it is set when the kernel is listed."""
+        return getattr(self, "_activity_stream", None) is not None
+
+    @property
     def info(self) -> dict[str, Any] | None:
         """Return its kernel_info_reply; None before its first answer."""
         return self._info

@@ -7,11 +7,13 @@ the methods that GatewayKernelManager overrides. tests/test_library_contracts.py
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_client import KernelManager
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 
+from ..errors import NoRoom
 from .kernel import GatewayKernel
 from .output_buffer import OutputBuffer
 from .specs import ToreeKernelSpecManager
@@ -147,6 +149,20 @@ class JupyterKernelManager(SeedingMappingKernelManager):
         self.stop_following(kernel_id)
         self._kernel_ports[kernel_id] = self._kernels[kernel_id].ports
         self.start_watching_activity(kernel_id)
+
+    def follow_next_process(self, kernel_id: str) -> None:
+        """Hear a kernel's next process by a new socket. No-op for a kernel that is not heard.
+
+        The old one may hold what the last process said at its end, which would be taken for the next one's state.
+        Without room for a socket the old one stays in use.
+        """
+        kernel = self.listed(kernel_id)
+        if kernel is None or not kernel.is_heard:
+            return
+        old = kernel.activity_stream
+        with suppress(NoRoom):
+            self.start_watching_activity(kernel_id)
+            old.close()
 
     def stop_following(self, kernel_id: str) -> None:
         """Close the sockets by which the manager listens to a kernel."""

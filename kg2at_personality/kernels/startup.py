@@ -61,6 +61,7 @@ class Startup:
         """Called before each launch. Those who wait for an answer go on to wait for that of the next process."""
         self.stop_watching()
         kernel = self._kernel
+        kernel.parent.follow_next_process(kernel.kernel_id)
         kernel.execution_state, kernel.reason = "starting", ""
         kernel.forget_info()
         if self._answer is None or self._answer.done():

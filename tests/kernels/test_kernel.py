@@ -13,6 +13,7 @@ from tornado.websocket import websocket_connect
 
 from kg2at_personality.errors import KernelDied, SparkConfError
 from kg2at_personality.kernels.kernel import GatewayKernel
+from kg2at_personality.kernels.resource_limits import no_room
 from kg2at_personality.kernels.timing import Timing
 from tests.fakes.clock import ticks
 from tests.fakes.processes import runs
@@ -287,6 +288,34 @@ class TestRestart:
         gate.open()
         await kernel.answered()
         assert runs(seen["pid"])
+
+    async def test_what_the_old_process_said_last_is_not_the_new_ones(self, gateway: Any, spark: FakeSpark) -> None:
+        kernel_id, kernel = await start(gateway)
+        await kernel.answered()
+        stream, gate = kernel.activity_stream, spark.gate()
+        await gateway.app.kernel_manager.restart_kernel(kernel_id)
+        assert stream.closed() and not kernel.activity_stream.closed(), "it may hold an idle that comes late"
+        gate.open()
+        await kernel.answered()
+        await until(lambda: kernel.execution_state == "idle", "idle, by the new socket")
+
+    async def test_one_without_room_for_another_socket_keeps_the_one_it_has(
+        self, gateway: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kernel_id, kernel = await start(gateway)
+        await kernel.answered()
+        stream, connect = kernel.activity_stream, GatewayKernel.connect_iopub
+
+        def connect_iopub(self: GatewayKernel, **more: Any) -> Any:
+            if self.startup.has_answered:  # so it is not one of the new process
+                raise no_room("sockets")
+            return connect(self, **more)
+
+        monkeypatch.setattr(GatewayKernel, "connect_iopub", connect_iopub)
+        await gateway.app.kernel_manager.restart_kernel(kernel_id)
+        await kernel.answered()
+        assert kernel.activity_stream is stream and not stream.closed()
+        await until(lambda: kernel.execution_state == "idle", "idle")
 
     async def test_a_broken_configuration_refuses_it_and_the_kernel_goes_on(
         self, gateway: Any, spark: FakeSpark
