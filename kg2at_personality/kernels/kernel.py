@@ -14,12 +14,13 @@ from typing import Any
 import zmq
 from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
 from jupyter_client.provisioning import LocalProvisioner
-from traitlets import Unicode, default
+from traitlets import Instance, Unicode, default
 
 from ..errors import NoRoom
 from ..state.record import Admission
 from .client import KernelClient
 from .console import Console
+from .core_wait import CoreWait
 from .files import KernelFiles
 from .interfaces import KernelHost
 from .jupyter_kernel import JupyterKernel
@@ -47,6 +48,8 @@ class GatewayKernel(JupyterKernel):
 
     execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
     reason = Unicode("", help="Why the kernel is dead.")
+    core_wait = Instance(CoreWait, allow_none=True, help="What its cell waits for; None: it does not wait.")
+    core_note = Unicode("", help="What its notebook is told once, under its next cell; empty: nothing.")
     parent: KernelHost
     provisioner: LocalProvisioner
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..spark.driver_report import DriverReport
 from ..spark.redaction import Redactor
 from .client import KernelClient
 from .toree import Plan
@@ -30,6 +31,10 @@ class KernelKind:
 
     def give_back_ports(self) -> None:
         """Return what `kernel_ports` lent; the next launch takes others."""
+
+    def driver_report(self) -> DriverReport | None:
+        """Return what its driver says of its work; None when that is not known."""
+        return None
 
     async def set_up(self, client: KernelClient) -> bool:
         """Prepare a new process that answers, before anybody's code runs in it. Return False if it dies meanwhile."""

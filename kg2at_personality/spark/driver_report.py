@@ -1,0 +1,33 @@
+"""What a driver says of the work that it does: whether it has an application, jobs, executors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DriverReport:
+    """A driver at one moment.
+
+    `is_starting`: its SparkContext is being made. `app_id` is "" while it has none. `jobs` run, with so many `tasks`
+    that run or wait, on so many `executors` that have registered. `streams` are streaming queries. `idle_since` is
+    when the last job ended, in seconds since the epoch; None while there is work, and before the first job.
+    """
+
+    is_starting: bool = False
+    app_id: str = ""
+    jobs: int = 0
+    tasks: int = 0
+    executors: int = 0
+    streams: int = 0
+    idle_since: float | None = None
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a job runs, or a streaming query may begin one at any time."""
+        return self.jobs > 0 or self.streams > 0
+
+    @property
+    def lacks_executors(self) -> bool:
+        """Whether it can't go on without an executor, or without the master's answer."""
+        return self.is_starting or (self.jobs > 0 and self.executors == 0)
