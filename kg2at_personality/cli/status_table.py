@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ..plural import counted
+from ..plural import counted, duration
 from .output import Row, print_table
 
 CLUSTER = {"master": "master", "status": "status", "cores": "cores", "memory": "memory", "workers": "workers"}
@@ -83,9 +83,7 @@ def _span(seconds: Any) -> str:
     """Return seconds as a person says them; what is no number, as it is."""
     if not isinstance(seconds, (int, float)):
         return "" if seconds is None else str(seconds)
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return duration(seconds)
 
 
 def _clock(since: Any) -> Any:

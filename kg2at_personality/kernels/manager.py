@@ -15,6 +15,7 @@ from ..admission.policy import AdmissionPolicy
 from ..spark.master_options import MasterOptions
 from ..state.failpoints import Failpoints
 from .activity import Activity
+from .core_watch import CoreWatch
 from .jupyter_manager import JupyterKernelManager
 from .kernel import GatewayKernel
 from .port_range import PortRange
@@ -51,6 +52,7 @@ class GatewayKernelManager(JupyterKernelManager):
         self.stops = Stops(self)
         self.starts = Starts(self, self.stops)
         self.seeding = Seeding(self)
+        self.core_watch = CoreWatch(self)
         self._tasks: set[asyncio.Future[None]] = set()
 
     @default("clusters")
@@ -137,7 +139,9 @@ class GatewayKernelManager(JupyterKernelManager):
     def start_watching_activity(self, kernel_id: str) -> None:
         """Called when a kernel starts, and when its ports have changed."""
         super().start_watching_activity(kernel_id)
-        Activity(self, self.get_kernel(kernel_id))
+        kernel = self.get_kernel(kernel_id)
+        Activity(self, kernel)
+        self.core_watch.follow(kernel)
 
     def start_buffering(self, kernel_id: str, session_key: str, channels: Mapping[str, Any]) -> None:
         """Called when a kernel's last notebook goes: keep what the kernel says for it, within the bound."""
@@ -199,5 +203,6 @@ class GatewayKernelManager(JupyterKernelManager):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _close(self) -> None:
+        await self.core_watch.close()
         await self.zombies.close()
         self.supplies.ledger.close()

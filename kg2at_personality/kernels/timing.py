@@ -21,5 +21,13 @@ class Timing:
     second_look: float = 0.5
     #: That the state directory of a gateway which was killed just now stays locked.
     lock_limit: float = 1.0
+    #: Between two looks at kernels that hold cores: while a cell runs, and while none does.
+    core_look: float = 0.25
+    idle_core_look: float = 5.0
+    #: That a cell lacks an executor before its notebook is told; with dynamic allocation.
+    core_grace: float = 0.5
+    elastic_core_grace: float = 1.5
+    #: That an application has its cores, but no executor, before it is asked what became of them, and then again.
+    executor_look: float = 3.0
     #: For the processes that a kernel leaves behind.
     kill: KillTimes = field(default_factory=KillTimes)

@@ -1,0 +1,203 @@
+"""The cells that wait for cores: their kernels are watched while they are busy, and their notebooks told.
+
+A look is at what the gateway remembers and at the report of the kernel's driver: it asks neither the kernel nor the
+master. The admission queue asks the master while a kernel lacks cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from logging import Logger
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from ..admission.clusters import Clusters
+from ..admission.messages import cores_given_back, executors_die
+from ..plural import duration
+from ..spark.driver_report import DriverReport
+from ..spark.executor_deaths import ExecutorDeaths
+from .core_wait import CoreWait
+from .kernel import GatewayKernel
+from .supplies import Supplies
+from .timing import Timing
+
+#: Executors that must have died in one wait until that is what its notebook is told: a single one may be bad luck.
+DEATHS = 2
+
+
+class WatchHost(Protocol):
+    """A manager, as CoreWatch sees it."""
+
+    supplies: Supplies
+    timing: Timing
+    job_wait_timeout: float
+    log: Logger
+
+    def kernels(self) -> list[GatewayKernel]: ...
+    def keep(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+
+@dataclass
+class _Cell:
+    """A cell that runs. `since` is when it was first seen to lack an executor, by the loop's clock; None: it has one.
+
+    `asked_at` is when its application's executors were last asked for.
+    """
+
+    since: float | None = None
+    asked_at: float | None = None
+    deaths: ExecutorDeaths | None = None
+    is_interrupted: bool = False
+
+
+class CoreWatch:
+    """Watches all kernels that hold a lease, in one task, which ends when there is none."""
+
+    def __init__(self, host: WatchHost) -> None:
+        self._host = host
+        self._cells: dict[str, _Cell] = {}
+        self._followed: WeakSet[GatewayKernel] = WeakSet()
+        self._told: WeakSet[GatewayKernel] = WeakSet()
+        self._hurry = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def follow(self, kernel: GatewayKernel) -> None:
+        """Watch a kernel from now on. Idempotent."""
+        if kernel not in self._followed:
+            self._followed.add(kernel)
+            kernel.observe(lambda change: self._on_state(change["owner"], str(change["new"])), "execution_state")
+            self._on_state(kernel, str(kernel.execution_state))
+
+    async def close(self) -> None:
+        """Stop watching. Called when the gateway ends; idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _on_state(self, kernel: GatewayKernel, state: str) -> None:
+        """Called when a kernel's state changes. Whatever it waited for, with its cell the wait is over."""
+        if kernel.admission is None:
+            return
+        if state == "busy":
+            self._cells[kernel.kernel_id] = _Cell()
+        else:
+            self._cells.pop(kernel.kernel_id, None)
+            kernel.core_wait = None
+        self._hurry.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        while kernels := [each for each in self._host.kernels() if self._clusters.holds(each.kernel_id)]:
+            self._hurry.clear()
+            self._forget_all_but(kernels)
+            for kernel in kernels:
+                try:
+                    self._look(kernel)
+                except Exception:
+                    self._host.log.exception("Kernel %s can't be watched", kernel.kernel_id)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait for the next look; it comes sooner while a cell runs, and at once when one begins."""
+        times = self._host.timing
+        try:
+            await asyncio.wait_for(self._hurry.wait(), times.core_look if self._cells else times.idle_core_look)
+        except asyncio.TimeoutError:
+            pass
+
+    def _forget_all_but(self, kernels: list[GatewayKernel]) -> None:
+        listed = {kernel.kernel_id for kernel in kernels}
+        self._cells = {kernel_id: cell for kernel_id, cell in self._cells.items() if kernel_id in listed}
+
+    @property
+    def _clusters(self) -> Clusters:
+        return self._host.supplies.clusters
+
+    # One kernel.
+
+    def _look(self, kernel: GatewayKernel) -> None:
+        """Tell the queue what the kernel does, and its notebook what it waits for."""
+        report, cell = kernel.kind.driver_report(), self._cells.get(kernel.kernel_id)
+        self._clusters.note_work(kernel.kernel_id, report, is_busy=cell is not None)
+        if cell is None:
+            self._tell_of_cores(kernel, report)
+        elif not cell.is_interrupted:
+            self._look_at(cell, kernel, report)
+
+    def _look_at(self, cell: _Cell, kernel: GatewayKernel, report: DriverReport | None) -> None:
+        wait = self._clusters.wait_of(kernel.kernel_id)
+        if wait is None and not (report is not None and report.lacks_executors):
+            cell.since, cell.deaths, kernel.core_wait = None, None, None
+            return
+        now = asyncio.get_running_loop().time()
+        cell.since = now if cell.since is None else cell.since
+        if wait is None:
+            self._look_at_executors(cell, kernel, report, now)
+        message = self._deaths_message(cell, kernel) or (None if wait is None else wait.message)
+        waited = now - cell.since
+        if message is None:
+            kernel.core_wait = None
+        elif waited >= self._grace(kernel):
+            self._tell(cell, kernel, f"{message} ({duration(waited)} so far)", waited)
+
+    def _grace(self, kernel: GatewayKernel) -> float:
+        """Return the seconds for which nothing is said of a wait: an application that gets cores at once needs them.
+
+        With dynamic allocation a driver asks for an executor when its tasks have waited for a second
+        (spark.dynamicAllocation.schedulerBacklogTimeout).
+        """
+        executors = kernel.admission.request.executors if kernel.admission is not None else None
+        is_elastic = executors is not None and executors.initial_executors is not None
+        return self._host.timing.elastic_core_grace if is_elastic else self._host.timing.core_grace
+
+    def _tell(self, cell: _Cell, kernel: GatewayKernel, message: str, waited: float) -> None:
+        limit = self._host.job_wait_timeout
+        if not limit or waited < limit:
+            kernel.core_wait = CoreWait(message)
+            return
+        self._host.log.warning("Interrupting kernel %s after job_wait_timeout: %s", kernel.kernel_id, message)
+        cell.is_interrupted = True
+        kernel.core_wait = CoreWait(message, is_over=True)
+        self._host.keep(self._interrupt(kernel))
+
+    async def _interrupt(self, kernel: GatewayKernel) -> None:
+        try:
+            await kernel.interrupt_kernel()
+        except OSError as error:
+            self._host.log.error("Kernel %s could not be interrupted: %s", kernel.kernel_id, error)
+
+    # Executors that die.
+
+    def _look_at_executors(
+        self, cell: _Cell, kernel: GatewayKernel, report: DriverReport | None, now: float
+    ) -> None:
+        """Ask what became of the executors of an application that has its cores, and no executor for some time."""
+        pause = self._host.timing.executor_look
+        if report is None or not report.app_id or cell.since is None or now - (cell.asked_at or cell.since) < pause:
+            return
+        cell.asked_at = now
+        self._host.keep(self._ask_for_deaths(cell, kernel, report.app_id))
+
+    async def _ask_for_deaths(self, cell: _Cell, kernel: GatewayKernel, app_id: str) -> None:
+        cell.deaths = await self._clusters.deaths(kernel.kernel_id, app_id)
+
+    def _deaths_message(self, cell: _Cell, kernel: GatewayKernel) -> str | None:
+        deaths = cell.deaths
+        if deaths is None or deaths.count < DEATHS:
+            return None
+        return executors_die(deaths, kernel.kind.redactor())
+
+    # Cores that were given back.
+
+    def _tell_of_cores(self, kernel: GatewayKernel, report: DriverReport | None) -> None:
+        """Have the notebook told, once, that an idle application gave back cores."""
+        cores = self._clusters.given_back(kernel.kernel_id)
+        has_told = kernel in self._told
+        if has_told or not cores or report is None or not report.app_id or report.idle_since is None:
+            return
+        self._told.add(kernel)
+        kernel.core_note = cores_given_back(cores, time.time() - report.idle_since)
