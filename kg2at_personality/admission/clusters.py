@@ -15,6 +15,7 @@ from ..spark.driver_report import DriverReport
 from ..spark.master import MasterClient
 from ..spark.master_options import MasterOptions
 from ..spark.master_ui import master_urls
+from .application_wait import ApplicationWait
 from .log import Log
 from .policy import AdmissionPolicy
 from .queue import AdmissionQueue
@@ -88,6 +89,11 @@ class Clusters:
         """Tell what the kernel does; see AdmissionQueue.note_work."""
         for queue, _ in self._queues.values():
             queue.note_work(kernel_id, report, is_busy)
+
+    def wait_of(self, kernel_id: str) -> ApplicationWait | None:
+        """Return what the kernel's application waits for; see AdmissionQueue.wait_of."""
+        waits = (queue.wait_of(kernel_id) for queue, _ in self._queues.values())
+        return next((wait for wait in waits if wait is not None), None)
 
     def given_back(self, kernel_id: str) -> int:
         """Return the cores that others may have until the kernel needs them; see AdmissionQueue.given_back."""

@@ -120,7 +120,7 @@ class ClusterAnswer:
     failure = None
 
     def __init__(self, state: ClusterState) -> None:
-        self.url, self.status, self.capacity = state.url, state.status, capacity(state)
+        self.state, self.capacity = state, capacity(state)
         self._free, self._idle = rooms(state), IdleCluster(state)
 
     def room(self, leases: Iterable[Lease]) -> Headroom:
@@ -130,7 +130,7 @@ class ClusterAnswer:
         return None if self._idle.fits(executors) else never_fits(executors, self._idle.state.workers)
 
     def busy(self, executors: ExecutorRequest, outstanding: int, ahead: int) -> KG2ATError:
-        return busy(executors, self.status, self.capacity, outstanding, ahead)
+        return busy(executors, self.state.status, self.capacity, outstanding, ahead)
 
 
 class NoAnswer:

@@ -17,6 +17,7 @@ from ..errors import KernelIdTaken, KG2ATError, MasterUnreachable
 from ..spark.cluster import App, AppIdentity, ClusterState, ExecutorRequest, needed
 from ..spark.driver_report import DriverReport
 from .admitter import Admitter
+from .application_wait import ApplicationWait, ApplicationWaits
 from .decisions import ClusterAnswer, NoAnswer, Waiter, check_request
 from .kernel_work import KernelWork
 from .lease_table import LeaseTable
@@ -49,6 +50,7 @@ class AdmissionQueue:
         self._waiting = WaitingList()
         self._leases = LeaseTable()
         self._master = MasterView(state, log)
+        self._waits = ApplicationWaits(self._master, self._leases, clock)
         self._admitter = Admitter(self._waiting, self._leases, policy, clock, self._log)
         self._closed = False
         self._poller = Poller(self._poll, policy.core_poll_interval, wanted=self._is_wanted, pressing=self._is_pressing)
@@ -129,6 +131,10 @@ class AdmissionQueue:
         if is_new or (self._waiting and self._leases.outstanding_cores < before):
             self._poller.look(at_once=True)
 
+    def wait_of(self, kernel_id: str) -> ApplicationWait | None:
+        """Return what the kernel's application waits for, from memory; None if for nothing, and without a lease."""
+        return self._waits.of(kernel_id)
+
     def given_back(self, kernel_id: str) -> int:
         """Return the cores of the kernel's lease that others may have until it needs them; 0 without a lease."""
         lease = self._leases.get(kernel_id)
@@ -199,7 +205,7 @@ class AdmissionQueue:
         asked_at = self._clock()
         self._leases.expect_answer()
         try:
-            answer = await self._master.ask()
+            answer = await self._master.ask(asked_at)
             if isinstance(answer, MasterUnreachable):
                 await self._admitter.decide(NoAnswer(answer, self.policy.master_unreachable == "admit"), {})
             else:
