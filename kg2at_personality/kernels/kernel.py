@@ -143,6 +143,11 @@ class GatewayKernel(JupyterKernel):
         """Called when it has."""
         self._warm_launch = self.launches
 
+    @property
+    def idle_since(self) -> datetime | None:
+        """Return when it was last used, by a cell or a job; None while it is used."""
+        return None
+
     # Its files, output and sockets.
 
     def write_connection_file(self, **kwargs: Any) -> None:
