@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from ..errors import MasterUnreachable
+from ..spark.cluster import ALIVE, limited, needed
+from .lease import RUNNING, Lease
+from .lease_table import LeaseTable
+from .master_view import MasterView
+from .messages import cores_are_held, master_grants_nothing, no_worker, waiting, workers_too_small
+from .occupancy import Occupancy
+
+#: Seconds in which an application that has room takes it. Dynamic allocation asks for an executor when a job has been
+#: without one for a second (spark.dynamicAllocation.schedulerBacklogTimeout).
+SETTLING = 2.0
 
 
 @dataclass(frozen=True)
@@ -19,3 +32,61 @@ class ApplicationWait:
     cores: int
     place: int | None
     message: str
+
+
+class ApplicationWaits:
+    """Tells from memory what kernels wait for. `clock` is the queue's."""
+
+    def __init__(self, master: MasterView, leases: LeaseTable, clock: Callable[[], float]) -> None:
+        self._master, self._leases, self._clock = master, leases, clock
+        self._occupancy: Occupancy | None = None
+
+    def of(self, kernel_id: str) -> ApplicationWait | None:
+        """Return what the kernel waits for; None if that is nothing, or not known.
+
+        It is not known before the master has been asked since the kernel began to lack an executor.
+        """
+        lease, asked_at = self._leases.get(kernel_id), self._master.asked_at
+        if lease is None or lease.lacks_since is None or asked_at is None or asked_at < lease.lacks_since:
+            return None
+        known = self._master.failure or self._last_occupancy()
+        return None if known is None else application_wait(lease, known, self._clock())
+
+    def _last_occupancy(self) -> Occupancy | None:
+        picture = self._master.picture
+        if picture is not None and (self._occupancy is None or self._occupancy.state is not picture.state):
+            self._occupancy = Occupancy(picture.state, self._leases.held)
+        return self._occupancy
+
+
+def application_wait(lease: Lease, known: Occupancy | MasterUnreachable, now: float) -> ApplicationWait | None:
+    """Return what a kernel that lacks an executor waits for, by the master's last answer or why there was none.
+
+    None if it waits for nothing that the master has: nobody knows whether its cell uses Spark, or its application is
+    only about to register or to take its cores.
+    """
+    if lease.state != RUNNING and lease.work.report is None:
+        return None
+    reason = str(known) if isinstance(known, MasterUnreachable) else _reason(lease, known, now)
+    if reason is None:
+        return None
+    lacking = lease.outstanding or limited(lease.executors, 1)
+    place = None if isinstance(known, MasterUnreachable) else known.place(lease.app_id)
+    return ApplicationWait(lease.kernel_id, lease.app_id, needed(lacking), place, waiting(lacking, reason))
+
+
+def _reason(lease: Lease, occupancy: Occupancy, now: float) -> str | None:
+    """Return why the application has no executor, in words; None if it will have one in a moment."""
+    state, executors = occupancy.state, lease.executors
+    if state.status != ALIVE:
+        return master_grants_nothing(state)
+    if lease.state != RUNNING:
+        return None
+    if not occupancy.capacity.workers:
+        return no_worker(state)
+    if not occupancy.is_large_enough(executors):
+        return workers_too_small(state)
+    has_room = occupancy.has_room(executors)
+    if has_room and (lease.waits_since is None or now - lease.waits_since < SETTLING):
+        return None
+    return cores_are_held(occupancy, lease, has_room)

@@ -11,9 +11,11 @@ from typing import Any
 from ..errors import MasterUnreachable
 from ..spark.cluster import App, AppIdentity
 from ..spark.conf import SparkConf
+from ..spark.driver_report import DriverReport
 from ..spark.master import MasterClient
 from ..spark.master_options import MasterOptions
 from ..spark.master_ui import master_urls
+from .application_wait import ApplicationWait
 from .log import Log
 from .policy import AdmissionPolicy
 from .queue import AdmissionQueue
@@ -82,6 +84,20 @@ class Clusters:
         """Tell how the master will show the kernel's next process; see AdmissionQueue.rename."""
         for queue, _ in self._queues.values():
             queue.rename(kernel_id, application)
+
+    def note_work(self, kernel_id: str, report: DriverReport | None, is_busy: bool) -> None:
+        """Tell what the kernel does; see AdmissionQueue.note_work."""
+        for queue, _ in self._queues.values():
+            queue.note_work(kernel_id, report, is_busy)
+
+    def wait_of(self, kernel_id: str) -> ApplicationWait | None:
+        """Return what the kernel's application waits for; see AdmissionQueue.wait_of."""
+        waits = (queue.wait_of(kernel_id) for queue, _ in self._queues.values())
+        return next((wait for wait in waits if wait is not None), None)
+
+    def given_back(self, kernel_id: str) -> int:
+        """Return the cores that others may have until the kernel needs them; see AdmissionQueue.given_back."""
+        return sum(queue.given_back(kernel_id) for queue, _ in self._queues.values())
 
     async def gave_back(self, kernel_id: str) -> None:
         """Wait until the master shows no application of the kernel, whose process has ended.

@@ -64,7 +64,10 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The waiter, which was not examined before, waits from now on, with so many `ahead` of it."""
+    """The waiter, which was not examined before, waits from now on.
+
+    `ahead` of it are so many: waiters, and applications of kernels that wait at the master.
+    """
 
     waiter: Waiter
     ahead: int
@@ -117,7 +120,7 @@ class ClusterAnswer:
     failure = None
 
     def __init__(self, state: ClusterState) -> None:
-        self.url, self.status, self.capacity = state.url, state.status, capacity(state)
+        self.state, self.capacity = state, capacity(state)
         self._free, self._idle = rooms(state), IdleCluster(state)
 
     def room(self, leases: Iterable[Lease]) -> Headroom:
@@ -127,7 +130,7 @@ class ClusterAnswer:
         return None if self._idle.fits(executors) else never_fits(executors, self._idle.state.workers)
 
     def busy(self, executors: ExecutorRequest, outstanding: int, ahead: int) -> KG2ATError:
-        return busy(executors, self.status, self.capacity, outstanding, ahead)
+        return busy(executors, self.state.status, self.capacity, outstanding, ahead)
 
 
 class NoAnswer:
@@ -189,7 +192,11 @@ def decide(
 
 
 class _Line:
-    """The waiters in their order, as far as they have been looked at; `waiting` counts those who go on waiting."""
+    """The waiters in their order, as far as they have been looked at; `waiting` counts those who go on waiting.
+
+    The applications that wait at the master are ahead of all of them. They need no rule of their own: what they lack is
+    outstanding, and Headroom keeps it for them.
+    """
 
     def __init__(
         self, answer: Answer, leases: Collection[Lease], policy: AdmissionPolicy, returned: Collection[Lease]
@@ -199,6 +206,11 @@ class _Line:
         self._room = answer.room((*leases, *returned))
         self._users = _UserCores(policy.max_cores_per_user, leases)
         self._outstanding = sum(lease.outstanding_cores for lease in leases)
+        self._applications = sum(lease.waits_since is not None for lease in leases)
+
+    @property
+    def _ahead(self) -> int:
+        return self._applications + self.waiting
 
     def add(self, waiter: Waiter) -> None:
         """Let the waiter go on waiting."""
@@ -215,15 +227,16 @@ class _Line:
         error = error or self._answer.too_large(waiter.executors) or self._refusal(waiter)
         if error is not None:
             return Refuse(waiter, error)
+        ahead = self._ahead
         self.add(waiter)
-        return None if waiter.examined else Wait(waiter, self.waiting - 1)
+        return None if waiter.examined else Wait(waiter, ahead)
 
     def _refusal(self, waiter: Waiter) -> KG2ATError | None:
         """Return the error of one that is not admitted now and may not wait. Who waits already may go on waiting."""
         if waiter.examined:
             return None
         if self._policy.core_check == "reject" or not self._policy.max_queue:
-            return self._answer.busy(waiter.executors, self._outstanding, self.waiting)
+            return self._answer.busy(waiter.executors, self._outstanding, self._ahead)
         return queue_full(self.waiting) if self.waiting >= self._policy.max_queue else None
 
 

@@ -7,6 +7,10 @@ master still has to grant of a lease is outstanding.
 A lease is `promised` until the kernel's first application shows, `running` while one is active, and `resting` after
 `sc.stop()`: then the cores are everybody's, until the kernel's next application appears. Each answer of the master says
 anew which it is; nothing is counted up or down.
+
+An application with dynamic allocation is *elastic*: it gives executors back when it has been idle, and takes others for
+its next job. Its lease follows it. Once the application has given cores back, the lease reserves of them what the tasks
+of its present job can use: nothing while there is none.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..spark.cluster import App, AppIdentity, ClusterState, ExecutorRequest, missing, needed
+from ..spark.cluster import App, AppIdentity, ClusterState, ExecutorRequest, limited, missing, needed, registration
+from .kernel_work import KernelWork
 
 PROMISED, RUNNING, RESTING = "promised", "running", "resting"
 #: Seconds after a restart in which an application may still be the old process's: a new one takes longer to register.
@@ -58,37 +63,87 @@ class Sighting:
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """The lease of one kernel; `update` reads it anew from each answer of an ALIVE master.
+    """The lease of one kernel; `update` reads it anew from each answer of an ALIVE master, `note` what the kernel does.
 
     `executors` is what it reserves, `cores` what counts for the user's bound, `granted` the cores that the master
-    grants. `outstanding` is what the master still has to grant, None if nothing: so while it rests.
+    grants, `peak` the most that it has granted to the present application. `outstanding` is what the master still has
+    to grant, None if nothing: so while it rests. Times are in seconds of the queue's clock, None while it is not so:
+    the kernel lacks an executor since `lacks_since`, its application waits at the master since `waits_since`.
     """
 
     claim: Claim
     user: str
     executors: ExecutorRequest
     cores: int
+    kernel_name: str = ""
     state: str = PROMISED
     granted: int = 0
-    app_id: str | None = None
+    peak: int = 0
+    app: App | None = None
+    work: KernelWork = KernelWork()  # noqa: RUF009 - it is frozen
     outstanding: ExecutorRequest | None = field(init=False)
     outstanding_cores: int = field(init=False)
+    lacks_since: float | None = None
+    waits_since: float | None = None
     _ignored: set[str] = field(default_factory=set)  # applications of earlier processes
     _unsure: set[str] = field(default_factory=set)  # seen during the overlap only
     _seen: set[str] = field(default_factory=set)  # applications of this process
     _overlap_until: float | None = None  # None: there is no overlap, or it is over
 
     def __post_init__(self) -> None:
-        self._measure()
+        self._measure(0.0)
 
     @property
     def kernel_id(self) -> str:
         return self.claim.kernel_id
 
     @property
+    def app_id(self) -> str | None:
+        return self.app.id if self.app else None
+
+    @property
+    def admitted_cores(self) -> int:
+        """Cores that the kernel was admitted with."""
+        return needed(self.executors)
+
+    @property
     def used_cores(self) -> int:
         """Cores that the kernel has, or that nobody else may have."""
+        if self._is_elastic and self.state == RUNNING:
+            return self.granted + self.outstanding_cores
         return 0 if self.state == RESTING else max(self.cores, self.granted)
+
+    @property
+    def given_back(self) -> int:
+        """Cores of those that it was admitted with which others may have until its application needs them again."""
+        if self.state != RESTING and not self._gave_back:
+            return 0
+        return max(0, self.admitted_cores - self.granted - self.outstanding_cores)
+
+    @property
+    def may_give_back(self) -> bool:
+        """Whether an elastic application has cores that it may give back at any time."""
+        return self._is_elastic and self.state == RUNNING and (self.granted > 0 or self.work.executors > 0)
+
+    @property
+    def _is_elastic(self) -> bool:
+        return self.executors.initial_executors is not None
+
+    @property
+    def _gave_back(self) -> bool:
+        """Whether an elastic application has fewer cores than it had, or does not want those that it never got.
+
+        Dynamic allocation asks for its first executors until a job begins, and then for what the jobs need
+        (`ExecutorAllocationManager.initializing`, Spark 3.5).
+        """
+        if not self._is_elastic or self.state != RUNNING:
+            return False
+        return self.granted < self.peak or self.work.has_ended_job(self.app_id)
+
+    def note(self, work: KernelWork, now: float) -> None:
+        """Measure by what the kernel does from now on."""
+        self.work = work
+        self._measure(now)
 
     def renew(self, now: float) -> None:
         """Reserve everything again, because the kernel starts again: no application seen so far counts any more.
@@ -98,9 +153,9 @@ class Lease:
         """
         self._ignored |= self._seen | self._unsure
         self._seen, self._unsure = set(), set()
-        self.state, self.granted, self.app_id = PROMISED, 0, None
+        self.state, self.granted, self.peak, self.app, self.work = PROMISED, 0, 0, None, KernelWork()
         self._overlap_until = now + OVERLAP
-        self._measure()
+        self._measure(now)
 
     def ignore(self, sighting: Sighting) -> None:
         """Count none of these applications: the answer was asked for before the kernel was admitted or restarted."""
@@ -109,20 +164,37 @@ class Lease:
     def update(self, sighting: Sighting, asked_at: float) -> None:
         """Read an answer that was asked for at `asked_at`, by the clock of `renew`."""
         active = [app for app in sighting.active if app.id not in self._ignored]
-        before = self.state, self.granted
+        before = self.state, self.granted, self.app_id
         self._remember({app.id for app in active}, sighting.completed - self._ignored, asked_at)
         self.granted = sum(app.cores for app in active)
-        self.app_id = active[-1].id if active else None
+        self.app = max(active, key=registration) if active else None
         self.state = RUNNING if active else RESTING if self._seen else PROMISED
-        if before != (self.state, self.granted):
-            self._measure()
+        if before[2] != self.app_id:
+            self.peak, self.waits_since = 0, None
+        self.peak = max(self.peak, self.granted)
+        if before != (self.state, self.granted, self.app_id):
+            self._measure(asked_at)
         present = sighting.ids
         self._ignored &= present
         self._seen = self._seen & present or set(list(self._seen)[:1])  # one is enough to know that there was one
 
-    def _measure(self) -> None:
-        self.outstanding = None if self.state == RESTING else missing(self.executors, self.granted)
+    def _measure(self, now: float) -> None:
+        wanted = limited(self.executors, self.work.tasks) if self._gave_back else self.executors
+        self.outstanding = None if self.state == RESTING else missing(wanted, self.granted)
         self.outstanding_cores = needed(self.outstanding) if self.outstanding else 0
+        has_none = self.granted < self.executors.size
+        self.lacks_since = _since(self.lacks_since, has_none and self.work.needs_executor, now)
+        self.waits_since = _since(self.waits_since, has_none and self._asks, now)
+
+    @property
+    def _asks(self) -> bool:
+        """Whether its application is registered and wants executors that it has not got.
+
+        With dynamic allocation and none at first it wants none before its first job.
+        """
+        if self.state != RUNNING or not self.outstanding:
+            return False
+        return self.executors.initial_executors != 0 or not self.work.is_jobless
 
     def _remember(self, active: set[str], completed: set[str], asked_at: float) -> None:
         """Tell the applications of this process from those that may be of the one before."""
@@ -138,6 +210,13 @@ class Lease:
             self._seen |= active
             self._ignored |= self._unsure - active
             self._unsure, self._overlap_until = set(), None
+
+
+def _since(before: float | None, is_so: bool, now: float) -> float | None:
+    """Return since when it is so, None if it is not; `before` is the same of the last time."""
+    if not is_so:
+        return None
+    return now if before is None else before
 
 
 def sightings(state: ClusterState, claims: Iterable[Claim], asked_at: float) -> Mapping[Claim, Sighting]:

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..spark.cluster import ALIVE, App, AppIdentity, ClusterState, ExecutorRequest, needed
+from ..spark.cluster import ALIVE, App, AppIdentity, ClusterState, ExecutorRequest, registration
+from .kernel_work import KernelWork
 from .lease import OVERLAP, Claim, Lease, Sighting, sightings
 from .request import AdmissionRequest
 
@@ -43,9 +44,24 @@ class LeaseTable:
         return sum(lease.outstanding_cores for lease in self._held.values())
 
     @property
-    def is_outstanding(self) -> bool:
-        """Whether the master has still to grant anything."""
-        return any(lease.outstanding for lease in self._held.values())
+    def is_unsettled(self) -> bool:
+        """Whether the master has still to grant anything, or an application may give some of it back."""
+        return any(lease.outstanding or lease.may_give_back for lease in self._held.values())
+
+    @property
+    def is_lacking(self) -> bool:
+        """Whether a kernel is busy and its application has fewer cores than one executor."""
+        return any(lease.lacks_since is not None for lease in self._held.values())
+
+    @property
+    def line(self) -> list[Lease]:
+        """The leases whose applications wait at the master, in the order in which Spark serves them."""
+        waiting = [lease for lease in self._held.values() if lease.waits_since is not None]
+        return sorted(waiting, key=lambda lease: registration(lease.app) if lease.app else (0.0, 0, ""))
+
+    def get(self, kernel_id: str) -> Lease | None:
+        """Return the kernel's lease, None if it has none."""
+        return self._held.get(kernel_id)
 
     def admit(
         self, request: AdmissionRequest, executors: ExecutorRequest, cores: int, now: float, earlier: Sighting | None
@@ -70,7 +86,7 @@ class LeaseTable:
 
     def _add(self, request: AdmissionRequest, executors: ExecutorRequest, cores: int, since: float) -> Lease:
         claim = Claim(request.kernel_id, request.application, since)
-        lease = self._held[request.kernel_id] = Lease(claim, request.user, executors, cores)
+        lease = self._held[request.kernel_id] = Lease(claim, request.user, executors, cores, request.kernel_name)
         return lease
 
     def remove(self, kernel_id: str) -> bool:
@@ -122,14 +138,43 @@ class LeaseTable:
         lease = self._held.get(kernel_id)
         return [] if lease is None else sightings(answer, [lease.claim], now)[lease.claim].active
 
+    def note(self, kernel_id: str, work: KernelWork, now: float) -> bool:
+        """Measure the kernel's lease by what it does. No-op without a lease.
+
+        Returns whether the master is to be asked for its sake, and was not before.
+        """
+        lease = self._held.get(kernel_id)
+        if lease is None:
+            return False
+        lacked, gave = lease.lacks_since is not None, lease.may_give_back
+        lease.note(work, now)
+        return (lease.lacks_since is not None and not lacked) or (lease.may_give_back and not gave)
+
     def status(self) -> dict[str, dict[str, Any]]:
-        """Return a row for each kernel id: its cores, those granted, the state and the application."""
+        """Return a row for each kernel id: its cores, those granted and given back, the state and the application."""
         return {
             lease.kernel_id: {
-                "cores": needed(lease.executors),
+                "cores": lease.admitted_cores,
                 "granted": lease.granted,
+                "given_back": lease.given_back,
                 "state": lease.state,
                 "app_id": lease.app_id,
             }
             for lease in self._held.values()
         }
+
+    def queue_status(self, now: float) -> list[dict[str, Any]]:
+        """Return a row for each application that waits at the master, as WaitingList.status does for waiters."""
+        return [
+            {
+                "kernel_id": lease.kernel_id,
+                "name": lease.kernel_name,
+                "user": lease.user,
+                "cores": lease.outstanding_cores,
+                "waited_s": round(now - since, 3),
+                "position": position,
+                "app_id": lease.app_id,
+            }
+            for position, lease in enumerate(self.line, 1)
+            if (since := lease.waits_since) is not None
+        ]

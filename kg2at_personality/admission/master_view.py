@@ -17,8 +17,7 @@ from .messages import RETRY_AFTER, busy
 class Picture:
     """The cluster in an answer that was asked for at `asked_at`, in seconds of the queue's clock."""
 
-    url: str
-    status: str
+    state: ClusterState
     capacity: Capacity
     asked_at: float
 
@@ -27,23 +26,32 @@ class MasterView:
     """`state` asks the master and raises MasterUnreachable.
 
     `picture` is the last answer, however old, None before the first. `failure` is how the last attempt to ask failed,
-    None if it succeeded.
+    None if it succeeded; that attempt began at `asked_at`.
     """
 
     def __init__(self, state: Callable[[], Awaitable[ClusterState]], log: Log) -> None:
         self._state, self._log = state, log
         self.picture: Picture | None = None
         self.failure: MasterUnreachable | None = None
+        self.asked_at: float | None = None
 
-    async def ask(self) -> ClusterState | MasterUnreachable:
-        """Return the master's answer, or why there is none. A failure is logged when it is not the one before."""
+    async def ask(self, asked_at: float) -> ClusterState | MasterUnreachable:
+        """Return the master's answer, or why there is none. A failure is logged when it is not the one before.
+
+        `asked_at` is now, in seconds of the queue's clock.
+        """
+        answer = await self._answer()
+        self.asked_at = asked_at
+        return answer
+
+    async def _answer(self) -> ClusterState | MasterUnreachable:
         try:
             answer = await self._state()
         except MasterUnreachable as error:
             failure = error
         except Exception as error:
             self._log.exception("Asking the Spark master failed in an unexpected way")
-            url = self.picture.url if self.picture else "(unknown)"
+            url = self.picture.state.url if self.picture else "(unknown)"
             failure = MasterUnreachable(url, f"{type(error).__name__}; the log of the gateway has the rest")
         else:
             self.failure = None
@@ -55,23 +63,23 @@ class MasterView:
 
     def show(self, answer: ClusterAnswer, asked_at: float) -> None:
         """Remember an answer for the status, and for those whose wait ends before the next one."""
-        self.picture = Picture(answer.url, answer.status, answer.capacity, asked_at)
+        self.picture = Picture(answer.state, answer.capacity, asked_at)
 
     def timed_out(self, waiter: Waiter, waited: float, outstanding: int, ahead: int) -> KG2ATError:
         """Return the error of a waiter whose time is over: the master did not answer, or said that there is no room."""
         if self.failure is not None:
             return StillUnreachable(self.failure, RETRY_AFTER)
         if self.picture is None or not waiter.examined:
-            url = self.picture.url if self.picture else "(not asked before)"
+            url = self.picture.state.url if self.picture else "(not asked before)"
             return StillUnreachable(MasterUnreachable(url, f"no answer within {waited:.1f} s"), RETRY_AFTER)
-        return busy(waiter.executors, self.picture.status, self.picture.capacity, outstanding, ahead)
+        return busy(waiter.executors, self.picture.state.status, self.picture.capacity, outstanding, ahead)
 
     def status(self, now: float, outstanding: int) -> dict[str, Any]:
         """Return what is known of the master and its workers, for the status."""
         picture = self.picture
         cluster: dict[str, Any] = {
-            "master": picture.url if picture else None,
-            "status": picture.status if picture else "not asked yet",
+            "master": picture.state.url if picture else None,
+            "status": picture.state.status if picture else "not asked yet",
             "cores_total": picture.capacity.cores_total if picture else None,
             "cores_free": picture.capacity.cores_free if picture else None,
             "cores_promised": outstanding,

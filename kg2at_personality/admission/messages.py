@@ -1,4 +1,4 @@
-"""The sentences for those who are not admitted: what the notebook needs, what there is, what to do."""
+"""The sentences for those who are not admitted, and for those who wait at the master: what is needed, what there is."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Sequence
 
 from ..errors import ClusterBusy, GatewayEnds, NeverFits, OutOfBounds, QueueFull, ShareUsed
 from ..plural import counted
-from ..spark.cluster import ALIVE, Capacity, ExecutorRequest, Worker, needed
+from ..spark.cluster import ALIVE, Capacity, ClusterState, ExecutorRequest, Worker, alive_workers, needed
 from ..spark.units import readable_size
+from .lease import Lease
+from .occupancy import FOREIGN, Occupancy
 
+#: How many holders of cores a message names, and the most characters of a name and of a message.
+HOLDERS, NAME_LENGTH, MESSAGE_LENGTH = 4, 40, 600
+NAMELESS = "notebooks without a user name"
 RETRY_AFTER = 10.0  # s; kernels hold cores for minutes, so asking again sooner is of no use
 
 
@@ -44,9 +49,8 @@ def above_share(cores: int, bound: int) -> OutOfBounds:
 
 def never_fits(executors: ExecutorRequest, workers: Sequence[Worker]) -> NeverFits:
     """Return the error of a kernel that needs more than these workers have with nothing on them; one at least."""
-    largest = max(workers, key=lambda worker: (worker.cores, worker.memory_mib))
     total = sum(worker.cores for worker in workers)
-    there = f"its largest worker has {counted(largest.cores, 'core')} and {readable_size(largest.memory_mib)}"
+    there = f"its largest worker has {_size(_largest(workers))}"
     all_of_them = "" if len(workers) == 1 else f", its {len(workers)} workers have {total} cores together"
     return NeverFits(
         f"{needs(executors)}. This cluster can never grant that: {there}{all_of_them}. "
@@ -61,14 +65,89 @@ def closing() -> GatewayEnds:
 
 def needs(executors: ExecutorRequest) -> str:
     """Return a sentence without its end: "The notebook needs 4 cores in 2 executors of 2 cores and 1 GiB each"."""
+    return f"The notebook needs {_described(executors)}"
+
+
+def waiting(executors: ExecutorRequest, reason: str) -> str:
+    """Return what a notebook is told while its application waits for these executors: one line of bounded length.
+
+    `reason` ends the sentence, and may have more after it.
+    """
+    text = f"Waiting for {_described(executors)}: {reason}"
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + "..."
+
+
+def master_grants_nothing(state: ClusterState) -> str:
+    """Return the reason while a master is not ALIVE."""
+    return f"the Spark master {state.url} is {state.status} and grants nothing yet."
+
+
+def no_worker(state: ClusterState) -> str:
+    """Return the reason while a cluster has no worker."""
+    return f"the Spark master {state.url} has no worker that is alive."
+
+
+def workers_too_small(state: ClusterState) -> str:
+    """Return the reason while no ALIVE worker, of which there is one at least, could have such an executor."""
+    largest = _largest(alive_workers(state))
+    return f"no worker that is alive is large enough, the largest has {_size(largest)}."
+
+
+def cores_are_held(occupancy: Occupancy, lease: Lease, has_room: bool) -> str:
+    """Return the reason while others have the cores: how many are free, who has the rest, who is ahead.
+
+    `has_room`: a worker has room for an executor of the lease, and yet its application does not get one.
+    """
+    free, total = occupancy.capacity.cores_free, occupancy.capacity.cores_total
+    text = f"{free} of {total} {'is' if free == 1 else 'are'} free"
+    if has_room:
+        text += ", but the master has not granted them yet"
+    elif free >= lease.executors.size:
+        text += ", but no worker has room for an executor"
+    if holders := _holders(occupancy, lease):
+        text += f"; {', '.join(holders)}"
+    place = occupancy.place(lease.app_id)
+    if place is None:
+        return f"{text}."
+    ahead = f"{counted(place - 1, 'application is', 'applications are')} ahead of it"
+    return f"{text}. {ahead if place > 1 else 'It is first in line'}."
+
+
+def _holders(occupancy: Occupancy, lease: Lease) -> list[str]:
+    """Return who has how many cores: the user's other kernels first, then those who have the most."""
+    own = occupancy.held_by(lease.user) - lease.granted
+    others = [(holder, cores) for holder, cores in occupancy.holders[: HOLDERS + 1] if holder != lease.user][:HOLDERS]
+    unnamed = len(occupancy.holders) - len(others) - (1 if occupancy.held_by(lease.user) else 0)
+    texts = [f"{'your other notebooks' if lease.user else NAMELESS} have {own}"] if own > 0 else []
+    texts += [f"{_holder(holder)} {cores}" for holder, cores in others]
+    return [*texts, f"and {counted(unnamed, 'other')}"] if unnamed else texts
+
+
+def _holder(holder: str | None) -> str:
+    if holder is FOREIGN:
+        return "other applications have"
+    return f"{holder[:NAME_LENGTH]} has" if holder else f"{NAMELESS} have"
+
+
+def _described(executors: ExecutorRequest) -> str:
+    """Return "4 cores in 2 executors of 2 cores and 1 GiB each"."""
     cores, size = needed(executors), executors.executor_cores
     count = cores // size if size else min(cores, executors.breadth)
     memory = readable_size(executors.executor_memory_mib)
     if count == 1:
-        return f"The notebook needs {counted(cores, 'core')} in one executor of {memory}"
+        return f"{counted(cores, 'core')} in one executor of {memory}"
     if size is None:
-        return f"The notebook needs {cores} cores in one or more executors of {memory}"
-    return f"The notebook needs {cores} cores in {count} executors of {counted(size, 'core')} and {memory} each"
+        return f"{cores} cores in one or more executors of {memory}"
+    return f"{cores} cores in {count} executors of {counted(size, 'core')} and {memory} each"
+
+
+def _largest(workers: Sequence[Worker]) -> Worker:
+    return max(workers, key=lambda worker: (worker.cores, worker.memory_mib))
+
+
+def _size(worker: Worker) -> str:
+    return f"{counted(worker.cores, 'core')} and {readable_size(worker.memory_mib)}"
 
 
 def _free(executors: ExecutorRequest, status: str, cluster: Capacity, outstanding: int, ahead: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..spark.cluster import ExecutorRequest
 
@@ -36,4 +36,5 @@ class AdmissionPolicy:
         """
         if self.core_requirement != "min":
             return executors
-        return ExecutorRequest(executors.size, executors.executor_cores, executors.executor_memory_mib)
+        initial = None if executors.initial_executors is None else min(1, executors.initial_executors)
+        return replace(executors, cores_max=executors.size, initial_executors=initial)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-LAZY = 5  # intervals between polls while nobody waits: they only tell what has become of the leases
+LAZY = 5  # intervals between polls while nobody lacks cores: they only tell what has become of the leases
 DENSE = 10  # polls in one interval at most, however often those who wait are to be examined at once
 
 
 class Poller:
-    """Calls `poll` while `wanted()`: every `interval` seconds while `waiting()`, else LAZY times more seldom.
+    """Calls `poll` while `wanted()`: every `interval` seconds while `pressing()`, else LAZY times more seldom.
 
     `poll` raises nothing. The task ends when nothing is wanted and starts again with `look`.
     """
@@ -21,9 +21,9 @@ class Poller:
         interval: float,
         *,
         wanted: Callable[[], bool],
-        waiting: Callable[[], bool],
+        pressing: Callable[[], bool],
     ) -> None:
-        self._poll, self._interval, self._wanted, self._waiting = poll, interval, wanted, waiting
+        self._poll, self._interval, self._wanted, self._pressing = poll, interval, wanted, pressing
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.asking = False
@@ -51,14 +51,14 @@ class Poller:
                 await self._poll()
             finally:
                 self.asking = False
-            if self._waiting():
+            if self._pressing():
                 await asyncio.sleep(self._interval / DENSE)
             if self._wanted():
                 await self._pause()
 
     async def _pause(self) -> None:
         """Wait until the next poll is due, or until `look` asks for one at once."""
-        rest = self._interval * (1 - 1 / DENSE) if self._waiting() else self._interval * LAZY
+        rest = self._interval * (1 - 1 / DENSE) if self._pressing() else self._interval * LAZY
         timer = asyncio.get_running_loop().call_later(rest, self._hurry.set)
         try:
             await self._hurry.wait()

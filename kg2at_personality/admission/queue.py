@@ -1,7 +1,7 @@
 """The queue: those who wait for cores of one cluster come, are admitted or refused, and go.
 
-Whether a waiter may start is decided in `decisions`, anew from each answer of the master and from the leases. The queue
-has the master asked while somebody waits or a lease is outstanding, and does what was decided.
+Whether a waiter may start is decided in `decisions`, anew from each answer of the master and from the leases, and done
+in `admitter`. The queue has the master asked while somebody waits, a busy kernel lacks cores or a lease is unsettled.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..errors import KernelIdTaken, KG2ATError, MasterUnreachable
 from ..spark.cluster import App, AppIdentity, ClusterState, ExecutorRequest, needed
-from .decisions import Admit, Answer, ClusterAnswer, Decision, NoAnswer, Refuse, Waiter, check_request, decide
-from .lease import Claim, Sighting
+from ..spark.driver_report import DriverReport
+from .admitter import Admitter
+from .application_wait import ApplicationWait, ApplicationWaits
+from .decisions import ClusterAnswer, NoAnswer, Waiter, check_request
+from .kernel_work import KernelWork
 from .lease_table import LeaseTable
 from .log import AdmissionLog, Log
 from .master_view import MasterView
@@ -47,10 +50,10 @@ class AdmissionQueue:
         self._waiting = WaitingList()
         self._leases = LeaseTable()
         self._master = MasterView(state, log)
+        self._waits = ApplicationWaits(self._master, self._leases, clock)
+        self._admitter = Admitter(self._waiting, self._leases, policy, clock, self._log)
         self._closed = False
-        self._poller = Poller(
-            self._poll, policy.core_poll_interval, wanted=self._is_wanted, waiting=lambda: bool(self._waiting)
-        )
+        self._poller = Poller(self._poll, policy.core_poll_interval, wanted=self._is_wanted, pressing=self._is_pressing)
 
     async def acquire(self, request: AdmissionRequest) -> None:
         """Return when the kernel may start; it then holds a lease until `release`.
@@ -116,20 +119,44 @@ class AdmissionQueue:
         """Return the kernel's active applications in an answer that came just now; [] without a lease."""
         return self._leases.applications(kernel_id, answer, self._clock())
 
+    def note_work(self, kernel_id: str, report: DriverReport | None, is_busy: bool) -> None:
+        """Measure the kernel's lease by what it does now: its driver's `report`, None if that is not known, and whether
+        one of its cells is busy. No-op without a lease.
+
+        Called again and again while the kernel is busy, and once when it is idle again. The master is asked at once
+        when a kernel begins to lack cores. Whoever waits is examined at once when a lease reserves less than before.
+        """
+        before = self._leases.outstanding_cores if self._waiting else 0
+        is_new = self._leases.note(kernel_id, KernelWork(is_busy, report), self._clock())
+        if is_new or (self._waiting and self._leases.outstanding_cores < before):
+            self._poller.look(at_once=True)
+
+    def wait_of(self, kernel_id: str) -> ApplicationWait | None:
+        """Return what the kernel's application waits for, from memory; None if for nothing, and without a lease."""
+        return self._waits.of(kernel_id)
+
+    def given_back(self, kernel_id: str) -> int:
+        """Return the cores of the kernel's lease that others may have until it needs them; 0 without a lease."""
+        lease = self._leases.get(kernel_id)
+        return lease.given_back if lease else 0
+
     def status(self) -> dict[str, Any]:
         """Return cluster, queue and leases from memory; `age_s` is the age of the last answer, None before the first.
 
-        Times are in seconds, memory in MiB.
+        The queue begins with the applications that wait at the master: those were admitted before. Times are in
+        seconds, memory in MiB.
         """
         now = self._clock()
         cluster = self._master.status(now, self._leases.outstanding_cores)
-        return {"cluster": cluster, "queue": self._waiting.status(now), "leases": self._leases.status()}
+        line = self._leases.queue_status(now)
+        queue = line + self._waiting.status(now, len(line))
+        return {"cluster": cluster, "queue": queue, "leases": self._leases.status()}
 
     async def close(self) -> None:
         """Refuse everybody who waits or comes later, and end the poller. Leases stay. Idempotent."""
         self._closed = True
         for entry in self._waiting.entries:
-            self._refuse(entry, closing())
+            self._admitter.refuse(entry, closing())
         await self._poller.close()
 
     # The rest is the queue's own: coming, going, asking, and doing what was decided.
@@ -163,21 +190,24 @@ class AdmissionQueue:
         """Called when its wait is over. Those behind it are examined at once: they may fit where it did not."""
         if not entry.admitted.done():
             waited, outstanding = self._clock() - entry.waiter.since, self._leases.outstanding_cores
-            ahead = self._waiting.ahead(entry)
-            self._refuse(entry, self._master.timed_out(entry.waiter, waited, outstanding, ahead))
+            ahead = len(self._leases.line) + self._waiting.ahead(entry)
+            self._admitter.refuse(entry, self._master.timed_out(entry.waiter, waited, outstanding, ahead))
             self._poller.look(at_once=True)
 
     def _is_wanted(self) -> bool:
-        return not self._closed and (bool(self._waiting) or self._leases.is_outstanding)
+        return not self._closed and (self._is_pressing() or self._leases.is_unsettled)
+
+    def _is_pressing(self) -> bool:
+        return bool(self._waiting) or self._leases.is_lacking
 
     async def _poll(self) -> None:
         """Ask once, decide and do it. Nothing that goes wrong ends the poller."""
         asked_at = self._clock()
         self._leases.expect_answer()
         try:
-            answer = await self._master.ask()
+            answer = await self._master.ask(asked_at)
             if isinstance(answer, MasterUnreachable):
-                await self._decide(NoAnswer(answer, self.policy.master_unreachable == "admit"), {})
+                await self._admitter.decide(NoAnswer(answer, self.policy.master_unreachable == "admit"), {})
             else:
                 await self._read(answer, asked_at)
         except Exception:
@@ -189,40 +219,4 @@ class AdmissionQueue:
         answer = ClusterAnswer(state)
         self._master.show(answer, asked_at)
         await asyncio.sleep(0)
-        await self._decide(answer, seen)
-
-    async def _decide(self, answer: Answer, seen: Mapping[Claim, Sighting]) -> None:
-        """Decide on everybody, in turns short enough for the event loop; leases and waiters may change in between."""
-        while True:
-            leases, waiters = self._leases, self._waiting.waiters
-            decisions = decide(answer, leases.held, waiters, self.policy, leases.returned)
-            for decision in decisions.made:
-                self._apply(decision, seen)
-            if decisions.is_complete:
-                return
-            await asyncio.sleep(0)
-
-    def _apply(self, decision: Decision, seen: Mapping[Claim, Sighting]) -> None:
-        waiter = decision.waiter
-        entry = self._waiting[waiter.request.kernel_id]
-        if isinstance(decision, Admit):
-            self._admit(entry, seen.get(waiter.claim), decision.unchecked)
-        elif isinstance(decision, Refuse):
-            self._refuse(entry, decision.error)
-        else:
-            waiter.examined = True
-            self._log.waits(waiter, decision.ahead)
-
-    def _admit(self, entry: Entry, earlier: Sighting | None, unchecked: MasterUnreachable | None) -> None:
-        """Give the waiter its lease; `earlier` as for LeaseTable.admit."""
-        waiter, now = entry.waiter, self._clock()
-        self._waiting.remove(entry)
-        self._leases.admit(waiter.request, waiter.executors, waiter.cores, now, earlier)
-        entry.admitted.set_result(None)
-        self._log.admitted(waiter, now - waiter.since, unchecked)
-
-    def _refuse(self, entry: Entry, error: KG2ATError) -> None:
-        self._waiting.remove(entry)
-        if not entry.admitted.done():
-            entry.admitted.set_exception(error)
-            self._log.refused(entry.waiter.request, error)
+        await self._admitter.decide(answer, seen)

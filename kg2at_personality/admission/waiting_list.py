@@ -69,8 +69,8 @@ class WaitingList:
         """Return how many are in the list before this one; 0 if it is not in it."""
         return next((ahead for ahead, other in enumerate(self._entries.values()) if other is entry), 0)
 
-    def status(self, now: float) -> list[dict[str, Any]]:
-        """Return a row for each waiter; `now` is in seconds of the queue's clock."""
+    def status(self, now: float, ahead: int) -> list[dict[str, Any]]:
+        """Return a row for each waiter, with so many `ahead` of all; `now` is in seconds of the queue's clock."""
         return [
             {
                 "kernel_id": entry.waiter.request.kernel_id,
@@ -79,6 +79,7 @@ class WaitingList:
                 "cores": needed(entry.waiter.executors),
                 "waited_s": round(now - entry.waiter.since, 3),
                 "position": position,
+                "app_id": None,
             }
-            for position, entry in enumerate(self._entries.values(), 1)
+            for position, entry in enumerate(self._entries.values(), ahead + 1)
         ]

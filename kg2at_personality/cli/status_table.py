@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ..plural import counted, duration
+from ..plural import counted, span
 from .output import Row, print_table
 
 CLUSTER = {"master": "master", "status": "status", "cores": "cores", "memory": "memory", "workers": "workers"}
 CLUSTER |= {"age": "as of", "error": "error"}
 KERNELS = {"kernel_id": "kernel", "name": "name", "user": "user", "cores": "cores", "state": "state"}
-KERNELS |= {"app_id": "application", "pid": "pid", "since": "since"}
+KERNELS |= {"given_back": "given back", "app_id": "application", "pid": "pid", "since": "since"}
+KERNELS |= {"idle_since": "idle since"}
 QUEUE = {"position": "place", "name": "name", "user": "user", "cores": "waits for", "waited": "waited"}
+QUEUE |= {"app_id": "application"}
 
 
 def print_status(url: str, status: Mapping[str, Any]) -> None:
@@ -64,9 +66,10 @@ def _cluster(cluster: Row) -> dict[str, Any]:
 
 
 def _kernel(kernel: Row) -> dict[str, Any]:
-    """Return the row with its time in words."""
-    row = dict(kernel)
-    return row | {"since": _clock(row["since"])} if "since" in row else row
+    """Return the row with its times in words, and the cores that it holds of those that it was admitted with."""
+    row = dict(kernel) | {key: _clock(kernel[key]) for key in ("since", "idle_since") if key in kernel}
+    held, admitted = kernel.get("cores_held"), kernel.get("cores_admitted")
+    return row | {"cores": f"{held} of {admitted}"} if admitted else row
 
 
 def _waiter(waiter: Row) -> dict[str, Any]:
@@ -81,9 +84,9 @@ def _gib(mib: Any) -> str:
 
 def _span(seconds: Any) -> str:
     """Return seconds as a person says them; what is no number, as it is."""
-    if not isinstance(seconds, (int, float)):
-        return "" if seconds is None else str(seconds)
-    return duration(seconds)
+    if isinstance(seconds, (int, float)):
+        return span(seconds)
+    return "" if seconds is None else str(seconds)
 
 
 def _clock(since: Any) -> Any:

@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from ..admission.clusters import Clusters
 from ..admission.messages import cores_given_back, executors_die
-from ..plural import duration
+from ..plural import span
 from ..spark.driver_report import DriverReport
 from ..spark.executor_deaths import ExecutorDeaths
 from .core_wait import CoreWait
@@ -142,7 +142,7 @@ class CoreWatch:
         if message is None:
             kernel.core_wait = None
         elif waited >= self._grace(kernel):
-            self._tell(cell, kernel, f"{message} ({duration(waited)} so far)", waited)
+            self._tell(cell, kernel, f"{message} ({span(waited)} so far)", waited)
 
     def _grace(self, kernel: GatewayKernel) -> float:
         """Return the seconds for which nothing is said of a wait: an application that gets cores at once needs them.

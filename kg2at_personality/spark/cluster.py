@@ -130,6 +130,27 @@ def missing(request: ExecutorRequest, granted: int) -> ExecutorRequest | None:
     return replace(request, cores_max=request.cores_max - granted, initial_executors=executors)
 
 
+def limited(request: ExecutorRequest, tasks: int) -> ExecutorRequest:
+    """Return the request, with no more than the whole executors that so many tasks, of one core each, need.
+
+    That is what dynamic allocation asks for (`ExecutorAllocationManager.maxNumExecutorsNeededPerResourceProfile`, 3.5).
+    """
+    executors, limit = -(-max(0, tasks) // request.size), request.initial_executors
+    return replace(
+        request,
+        cores_max=min(request.cores_max, executors * request.size),
+        initial_executors=None if limit is None else min(limit, executors),
+    )
+
+
+def registration(app: App) -> tuple[float, int, str]:
+    """Return the key by which applications are in the order in which they registered: the order that Spark serves.
+
+    Those of one answer only. The master lists them in the order of a hash set (`JsonProtocol.writeMasterState`).
+    """
+    return -(app.age_s or 0.0), len(app.id), app.id
+
+
 def check(request: ExecutorRequest) -> None:
     """Raise RequestError for a request that no cluster whatsoever can run."""
     size = request.executor_cores

@@ -12,6 +12,7 @@ from kernel_gateway.mixins import CORSMixin
 from tornado import web
 
 from ..kernels.kernel import GatewayKernel
+from ..plural import counted, span
 from .handler import GatewayHandler
 
 
@@ -27,12 +28,15 @@ class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc
         manager = self.kernel_manager
         clusters: list[dict[str, Any]] = manager.clusters.status()
         leases = {kernel_id: lease for each in clusters for kernel_id, lease in each.pop("leases").items()}
+        queue = [row for each in clusters for row in each["queue"]]
+        waits = {row["kernel_id"]: row for row in queue if row["app_id"]}
         kernels = [
-            _kernel(manager.get_kernel(kernel_id), leases.get(kernel_id)) for kernel_id in manager.list_kernel_ids()
+            _kernel(manager.get_kernel(kernel_id), leases.get(kernel_id), waits.get(kernel_id))
+            for kernel_id in manager.list_kernel_ids()
         ]
         body = {
             "cluster": clusters[0]["cluster"] if clusters else None,
-            "queue": [waiter for each in clusters for waiter in each["queue"]],
+            "queue": queue,
             "kernels": kernels,
             "zombies": manager.zombies.status(),
             "clusters": clusters,
@@ -41,25 +45,41 @@ class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc
         self.finish(json.dumps(body, default=json_default))
 
 
-def _kernel(kernel: GatewayKernel, lease: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a kernel's row. `cores` are those that it holds or that are reserved for it, `since` its start (UTC)."""
+def _kernel(kernel: GatewayKernel, lease: dict[str, Any] | None, wait: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a kernel's row, where it has a lease and where its application waits at the master also by their rows.
+
+    `cores` are those that it holds or that are reserved for it, `cores_held` those that its application has now, and
+    `given_back` those of `cores_admitted` that others may have until it needs them. `since` is its start, `idle_since`
+    its last use, both in UTC.
+    """
     return {
         "kernel_id": kernel.kernel_id,
         "name": kernel.kernel_name,
         "user": kernel.user,
         "cores": lease["cores"] if lease else 0,
-        "state": _state(kernel, lease),
+        "cores_held": lease["granted"] if lease else 0,
+        "cores_admitted": lease["cores"] if lease else 0,
+        "given_back": lease["given_back"] if lease else 0,
+        "state": _state(kernel, lease, wait),
         "app_id": lease["app_id"] if lease else None,
         "pid": kernel.pid,
         "since": kernel.since,
+        "idle_since": kernel.idle_since,
     }
 
 
-def _state(kernel: GatewayKernel, lease: dict[str, Any] | None) -> str:
+def _state(kernel: GatewayKernel, lease: dict[str, Any] | None, wait: dict[str, Any] | None) -> str:
     """Return what the kernel does, in words."""
     if kernel.is_dead:
         return f"dead: {kernel.reason}"
-    return f"{kernel.execution_state}, {lease['state']}" if lease else str(kernel.execution_state)
+    parts = [str(kernel.execution_state)]
+    if wait:
+        parts.append(f"waiting for {counted(wait['cores'], 'core')} for {span(wait['waited_s'])}")
+    elif lease:
+        parts.append(lease["state"])
+    if lease and lease["given_back"] and lease["app_id"]:
+        parts.append(f"{counted(lease['given_back'], 'core')} given back")
+    return ", ".join(parts)
 
 
 routes = [("/kg2at/status", StatusHandler)]

@@ -65,7 +65,7 @@ class Scene:
 
     @property
     def waiting(self) -> list[str]:
-        return [waiter["kernel_id"] for waiter in self.queue.status()["queue"]]
+        return [row["kernel_id"] for row in self.queue.status()["queue"] if row["app_id"] is None]
 
     @property
     def leases(self) -> dict[str, Any]:

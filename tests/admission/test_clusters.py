@@ -82,7 +82,7 @@ def test_a_kernel_is_adopted_into_the_queue_that_acquire_used(clusters: Clusters
         app = use(server)
         clusters.adopt(request(), [server.url], restarted=False)
         await settled(clusters, "running")
-        assert lease(clusters) == {"cores": 2, "granted": 2, "state": "running", "app_id": app.id}
+        assert lease(clusters) == {"cores": 2, "granted": 2, "given_back": 0, "state": "running", "app_id": app.id}
         assert [status["urls"] for status in clusters.status()] == [[server.url]]
 
     play(clusters, scene)

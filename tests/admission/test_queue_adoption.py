@@ -94,7 +94,7 @@ async def test_adopting_twice_is_once() -> None:
     scene.adopt("a", 4)
     await ticks()
     scene.adopt("a", 8, restarted=True)
-    assert scene.leases["a"] == {"cores": 4, "granted": 4, "state": "running", "app_id": app.id}
+    assert scene.leases["a"] == {"cores": 4, "granted": 4, "given_back": 0, "state": "running", "app_id": app.id}
 
 
 @virtual

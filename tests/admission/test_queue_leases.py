@@ -16,7 +16,7 @@ async def test_a_lease_settles_rests_and_wakes() -> None:
     await scene.admit("a", 4)
     app = scene.use("a", 4)
     await asyncio.sleep(6.0)
-    assert scene.leases["a"] == {"cores": 4, "granted": 4, "state": "running", "app_id": app.id}
+    assert scene.leases["a"] == {"cores": 4, "granted": 4, "given_back": 0, "state": "running", "app_id": app.id}
     assert scene.queue.status()["cluster"]["cores_promised"] == 0
     scene.master.finish(app)
     await scene.admit("b", 8)  # the cores are everybody's
@@ -24,7 +24,7 @@ async def test_a_lease_settles_rests_and_wakes() -> None:
     scene.queue.release("b")
     again = scene.use("a", 4)
     await scene.admit("c", 4)
-    assert scene.leases["a"] == {"cores": 4, "granted": 4, "state": "running", "app_id": again.id}
+    assert scene.leases["a"] == {"cores": 4, "granted": 4, "given_back": 0, "state": "running", "app_id": again.id}
 
 
 @virtual
@@ -151,7 +151,7 @@ async def test_an_old_application_seen_only_after_the_restart_ends_no_new_life()
     old = scene.use("a", 8)  # no poll sees it before the restart
     scene.queue.renew("a")
     await asyncio.sleep(1.0)
-    assert scene.leases["a"] == {"cores": 8, "granted": 8, "state": "running", "app_id": old.id}
+    assert scene.leases["a"] == {"cores": 8, "granted": 8, "given_back": 0, "state": "running", "app_id": old.id}
     scene.master.finish(old)
     scene.queue.renew("nobody")
     task = scene.ask("b", 8)

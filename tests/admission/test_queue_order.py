@@ -18,7 +18,7 @@ async def test_free_cores_admit_at_once_with_one_poll() -> None:
     await scene.admit("a", 2)
     assert (scene.polls, scene.leases) == (
         [0.0],
-        {"a": {"cores": 2, "granted": 0, "state": "promised", "app_id": None}},
+        {"a": {"cores": 2, "granted": 0, "given_back": 0, "state": "promised", "app_id": None}},
     )
 
 

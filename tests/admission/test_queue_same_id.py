@@ -27,7 +27,7 @@ async def test_nor_does_what_it_still_has_at_the_admission_and_completes_afterwa
     earlier = scene.use("a", 4)
     await scene.admit("a", 4)
     await asyncio.sleep(6.0)
-    assert scene.leases["a"] == {"cores": 4, "granted": 0, "state": "promised", "app_id": None}
+    assert scene.leases["a"] == {"cores": 4, "granted": 0, "given_back": 0, "state": "promised", "app_id": None}
     scene.master.finish(earlier)
     task = scene.ask("b", 8)
     await asyncio.sleep(10.0)

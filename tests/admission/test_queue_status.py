@@ -39,9 +39,10 @@ async def test_status_answers_from_memory() -> None:
                 "cores": 4,
                 "waited_s": 1.5,
                 "position": 1,
+                "app_id": None,
             }
         ],
-        "leases": {"a": {"cores": 6, "granted": 0, "state": "promised", "app_id": None}},
+        "leases": {"a": {"cores": 6, "granted": 0, "given_back": 0, "state": "promised", "app_id": None}},
     }
     assert len(scene.polls) == before
     task.cancel()

@@ -79,7 +79,13 @@ def test_it_gets_neither_lease_nor_end_and_nobody_waits_for_it(name: str, user: 
     async def scene(clusters: Clusters, server: MasterServer) -> None:
         await clusters.acquire(REQUEST, clusters.urls(conf(server)))
         foreign = register(server, name, user)
-        assert await lease_when(clusters, server) == {"cores": 2, "granted": 0, "state": "promised", "app_id": None}
+        assert await lease_when(clusters, server) == {
+            "cores": 2,
+            "granted": 0,
+            "given_back": 0,
+            "state": "promised",
+            "app_id": None,
+        }
         own = register(server, NAME, "gateway")
         assert (await lease_when(clusters, server))["app_id"] == own.id
         assert await clusters.end_applications(KERNEL)
