@@ -293,7 +293,7 @@ async def test_a_toree_goes_on(gateways: Gateways) -> None:
 
     second = await gateways.open()
     kernel = kernel_of(second, kernel_id)
-    assert (kernel.is_toree, kernel.is_sql, kernel.pid, kernel.user) == (True, True, pid, "anna")
+    assert (kernel.is_toree, kernel.kind.is_sql, kernel.pid, kernel.user) == (True, True, pid, "anna")
     assert await second.run(kernel_id, "print(x)") == "41\n"
     assert await code_of(second, "POST", kernel_id, "/interrupt") == 204
     await until(lambda: spark.interrupts(kernel_id) == ["SIGUSR2"], "its interrupt")
@@ -608,7 +608,7 @@ async def test_a_toree_whose_record_is_of_no_use_goes_on(gateways: Gateways) -> 
     kernel_id, pid = await toree_that_lost_its_record(gateways, "apache_toree_sql")
     second = await gateways.open()
     kernel = kernel_of(second, kernel_id)
-    assert (kernel.pid, kernel.is_sql, kernel.kernel_name) == (pid, True, "apache_toree_sql")
+    assert (kernel.pid, kernel.kind.is_sql, kernel.kernel_name) == (pid, True, "apache_toree_sql")
     assert gateways.record(kernel_id).interpreter == "SQL"
 
 

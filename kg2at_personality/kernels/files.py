@@ -12,10 +12,13 @@ import javaproperties
 from ..system.private_file import temporary, write_private
 from .log_excerpt import excerpt
 
+#: Bytes of a report that are read.
+REPORT_LIMIT = 4096
+
 
 @dataclass(frozen=True)
 class KernelFiles:
-    """Paths made from the connection file's: properties and Java options for the launch, and the kernel's output."""
+    """Paths made from the connection file's: what the launch reads, and what the kernel prints and reports."""
 
     connection_file: str
 
@@ -35,6 +38,10 @@ class KernelFiles:
         return self._beside(".submitopts")
 
     @property
+    def report(self) -> Path:
+        return self._beside(".report")
+
+    @property
     def log(self) -> Path:
         return self._beside(".log")
 
@@ -50,6 +57,15 @@ class KernelFiles:
     def write_submit_options(self, text: str) -> None:
         """Write the one of SPARK_SUBMIT_OPTS in the same way."""
         _write_or_remove(self.submit_options, text)
+
+    def empty_report(self) -> None:
+        """Make a file for the reports of the next process. The last process goes on to write into its own."""
+        write_private(self.report, b"")
+
+    def report_content(self) -> bytes:
+        """Return what its process has reported, up to `REPORT_LIMIT` bytes. Raises OSError."""
+        with open(self.report, "rb") as file:
+            return file.read(REPORT_LIMIT)
 
     def open_log(self) -> IO[bytes]:
         """Open the log of the kernel's output, emptied."""
@@ -82,7 +98,7 @@ class KernelFiles:
 
     def remove(self) -> None:
         """Remove what we wrote, half-written files too; the connection file is jupyter_client's."""
-        for path in (self.properties, self.java_options, self.submit_options, self.log):
+        for path in (self.properties, self.java_options, self.submit_options, self.report, self.log):
             path.unlink(missing_ok=True)
             temporary(path).unlink(missing_ok=True)
 

@@ -125,6 +125,12 @@ class JupyterKernel(KernelGatewayIOLoopKernelManager):
         return getattr(self, "_activity_stream", None) is not None
 
     @property
+    def traceback_replacement_message(self) -> str:
+        """Return the manager's, which jupyter_server looks for here (ZMQChannelsWebsocketConnection._on_error)."""
+        manager: Any = self.parent
+        return str(manager.traceback_replacement_message)
+
+    @property
     def info(self) -> dict[str, Any] | None:
         """Return its kernel_info_reply; None before its first answer."""
         return self._info

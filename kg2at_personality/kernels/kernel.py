@@ -17,6 +17,7 @@ from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Instance, Unicode, default
 
 from ..errors import NoRoom
+from ..spark.driver_report import DriverReport
 from ..state.record import Admission
 from .client import KernelClient
 from .console import Console
@@ -91,11 +92,6 @@ class GatewayKernel(JupyterKernel):
         return self.kind.is_toree
 
     @property
-    def is_sql(self) -> bool:
-        """Return whether its notebooks hold SQL."""
-        return self.kind.interpreter == "SQL"
-
-    @property
     def user(self) -> str:
         """Return whose kernel it is, as the client told; "" when it did not."""
         return str(self.launch_args.get("env", {}).get("KERNEL_USERNAME", ""))
@@ -109,11 +105,6 @@ class GatewayKernel(JupyterKernel):
     def group(self) -> int | None:
         """Return its process group, also that of the process that died just now; None when it has none."""
         return getattr(self.provisioner, "pgid", None) or self.adopted_group
-
-    @property
-    def traceback_replacement_message(self) -> str:
-        """Return the manager's, which jupyter_server looks for here (ZMQChannelsWebsocketConnection._on_error)."""
-        return str(self.parent.traceback_replacement_message)
 
     # Its state.
 
@@ -143,6 +134,14 @@ class GatewayKernel(JupyterKernel):
     def note_warm(self) -> None:
         """Called when it has."""
         self._warm_launch = self.launches
+
+    @property
+    def idle_since(self) -> datetime | None:
+        """Return when it was last used, by a cell or a job; None while one or a stream runs, or it has not answered."""
+        report = self.kind.driver_report() or DriverReport()
+        if not self.has_answered or self.execution_state != "idle" or report.is_working:
+            return None
+        return max(self.last_activity, datetime.fromtimestamp(report.idle_since or 0, timezone.utc))
 
     # Its files, output and sockets.
 

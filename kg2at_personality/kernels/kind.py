@@ -21,6 +21,11 @@ class KernelKind:
     plan: Plan | None = None
     lent_ports: list[int] | None = None
 
+    @property
+    def is_sql(self) -> bool:
+        """Return whether its notebooks hold SQL."""
+        return self.interpreter == "SQL"
+
     def redactor(self) -> Redactor | None:
         """Return what knows the secrets in its output; None when nobody knows them, so that none may be shown."""
         return Redactor()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 from jupyter_client.provisioning import LocalProvisioner
 
 from ..errors import LaunchFailed
+from ..spark.driver_report import DriverReport
 from ..spark.redaction import Redactor
-from . import toree, toree_interrupt
+from . import toree, toree_interrupt, toree_report, toree_setup
 from .client import KernelClient
 from .files import KernelFiles
 from .interfaces import Kernel
@@ -33,6 +35,8 @@ class ToreeProvisioner(KernelKind, LocalProvisioner):
 
     is_toree = True
     parent: Kernel
+    #: What the driver of the newest launch has reported so far.
+    _report: DriverReport | None = None
 
     @property
     def files(self) -> KernelFiles:
@@ -86,8 +90,18 @@ class ToreeProvisioner(KernelKind, LocalProvisioner):
         return bool(ports)
 
     async def set_up(self, client: KernelClient) -> bool:
-        """Give a new process its handler for interrupts. Return False if it dies meanwhile."""
-        return await toree_interrupt.install(client)
+        """Give a new process its handler for interrupts, and what reports on it. Return False if it dies meanwhile."""
+        return await toree_setup.install(client, toree_interrupt.HANDLER, toree_report.reporter(self.files.report))
+
+    def driver_report(self) -> DriverReport | None:
+        """Return its driver's newest report; None before its first one, and when it can't be read."""
+        try:
+            content = self.files.report_content()
+        except OSError:
+            return None
+        with suppress(ValueError):  # it is empty, or just being written
+            self._report = toree_report.parsed(content)
+        return self._report
 
     def _write_files(self, plan: Plan, submit_options: str) -> dict[str, str]:
         """Write the files. Return the variables that name them. Blocking."""
@@ -97,6 +111,8 @@ class ToreeProvisioner(KernelKind, LocalProvisioner):
         files.write_properties(values, plan.conf.encoding if sys.platform == "zos" else "ascii")
         files.write_java_options(toree.java_options(plan))
         files.write_submit_options(submit_options)
+        files.empty_report()
+        self._report = None
         return {toree.SUBMIT_OPTIONS: f"@{files.submit_options}"} if submit_options else {}
 
     async def send_signal(self, signum: int) -> None:

@@ -158,7 +158,7 @@ class Gateways:
         """Write a kernel's connection file; with `beside` the other files that a Toree has as well."""
         path = self.connection_file(kernel_id)
         write_connection_file(str(path), ip="127.0.0.1", key=b"key", kernel_name="python3")
-        for suffix in (".properties", ".javaopts", ".log", ".log.new") if beside else ():
+        for suffix in (".properties", ".javaopts", ".report", ".log", ".log.new") if beside else ():
             path.with_suffix(suffix).touch()
 
     async def mute(self, kernel_id: str = ID, *command: str, **changes: Any) -> psutil.Process:

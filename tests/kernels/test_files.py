@@ -9,6 +9,7 @@ import javaproperties
 import pytest
 
 from kg2at_personality.kernels.files import KernelFiles
+from kg2at_personality.system.private_file import temporary
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def open_umask() -> Iterator[None]:
 
 
 def _all(files: KernelFiles) -> list[Path]:
-    return [files.properties, files.java_options, files.submit_options, files.log]
+    return [files.properties, files.java_options, files.submit_options, files.report, files.log]
 
 
 def mode(path: Path) -> int:
@@ -33,7 +34,8 @@ def mode(path: Path) -> int:
 
 def test_they_stand_beside_the_connection_file(files: KernelFiles, tmp_path: Path) -> None:
     names = [path.relative_to(tmp_path).name for path in _all(files)]
-    assert names == ["kernel-1-2.properties", "kernel-1-2.javaopts", "kernel-1-2.submitopts", "kernel-1-2.log"]
+    suffixes = ("properties", "javaopts", "submitopts", "report", "log")
+    assert names == [f"kernel-1-2.{suffix}" for suffix in suffixes]
 
 
 @pytest.mark.usefixtures("open_umask")
@@ -48,9 +50,10 @@ def test_they_are_private_from_their_first_byte(files: KernelFiles, monkeypatch:
     monkeypatch.setattr(os, "open", spy)
     files.write_properties({"spark.secret": "x"}, "ascii")
     files.write_java_options('"-Dpassword=x"\n')
+    files.empty_report()
     files.open_log().close()
-    assert seen == [(0o600, 0)] * 3
-    assert {mode(path) for path in (files.properties, files.java_options, files.log)} == {0o600}
+    assert seen == [(0o600, 0)] * 4
+    assert {mode(path) for path in (files.properties, files.java_options, files.report, files.log)} == {0o600}
 
 
 def test_a_reader_sees_the_old_file_or_the_new_one_whole(files: KernelFiles) -> None:
@@ -107,6 +110,19 @@ def test_no_java_options_any_more_no_file_any_more(files: KernelFiles) -> None:
     assert not files.java_options.exists()
 
 
+class TestReport:
+    def test_no_process_writes_into_the_file_of_the_next_one(self, files: KernelFiles) -> None:
+        files.empty_report()
+        with open(files.report, "r+b") as last_process:
+            files.empty_report()
+            last_process.write(b"late")
+        assert files.report_content() == b""
+
+    def test_what_is_read_of_it_is_bounded(self, files: KernelFiles) -> None:
+        files.report.write_bytes(b" " * 100_000)
+        assert len(files.report_content()) == 4096
+
+
 class TestLog:
     def test_a_new_log_is_empty(self, files: KernelFiles) -> None:
         for _ in range(2):
@@ -137,6 +153,8 @@ def test_removal(files: KernelFiles, tmp_path: Path) -> None:
     connection_file.write_text("{}")
     files.write_properties({"a": "b"}, "ascii")
     files.write_java_options("x")
+    files.empty_report()
+    temporary(files.report).touch()
     files.open_log().close()
     for _ in range(2):
         files.remove()

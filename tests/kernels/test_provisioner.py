@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import re
 import shutil
 import signal
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import pytest
 from jupyter_client.connect import LocalPortCache
 
 from kg2at_personality.errors import KernelDied, LaunchFailed, NoFreePort
+from kg2at_personality.kernels.toree_report import reporter
+from kg2at_personality.spark.driver_report import DriverReport
 from tests.fakes.ports import held_range
 from tests.fakes.processes import runs
 from tests.fakes.toree import QUICK, FakeSpark, start
@@ -46,7 +51,7 @@ class TestLaunch:
         files = spark.runtime / f"kernel-{kernel_id}"
         assert seen["properties"]["spark.driver.extraJavaOptions"] == f"@{files}.javaopts"
         assert '"-Dmy.password=hush"\n"-Dplain=1"\n' in seen["java_options"]
-        assert seen["modes"] == dict.fromkeys((".json", ".properties", ".javaopts", ".log"), 0o600)
+        assert seen["modes"] == dict.fromkeys((".json", ".properties", ".javaopts", ".report", ".log"), 0o600)
         assert seen["leads_its_group"] and seen["niceness"] == os.getpriority(os.PRIO_PROCESS, 0) + 3
         first, last = map(int, RANGE.split("-"))
         assert {seen["connection"][name] for name in PORTS} <= set(range(first, last + 1))
@@ -150,7 +155,7 @@ class TestPorts:
         assert len(set(ports)) == 10
         answer = await gateway.ask("POST", "/api/kernels", {"name": "apache_toree_scala"})
         assert answer.code == 503 and b"kernel_ports" in answer.body
-        assert len(spark.left()) == 3 * 2, spark.left()
+        assert len(spark.left()) == 4 * 2, spark.left()
 
     async def test_they_are_given_back(self, gateway: Any, spark: FakeSpark) -> None:
         spark.defaults("spark.fake.does hang")
@@ -256,6 +261,69 @@ def text_and_mode(path: Path) -> tuple[str, int]:
     return path.read_text(), path.stat().st_mode & 0o777
 
 
+def reported(**changes: Any) -> bytes:
+    """Return a report as a driver writes it: with blanks at its end."""
+    told = {"is_starting": False, "app_id": "app-1", "jobs": 0, "tasks": 0, "executors": 1, "streams": 0}
+    return json.dumps(told | {"idle_since": None} | changes).ljust(512).encode()
+
+
+class TestReports:
+    """What the driver does, as it writes beside the connection file; tests/e2e has a real one."""
+
+    async def test_none_before_the_first(self, gateway: Any, spark: FakeSpark) -> None:
+        _, kernel = await start(gateway)
+        await kernel.answered()
+        assert kernel.kind.files.report.read_bytes() == b"" and kernel.kind.driver_report() is None
+        assert kernel.idle_since == kernel.last_activity
+
+    async def test_the_newest_that_can_be_read(self, gateway: Any, spark: FakeSpark) -> None:
+        _, kernel = await start(gateway)
+        file = kernel.kind.files.report
+        for content in (reported(jobs=2, tasks=7), b"", reported()[:40], reported(jobs=-1), b"\xff", b"[]", b"1e999"):
+            file.write_bytes(content)
+            assert kernel.kind.driver_report() == DriverReport(False, "app-1", 2, 7, 1), content
+        file.write_bytes(reported(is_starting=True, app_id="", executors=0, idle_since=17.5))
+        assert kernel.kind.driver_report() == DriverReport(is_starting=True, idle_since=17.5)
+
+    async def test_none_where_it_can_not_be_read(self, gateway: Any, spark: FakeSpark) -> None:
+        _, kernel = await start(gateway)
+        kernel.kind.files.report.write_bytes(reported())
+        assert kernel.kind.driver_report() is not None
+        kernel.kind.files.report.unlink()
+        assert kernel.kind.driver_report() is None
+
+    async def test_a_new_process_begins_without_one(self, gateway: Any, spark: FakeSpark) -> None:
+        kernel_id, kernel = await start(gateway)
+        await kernel.answered()
+        kernel.kind.files.report.write_bytes(reported(jobs=1))
+        assert kernel.kind.driver_report().jobs == 1 and kernel.idle_since is None
+        await gateway.app.kernel_manager.restart_kernel(kernel_id)
+        assert kernel.kind.driver_report() is None
+        await kernel.answered()
+
+    async def test_idle_since(self, gateway: Any, spark: FakeSpark) -> None:
+        _, kernel = await start(gateway)
+        assert kernel.idle_since is None, "it has not answered yet"
+        await kernel.answered()
+        file = kernel.kind.files.report
+        later = datetime(2100, 1, 1, tzinfo=timezone.utc)
+        for changes, expected in (
+            ({"jobs": 1}, None),
+            ({"streams": 1}, None),
+            ({"idle_since": 1.0}, kernel.last_activity),
+            ({"idle_since": later.timestamp()}, later),
+        ):
+            file.write_bytes(reported(**changes))
+            assert kernel.idle_since == expected, changes
+        kernel.execution_state = "busy"
+        assert kernel.idle_since is None
+
+    def test_any_path_is_told(self) -> None:
+        path = Path('/tmp/"quoted" \\u0022 \n${x} ä €/kernel.report')
+        [encoded] = re.findall(r'decode\("([A-Za-z0-9+/=]*)"\)', reporter(path))
+        assert base64.b64decode(encoded).decode() == str(path)
+
+
 class TestSparkEnv:
     """spark-env.sh runs once more for each kernel, with what the kernel's client sent."""
 
@@ -289,7 +357,7 @@ async def test_files_go_with_the_kernel(gateway: Any, spark: FakeSpark) -> None:
     spark.defaults("spark.fake.does hang", "spark.driver.extraJavaOptions -Dmy.password=hush")
     kernel_id, _ = await start(gateway)
     await spark.launched(kernel_id)
-    suffixes = ("javaopts", "json", "log", "properties")
+    suffixes = ("javaopts", "json", "log", "properties", "report")
     assert spark.left() == [f"kernel-{kernel_id}.{suffix}" for suffix in suffixes]
     assert (await gateway.ask("DELETE", f"/api/kernels/{kernel_id}")).code == 204
     assert spark.left() == [] and spark.living() == []

@@ -53,7 +53,7 @@ class ToreeMessages:
         changed = cell_substitute.restored(self._session, parts) or self._last_exception.without(parts)
         if changed is not None:
             parts = changed[1:]
-            message = sql_cells.from_kernel(self._session, parts) if self._kernel.is_sql else changed
+            message = sql_cells.from_kernel(self._session, parts) if self._kernel.kind.is_sql else changed
             self._idle_hold.take(self._parse(channel, message, parts, is_cell))
 
     def _parse(self, channel: str, message: list[Any], parts: list[Any], is_cell: bool) -> KernelMessage:

@@ -20,7 +20,7 @@ class ToreeRequests:
     """Belongs to one websocket. `send` takes a message to the kernel."""
 
     def __init__(self, kernel: GatewayKernel, send: Callable[[Message], None], replies: GatewayReplies) -> None:
-        self._is_sql, self._send, self._replies = kernel.is_sql, send, replies
+        self._is_sql, self._send, self._replies = kernel.kind.is_sql, send, replies
         self._cells = CellQueue(kernel, send, replies.abort)
 
     def take(self, message: Message) -> None:
