@@ -10,6 +10,7 @@ from jupyter_client.session import DELIM
 from .jupyter_kernel import receiver
 from .kernel import GatewayKernel
 from .loop_turn import more_from
+from .message import CONTENT, HEADER, PARENT, parsed
 
 
 class ActivityHost(Protocol):
@@ -42,6 +43,18 @@ class Activity:
             self._host.last_kernel_activity = self._kernel.last_activity = datetime.now(timezone.utc)
         else:
             self._record(message)
+            self._follow_cell(message)
+
+    def _follow_cell(self, message: list[Any]) -> None:
+        """Note the cell that the kernel says to be busy with, or idle after."""
+        parts = message[message.index(DELIM) + 1 :] if DELIM in message else []
+        if len(parts) <= CONTENT or b'"status"' not in parts[HEADER] or b'"execute_request"' not in parts[PARENT]:
+            return
+        cell, state = parsed(parts[PARENT]).get("msg_id"), parsed(parts[CONTENT]).get("execution_state")
+        if state == "busy":
+            self._kernel.running_cell = str(cell)
+        elif state == "idle" and self._kernel.running_cell == cell:
+            self._kernel.running_cell = ""
 
 
 def _is_no_status(message: list[Any]) -> bool:

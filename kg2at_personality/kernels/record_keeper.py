@@ -60,4 +60,5 @@ class RecordKeeper:
             ports=kernel.kind.lent_ports,
             admission=kernel.admission,
             sessions=kernel.sessions,
+            wait_line=kernel.wait_line,
         )

@@ -62,7 +62,7 @@ class Startup:
         self.stop_watching()
         kernel = self._kernel
         kernel.parent.follow_next_process(kernel.kernel_id)
-        kernel.execution_state, kernel.reason = "starting", ""
+        kernel.execution_state, kernel.reason, kernel.running_cell = "starting", "", ""
         kernel.forget_info()
         if self._answer is None or self._answer.done():
             self._answer = unobserved_future()

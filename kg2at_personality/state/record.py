@@ -17,8 +17,8 @@ from ..spark.cluster import AppIdentity, ExecutorRequest
 #: Steps of a kernel's life. STARTING: nobody knows its id yet; RESTARTING: its client waits for the next process.
 STARTING, RUNNING, RESTARTING, STOPPING = "starting", "running", "restarting", "stopping"
 STEPS = (STARTING, RUNNING, RESTARTING, STOPPING)
-#: Goes up when an older kg2at could not read it: with 2 came an admission's application.
-VERSION = 2
+#: Goes up when an older kg2at could not read it: with 2 came an admission's application, with 3 the line of a wait.
+VERSION = 3
 #: The largest process id and the largest port.
 PIDS, PORTS = 2**31 - 1, 65535
 
@@ -57,13 +57,37 @@ class Admission:
 
 
 @dataclass(frozen=True)
+class WaitLine:
+    """The line that a notebook shows under a cell that waits for cores: the next gateway has to replace or remove it.
+
+    `cell` is the header of the execute_request, `session` the session id that its websocket was opened with ("": none).
+    `is_alone`: nothing else has been shown under the cell.
+    """
+
+    cell: dict[str, Any]
+    display_id: str
+    session: str
+    is_alone: bool
+
+    @classmethod
+    def of(cls, line: Fields) -> WaitLine:
+        """Return what `asdict` made of one. Raises ValueError with what is wrong."""
+        line.only([each.name for each in fields(cls)])
+        cell = line.nested("cell")
+        cell.text("msg_id")
+        is_alone = line.one_of("is_alone", (False, True))
+        return cls(cell.content, line.text("display_id"), line.text("session"), is_alone)
+
+
+@dataclass(frozen=True)
 class Record:
     """One kernel.
 
     `since` is when it was asked for (ISO 8601), `env` what its client sent (None: nothing), `cwd` its directory.
     `pid`, `pgid` and `started` (seconds since the epoch) are its process, None before there is one. `launches` counts
     its processes. `info` is its kernel_info_reply, None before its first answer. `ports` are those that `kernel_ports`
-    lent. `sessions` are the rows of Kernel Gateway's sessions that belong to it.
+    lent. `sessions` are the rows of Kernel Gateway's sessions that belong to it. `wait_line` is what a notebook of it
+    shows while its cell waits for cores, None when it shows none.
     """
 
     kernel_id: str
@@ -82,11 +106,13 @@ class Record:
     ports: list[int] | None = None
     admission: Admission | None = None
     sessions: list[dict[str, Any]] = field(default_factory=list)
+    wait_line: WaitLine | None = None
 
     def dumps(self) -> str:
         """As JSON."""
         content = {each.name: getattr(self, each.name) for each in fields(self)}
         content["admission"] = self.admission and self.admission.as_json()
+        content["wait_line"] = self.wait_line and asdict(self.wait_line)
         return json.dumps(content | {"version": VERSION})
 
     @classmethod
@@ -98,6 +124,7 @@ class Record:
         datetime.fromisoformat(record.text("since"))
         kernel_id, kernel_name = record.text("kernel_id"), record.text("kernel_name")
         admission = record.or_none("admission", record.nested, required=True)
+        wait_line = record.or_none("wait_line", record.nested)
         pid = partial(record.whole, least=1, most=PIDS)
         return cls(
             kernel_id=kernel_id,
@@ -116,6 +143,7 @@ class Record:
             ports=record.or_none("ports", partial(_ports, record)),
             admission=Admission.of(admission, kernel_id, kernel_name) if admission is not None else None,
             sessions=_sessions(record),
+            wait_line=WaitLine.of(wait_line) if wait_line is not None else None,
         )
 
 

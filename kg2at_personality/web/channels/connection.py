@@ -22,6 +22,7 @@ from ...kernels.resource_limits import check_descriptors
 from .. import library_internals
 from ..handler import CLIENT_CLOSED_REQUEST
 from . import zmq_streams
+from .cell_notice import CellNotice
 from .notebook import Notebook
 from .relay import Relay
 from .request_relay import RequestLimits
@@ -114,7 +115,9 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         waiting.bound(CONNECTED_FACTOR * bound)
         largest = library_internals.gateway_setting(handler, "max_message_size")
         limits = RequestLimits(largest, manager.allowed_message_types)
-        return Relay(self._kernel, Notebook(self), self, limits, waiting, self.iopub_check_timeout)
+        notebook = Notebook(self)
+        notice = CellNotice(self._kernel, notebook, handler.get_argument("session_id", ""))
+        return Relay(self._kernel, notebook, notice, self, limits, waiting, self.iopub_check_timeout)
 
     def _start(self, relay: Relay) -> None:
         self._session.join(self)
@@ -229,6 +232,13 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
     def together(self) -> AbstractContextManager[None]:
         """Return a context in which messages to the notebook are collected for one write."""
         return nullcontext() if self.relay is None else self.relay.notebook.frames.together()
+
+    def write_stderr(self, error_message: str, parent_header: dict[str, Any]) -> None:
+        """Write into the output of a cell. Called by jupyter_server, and for what was left out of it."""
+        content = {"name": "stderr", "text": f"{error_message}\n"}
+        if self.relay is not None:
+            message = self.session.msg("stream", content, parent=parent_header)
+            self.relay.tell(self.session.serialize(message))
 
     @property
     def write_message(self) -> Any:

@@ -14,6 +14,7 @@ from ...kernels.output_buffer import OutputBuffer
 from ..protocol.client_message import Message
 from ..protocol.gateway_replies import GatewayReplies
 from ..toree_protocol.toree_messages import ToreeMessages
+from .cell_notice import CellNotice
 from .iopub_check import is_check_reply
 from .notebook import MALFORMED, Notebook
 from .request_relay import RequestLimits, RequestRelay
@@ -35,24 +36,26 @@ class KernelSockets(Protocol):
 class Relay:
     """Belongs to one open websocket.
 
-    `waiting` is what the kernel has sent before it opened; `check_timeout` is RestartBuffer's.
+    `notice` stands before its `notebook`. `waiting` is what the kernel has sent before it opened; `check_timeout` is
+    RestartBuffer's.
     """
 
     def __init__(
         self,
         kernel: GatewayKernel,
         notebook: Notebook,
+        notice: CellNotice,
         sockets: KernelSockets,
         limits: RequestLimits,
         waiting: OutputBuffer,
         check_timeout: float,
     ) -> None:
-        self.notebook = notebook
+        self.notebook, self.notice = notebook, notice
         self._kernel, self._sockets = kernel, sockets
         self.toree_messages: ToreeMessages | None = None
-        write = notebook.write
+        write = notice.write
         if kernel.is_toree:
-            self.toree_messages = ToreeMessages(kernel, notebook.session, notebook.write, self._flush_iopub)
+            self.toree_messages = ToreeMessages(kernel, notebook.session, notice.write, self._flush_iopub)
             write = partial(self._write_for_toree, self.toree_messages)
         self.write_queue = WriteQueue(notebook, write, waiting)
         replies = GatewayReplies(notebook.session, self.write_queue.take)
@@ -61,6 +64,7 @@ class Relay:
 
     def open(self) -> None:
         """Begin to pass on messages. Called once, when the websocket has its sockets."""
+        self.notice.open(self._is_behind)
         self.write_queue.open()
         self.restart_buffer.open()
 
@@ -71,6 +75,7 @@ class Relay:
             waiting.put_back(held)
         self._requests.close()
         self.restart_buffer.close()
+        self.notice.close()
         return waiting
 
     # To the kernel.
@@ -87,6 +92,7 @@ class Relay:
     def _send(self, message: Message) -> None:
         stream = self._sockets.channels[message.channel]
         if not stream.closed():
+            self.notice.note_sent(message)
             self.notebook.session.send_raw(stream, [*message.parts, *message.buffers])
 
     # To the notebook.
@@ -99,6 +105,14 @@ class Relay:
                 return
         self.write_queue.take(channel, message)
         self._requests.hear(channel, message)
+
+    def tell(self, message: list[Any]) -> None:
+        """Write a message of the gateway's below a cell."""
+        self.notice.write("iopub", message)
+
+    def _is_behind(self) -> bool:
+        """Return whether something that was heard has not been written yet."""
+        return self.write_queue.waits or (self.toree_messages is not None and self.toree_messages.holds)
 
     def _write_for_toree(self, messages: ToreeMessages, channel: str, message: list[Any]) -> None:
         """Write a Toree's message as the notebook understands it. A malformed one is logged and left out."""

@@ -1,0 +1,75 @@
+"""A cell that a notebook has sent, and what is known of it while it runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ...state.record import WaitLine
+from .cell_outputs import CellOutputs
+
+#: What a cell's wait for cores ends with when it has lasted too long.
+ERROR_NAME = "SparkWaitTimeout"
+
+
+@dataclass
+class SentCell:
+    """An execute_request's header. `note` is what its notebook is told once, below it; "": nothing."""
+
+    header: dict[str, Any]
+    note: str = ""
+
+    @property
+    def msg_id(self) -> str:
+        """The id that stands in the parent header of each answer."""
+        return str(self.header["msg_id"])
+
+
+@dataclass
+class RunningCell:
+    """A cell that runs, as one websocket has seen it.
+
+    `line` is the text that stands below it, None when there is none. `is_left_empty`: the line could not be removed but
+    by an empty text, so that its display is there still. `error` is what the cell ends with, "" for the kernel's own
+    end; `has_failed`: the error has been shown. `has_reply`: its reply came.
+    """
+
+    cell: SentCell
+    outputs: CellOutputs = field(default_factory=CellOutputs)
+    line: str | None = None
+    is_left_empty: bool = False
+    error: str = ""
+    has_failed: bool = False
+    has_reply: bool = False
+
+    def __post_init__(self) -> None:
+        #: How its id stands in JSON.
+        self.key = json.dumps(self.cell.msg_id).encode()
+
+    @classmethod
+    def of(cls, line: WaitLine) -> RunningCell:
+        """Return the one that an earlier gateway has shown `line` below."""
+        running = cls(SentCell(line.cell), line="")
+        if not line.is_alone:
+            running.outputs.give_up()
+        return running
+
+    @property
+    def display_id(self) -> str:
+        """The display id of its line."""
+        return f"kg2at-{self.cell.msg_id}"
+
+    @property
+    def has_display(self) -> bool:
+        """Whether its line's display is there, with a text or without."""
+        return self.line is not None or self.is_left_empty
+
+    @property
+    def error_content(self) -> dict[str, Any]:
+        """The content of its error."""
+        return {"ename": ERROR_NAME, "evalue": self.error, "traceback": [f"{ERROR_NAME}: {self.error}"]}
+
+    def copy(self) -> RunningCell:
+        """Return it for another websocket."""
+        return replace(self, outputs=self.outputs.copy())

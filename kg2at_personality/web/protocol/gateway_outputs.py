@@ -1,0 +1,40 @@
+"""What the gateway puts under a notebook's cell beside the kernel's own output, as a kernel would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_client.session import Session
+
+Header = dict[str, Any]
+
+
+class GatewayOutputs:
+    """Makes ZeroMQ messages of the iopub channel, signed as the kernel's. `cell` is an execute_request's header."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def display(self, cell: Header, text: str, display_id: str = "") -> list[Any]:
+        """Return a display of plain text; one with a `display_id` can be updated."""
+        return self._message(cell, "display_data", _display(text, display_id))
+
+    def update(self, cell: Header, text: str, display_id: str) -> list[Any]:
+        """Return what shows `text` in the place of what was displayed as `display_id`."""
+        return self._message(cell, "update_display_data", _display(text, display_id))
+
+    def clear(self, cell: Header, wait: bool) -> list[Any]:
+        """Return what removes all that the cell shows; with `wait`, when its next output comes."""
+        return self._message(cell, "clear_output", {"wait": wait})
+
+    def error(self, cell: Header, content: dict[str, Any]) -> list[Any]:
+        """Return an error with `ename`, `evalue` and `traceback`."""
+        return self._message(cell, "error", content)
+
+    def _message(self, cell: Header, msg_type: str, content: dict[str, Any]) -> list[Any]:
+        return list(self._session.serialize(self._session.msg(msg_type, content, parent={"header": cell})))
+
+
+def _display(text: str, display_id: str) -> dict[str, Any]:
+    transient = {"display_id": display_id} if display_id else {}
+    return {"data": {"text/plain": text}, "metadata": {}, "transient": transient}
