@@ -11,8 +11,7 @@ from ..spark.driver_report import DriverReport
 class KernelWork:
     """A kernel at one moment: whether one of its cells runs, and its driver's last report; None: not known.
 
-    While no cell runs, nobody reads its reports, and the last one may be older than the end of its job. So what it says
-    of tasks and executors counts for a busy kernel only.
+    While no cell runs its reports are read more seldom, so that a job may have ended since the last one.
     """
 
     is_busy: bool = False
@@ -21,12 +20,12 @@ class KernelWork:
     @property
     def tasks(self) -> int:
         """How many tasks run or wait, as far as is known."""
-        return self.report.tasks if self.report is not None and self.is_busy else 0
+        return self.report.tasks if self.report is not None else 0
 
     @property
     def executors(self) -> int:
         """How many executors have registered with the driver, as far as is known."""
-        return self.report.executors if self.report is not None and self.is_busy else 0
+        return self.report.executors if self.report is not None else 0
 
     @property
     def needs_executor(self) -> bool:

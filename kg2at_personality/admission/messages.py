@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import ClusterBusy, GatewayEnds, NeverFits, OutOfBounds, QueueFull, ShareUsed
-from ..plural import counted
+from ..plural import counted, span
 from ..spark.cluster import ALIVE, Capacity, ClusterState, ExecutorRequest, Worker, alive_workers, needed
 from ..spark.units import readable_size
 from .lease import Lease
@@ -56,6 +56,12 @@ def never_fits(executors: ExecutorRequest, workers: Sequence[Worker]) -> NeverFi
         f"{needs(executors)}. This cluster can never grant that: {there}{all_of_them}. "
         "Ask for less (spark.cores.max, spark.executor.cores, spark.executor.memory)."
     )
+
+
+def cores_given_back(cores: int, idle: float) -> str:
+    """Return what a notebook is told once whose application gave back cores when it had been idle for some seconds."""
+    takes = "it" if cores == 1 else "them"
+    return f"Idle for {span(idle)}: {counted(cores, 'core')} given back; the next job takes {takes} again."
 
 
 def closing() -> GatewayEnds:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import Logger
 from typing import Any, Protocol
 from weakref import WeakSet
 
 from ..admission.clusters import Clusters
-from ..admission.messages import cores_given_back, executors_die
+from ..admission.messages import cores_given_back, executors_end
 from ..plural import span
 from ..spark.driver_report import DriverReport
 from ..spark.executor_deaths import ExecutorDeaths
+from ..spark.redaction import Redactor
 from .core_wait import CoreWait
 from .kernel import GatewayKernel
 from .supplies import Supplies
@@ -26,6 +27,9 @@ from .timing import Timing
 
 #: Executors that must have died in one wait until that is what its notebook is told: a single one may be bad luck.
 DEATHS = 2
+#: How many times as long as the first one the pauses get in which they are asked for. A master makes a page of all that
+#: ever were, and that may be thirty a second.
+LONGEST = 16
 
 
 class WatchHost(Protocol):
@@ -44,11 +48,12 @@ class WatchHost(Protocol):
 class _Cell:
     """A cell that runs. `since` is when it was first seen to lack an executor, by the loop's clock; None: it has one.
 
-    `asked_at` is when its application's executors were last asked for.
+    `asked_at` is when its application's executors were last asked for, `asked` how often that was.
     """
 
     since: float | None = None
     asked_at: float | None = None
+    asked: int = 0
     deaths: ExecutorDeaths | None = None
     is_interrupted: bool = False
 
@@ -137,7 +142,7 @@ class CoreWatch:
         cell.since = now if cell.since is None else cell.since
         if wait is None:
             self._look_at_executors(cell, kernel, report, now)
-        message = self._deaths_message(cell, kernel) or (None if wait is None else wait.message)
+        message = self._deaths_message(cell) or (None if wait is None else wait.message)
         waited = now - cell.since
         if message is None:
             kernel.core_wait = None
@@ -176,20 +181,21 @@ class CoreWatch:
         self, cell: _Cell, kernel: GatewayKernel, report: DriverReport | None, now: float
     ) -> None:
         """Ask what became of the executors of an application that has its cores, and no executor for some time."""
-        pause = self._host.timing.executor_look
+        pause = self._host.timing.executor_look * min(2**cell.asked, LONGEST)
         if report is None or not report.app_id or cell.since is None or now - (cell.asked_at or cell.since) < pause:
             return
-        cell.asked_at = now
+        cell.asked_at, cell.asked = now, cell.asked + 1
         self._host.keep(self._ask_for_deaths(cell, kernel, report.app_id))
 
     async def _ask_for_deaths(self, cell: _Cell, kernel: GatewayKernel, app_id: str) -> None:
-        cell.deaths = await self._clusters.deaths(kernel.kernel_id, app_id)
+        redactor = kernel.kind.redactor()
+        deaths = await self._clusters.deaths(kernel.kernel_id, app_id, redactor or Redactor())
+        # Without its own redactor nobody knows the secrets in what they say.
+        cell.deaths = deaths if redactor is not None else replace(deaths, last_lines=())
 
-    def _deaths_message(self, cell: _Cell, kernel: GatewayKernel) -> str | None:
+    def _deaths_message(self, cell: _Cell) -> str | None:
         deaths = cell.deaths
-        if deaths is None or deaths.count < DEATHS:
-            return None
-        return executors_die(deaths, kernel.kind.redactor())
+        return None if deaths is None or deaths.count < DEATHS else executors_end(deaths)
 
     # Cores that were given back.
 

@@ -52,7 +52,6 @@ class GatewayKernel(JupyterKernel):
     reason = Unicode("", help="Why the kernel is dead.")
     core_wait = Instance(CoreWait, allow_none=True, help="What its cell waits for; None: it does not wait.")
     core_note = Unicode("", help="What its notebook is told once, under its next cell; empty: nothing.")
-    idle_since: datetime | None = None  # when it was last used, by a cell or a job; None while it is used
     parent: KernelHost
     provisioner: LocalProvisioner
 

@@ -73,9 +73,9 @@ class Clusters:
     def given_back(self, kernel_id: str) -> int:
         return self.back.get(kernel_id, 0)
 
-    async def deaths(self, kernel_id: str, app_id: str) -> ExecutorDeaths | None:
+    async def deaths(self, kernel_id: str, app_id: str, redactor: Redactor) -> ExecutorDeaths:
         self.asked.append(app_id)
-        return self.dead[-1] if self.dead else None
+        return self.dead[-1] if self.dead else ExecutorDeaths()
 
 
 class Scene:
@@ -288,7 +288,7 @@ class TestExecutors:
     """Those that end as soon as they start."""
 
     def deaths(self, count: int) -> ExecutorDeaths:
-        return ExecutorDeaths(count, "7", "Error: no such option")
+        return ExecutorDeaths(count, ("Error: no such option",))
 
     def test_they_are_asked_for_after_some_time_and_told(self, loop: VirtualLoop) -> None:
         async def scene() -> None:
