@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..errors import ClusterBusy, GatewayEnds, NeverFits, OutOfBounds, QueueFull, ShareUsed
 from ..plural import counted
 from ..spark.cluster import ALIVE, Capacity, ExecutorRequest, Worker, needed
+from ..spark.executor_deaths import ExecutorDeaths
 from ..spark.units import readable_size
 
 RETRY_AFTER = 10.0  # s; kernels hold cores for minutes, so asking again sooner is of no use
@@ -52,6 +53,14 @@ def never_fits(executors: ExecutorRequest, workers: Sequence[Worker]) -> NeverFi
         f"{needs(executors)}. This cluster can never grant that: {there}{all_of_them}. "
         "Ask for less (spark.cores.max, spark.executor.cores, spark.executor.memory)."
     )
+
+
+def executors_end(deaths: ExecutorDeaths) -> str:
+    """Return what the notebook is told whose executors end by themselves, one after the other; one line."""
+    text = f"The executors of this notebook end as soon as they start ({deaths.count} so far). "
+    if not deaths.last_lines:
+        return f"{text}What the last one said is not known: see its log at its worker."
+    return f"{text}The last one said: {' | '.join(deaths.last_lines)}"
 
 
 def closing() -> GatewayEnds:

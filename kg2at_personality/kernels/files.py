@@ -9,8 +9,8 @@ from typing import IO
 
 import javaproperties
 
+from ..spark.log_excerpt import excerpt
 from ..system.private_file import temporary, write_private
-from .log_excerpt import excerpt
 
 
 @dataclass(frozen=True)
