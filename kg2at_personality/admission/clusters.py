@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -12,9 +13,11 @@ from ..errors import MasterUnreachable
 from ..spark.cluster import App, AppIdentity
 from ..spark.conf import SparkConf
 from ..spark.driver_report import DriverReport
+from ..spark.executor_deaths import ExecutorDeaths, executor_deaths
 from ..spark.master import MasterClient
 from ..spark.master_options import MasterOptions
 from ..spark.master_ui import master_urls
+from ..spark.redaction import Redactor
 from .application_wait import ApplicationWait
 from .log import Log
 from .policy import AdmissionPolicy
@@ -135,6 +138,17 @@ class Clusters:
             what = ", ".join(app.id for app in left)
             self.log.warning("The master does not end %s of kernel %s: is spark.ui.killEnabled off?", what, kernel_id)
         return not left
+
+    async def deaths(self, kernel_id: str, app_id: str, redactor: Redactor) -> ExecutorDeaths:
+        """Return how the executors of the kernel's application end by themselves; see `executor_deaths`.
+
+        None have for a kernel without a lease, and when the master does not answer.
+        """
+        for queue, client in list(self._queues.values()):
+            if queue.holds(kernel_id):
+                with contextlib.suppress(MasterUnreachable):
+                    return await executor_deaths(client, app_id, redactor)
+        return ExecutorDeaths()
 
     def status(self) -> list[dict[str, Any]]:
         """Return what each queue knows, from memory; see AdmissionQueue.status."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..errors import ClusterBusy, GatewayEnds, NeverFits, OutOfBounds, QueueFull, ShareUsed
 from ..plural import counted, span
 from ..spark.cluster import ALIVE, Capacity, ClusterState, ExecutorRequest, Worker, alive_workers, needed
+from ..spark.executor_deaths import ExecutorDeaths
 from ..spark.units import readable_size
 from .lease import Lease
 from .occupancy import FOREIGN, Occupancy
@@ -62,6 +63,14 @@ def cores_given_back(cores: int, idle: float) -> str:
     """Return what a notebook is told once whose application gave back cores when it had been idle for some seconds."""
     takes = "it" if cores == 1 else "them"
     return f"Idle for {span(idle)}: {counted(cores, 'core')} given back; the next job takes {takes} again."
+
+
+def executors_end(deaths: ExecutorDeaths) -> str:
+    """Return what the notebook is told whose executors end by themselves, one after the other; one line."""
+    text = f"The executors of this notebook end as soon as they start ({deaths.count} so far). "
+    if not deaths.last_lines:
+        return f"{text}What the last one said is not known: see its log at its worker."
+    return f"{text}The last one said: {' | '.join(deaths.last_lines)}"
 
 
 def closing() -> GatewayEnds:

@@ -9,8 +9,8 @@ from typing import IO
 
 import javaproperties
 
+from ..spark.log_excerpt import excerpt
 from ..system.private_file import temporary, write_private
-from .log_excerpt import excerpt
 
 #: Bytes of a report that are read.
 REPORT_LIMIT = 4096

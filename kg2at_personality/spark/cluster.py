@@ -15,7 +15,10 @@ Room = tuple[int, int]  # (cores free, MiB free) of a worker
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker (`WorkerInfo`). `state` is ALIVE, DEAD, DECOMMISSIONED or UNKNOWN (while the master recovers)."""
+    """One worker (`WorkerInfo`). `state` is ALIVE, DEAD, DECOMMISSIONED or UNKNOWN (while the master recovers).
+
+    `web_ui` is the address of its web UI, as the worker told it to the master.
+    """
 
     host: str
     state: str
@@ -23,6 +26,8 @@ class Worker:
     cores_used: int
     memory_mib: int
     memory_used_mib: int
+    id: str = ""
+    web_ui: str = ""
 
 
 @dataclass(frozen=True, slots=True)

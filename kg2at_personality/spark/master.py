@@ -1,9 +1,9 @@
-"""A client of the Spark master's web UI (`GET /json/`, `POST /app/kill/`), asynchronous, bounded in time and size."""
+"""A client of the Spark master's web UI (`GET /json/`, `POST /app/kill/`, pages): asynchronous, bounded."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
 from tornado.httpclient import HTTPError, HTTPRequest, HTTPResponse
@@ -81,6 +81,24 @@ class MasterClient:
         if response.code >= 400:
             raise MasterUnreachable(shown(url), f"HTTP {response.code} {response.reason} instead of ending {app_id}")
 
+    async def text(self, address: str, most: int) -> str:
+        """Return the first `most` bytes of what is at `address`, as text; the rest is dropped.
+
+        A path, "/...", is of the master that was ALIVE last, so `state` comes first. Another address is a worker's; the
+        caller has held it against the master's answer. Raises MasterUnreachable with the address, also for a redirect.
+        """
+        if address.startswith("/") and self._alive is None:
+            raise MasterUnreachable("(none)", "no master is known to be ALIVE")
+        url = f"{self._alive}{address}" if address.startswith("/") else address
+        body = bytearray()
+        try:
+            response = await self._fetch(url, take=lambda chunk: body.extend(chunk[: most - len(body)]))
+        except Exception as error:
+            raise self._failed(url, error) from error
+        if response.code != 200:
+            raise MasterUnreachable(shown(url), f"HTTP {response.code} {response.reason}")
+        return body.decode("utf-8", "replace")
+
     async def _find(self) -> tuple[str, ClusterState]:
         """Return the address of the master that counts, and its state."""
         answers: dict[str, _Answer] = {}
@@ -131,12 +149,18 @@ class MasterClient:
         except Exception as error:
             return self._failed(url, error)
 
-    async def _fetch(self, url: str, form: str | None = None) -> HTTPResponse:
-        """Fetch a URL, posting `form` if there is one. When nobody waits for it any more, a failure is not logged."""
+    async def _fetch(
+        self, url: str, form: str | None = None, take: Callable[[bytes], None] | None = None
+    ) -> HTTPResponse:
+        """Fetch a URL, posting `form` if there is one; `take` gets the body in pieces, and the response has none then.
+
+        When nobody waits for it any more, a failure is not logged.
+        """
         request = HTTPRequest(
             url,
             method="GET" if form is None else "POST",
             body=form,
+            streaming_callback=take,
             connect_timeout=self.timeout,
             request_timeout=self.timeout,
             follow_redirects=False,

@@ -38,6 +38,8 @@ def _worker(row: Fields) -> Worker:
         cores_used=row.whole("coresused", cores),
         memory_mib=memory,
         memory_used_mib=row.whole("memoryused", memory),
+        id=row.text("id", ""),
+        web_ui=row.text("webuiaddress", ""),
     )
 
 

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from kg2at_personality.admission import messages
 from kg2at_personality.admission.clusters import Clusters
 from kg2at_personality.admission.policy import AdmissionPolicy
 from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
+from kg2at_personality.spark.executor_deaths import ExecutorDeaths
 from kg2at_personality.spark.master_options import MasterOptions
+from kg2at_personality.spark.redaction import Redactor
 from tests.fakes.master import FakeApp, FakeMaster
 from tests.fakes.master_server import Fault, MasterServer
 from tests.fakes.wait import until
@@ -225,3 +228,36 @@ def test_a_master_that_ends_nothing_is_told_of(clusters: Clusters, caplog: pytes
 
     play(clusters, scene)
     assert "spark.ui.killEnabled" in caplog.text
+
+
+# Executors that end by themselves.
+
+ROW = """<tr><td>5</td><td>{worker}</td><td>FAILED</td><td>
+<a href="/logPage/?appId={app}&amp;executorId=5&amp;logType=stderr">stderr</a></td></tr>"""
+
+
+def test_the_deaths_of_a_kernels_executors_are_those_at_its_cluster(clusters: Clusters) -> None:
+    async def scene(server: MasterServer) -> None:
+        clusters.adopt(request(OTHER), ["http://127.0.0.1:1"], restarted=False)
+        clusters.adopt(request(), [server.url], restarted=False)
+        app, [worker] = use(server), server.master.workers
+        worker.web_ui = server.url
+        server.pages["/app/"] = ROW.format(worker=worker.id, app=app.id)
+        server.pages["/log/"] = "==== Bytes 0-5 of 5 of x ====\nno!"
+        found = await clusters.deaths(KERNEL, app.id, Redactor())
+        assert found == ExecutorDeaths(1, ("no!",))
+        server.fault = "500"
+        nobody = "0a1b2c3d-0000-4000-8000-000000000003"
+        assert [await clusters.deaths(one, app.id, Redactor()) for one in (KERNEL, OTHER, nobody)] == 3 * [
+            ExecutorDeaths()
+        ]
+
+    play(clusters, scene)
+
+
+def test_what_the_notebook_is_told_of_them() -> None:
+    begin = "The executors of this notebook end as soon as they start (3 so far). "
+    assert messages.executors_end(ExecutorDeaths(3, ("Error: a", "Caused by: b"))) == (
+        f"{begin}The last one said: Error: a | Caused by: b"
+    )
+    assert messages.executors_end(ExecutorDeaths(3)).startswith(f"{begin}What the last one said is not known")

@@ -6,11 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,41 +18,10 @@ from kg2at_personality.spark.cluster import ExecutorRequest
 from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.master_options import MasterOptions
 from kg2at_personality.spark.standalone import StandaloneCluster
+from tests.e2e.pyspark_driver import driver
 from tests.fakes.wait import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-DRIVER = """
-import sys, time
-from pyspark import SparkConf, SparkContext
-conf = SparkConf().setMaster(sys.argv[1]).setAppName(sys.argv[2])
-conf.set("spark.cores.max", "1").set("spark.executor.memory", "512m").set("spark.ui.enabled", "false")
-sc = SparkContext(conf=conf)
-print("up", flush=True)
-time.sleep(600)
-"""
-
-
-@contextmanager
-def driver(installation: Installation, master_url: str, name: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a Python and its JVM, in a process group of their own, with a SparkContext."""
-    dropped = ("KG_", "KG2AT_", "SPARK_")
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-    environ |= {"SPARK_HOME": installation.spark.home, "JAVA_HOME": installation.java.home}
-    environ |= {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
-    argv = [sys.executable, "-c", DRIVER, master_url, name]
-    with (
-        (directory / "driver.log").open("wb") as log,
-        subprocess.Popen(
-            argv, env=environ, cwd=directory, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
-        ) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            assert process.stdout.readline() == "up\n", (directory / "driver.log").read_text()
-            yield process
-        finally:
-            os.killpg(process.pid, signal.SIGCONT)
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_the_application_of_a_frozen_driver_is_ended_and_its_core_is_free(

@@ -39,6 +39,7 @@ class FakeWorker:
     memory_mib: int
     state: str = "ALIVE"
     executors: list[FakeExecutor] = field(default_factory=list)
+    web_ui: str = ""
 
     @property
     def cores_free(self) -> int:
@@ -284,7 +285,7 @@ def _worker_json(worker: FakeWorker, shape: Shape) -> dict[str, Any]:
         "id": worker.id,
         "host": worker.host,
         "port": worker.port,
-        "webuiaddress": f"http://{worker.host}:8081",
+        "webuiaddress": worker.web_ui or f"http://{worker.host}:8081",
         "cores": worker.cores,
         "coresused": worker.cores - worker.cores_free,
         "coresfree": worker.cores_free,

@@ -24,7 +24,8 @@ class MasterServer:
 
     `faults` are played first in, first out, one for each request of its state; `fault`, if set, for every other one.
     `requests` counts those that arrived, `asked` is set by each. `kill_fault`, if set, is played for each request to
-    kill; `killed` are the ids in the others.
+    kill; `killed` are the ids in the others. `pages` are all other pages, a worker's too, by path; `asked_pages` are
+    the URIs of those that were asked for.
     """
 
     def __init__(self, master: FakeMaster, *, shape: Shape = "3.5", ssl_options: Any = None) -> None:
@@ -34,13 +35,16 @@ class MasterServer:
         self.fault: Fault | None = None
         self.kill_fault: Fault | None = None
         self.killed: list[str] = []
+        self.pages: dict[str, str] = {}
+        self.asked_pages: list[str] = []
         self.requests = 0
         self.asked = asyncio.Event()
         self.ended = asyncio.Event()
         self._sockets = bind_sockets(0, "127.0.0.1")
         scheme = "https" if ssl_options else "http"
         self.url = f"{scheme}://127.0.0.1:{self._sockets[0].getsockname()[1]}"
-        routes = [("/json/?", _Json, {"server": self}), ("/app/kill/", _Kill, {"server": self})]
+        handlers = ("/json/?", _Json), ("/app/kill/", _Kill), ("/.*", _Page)
+        routes = [(path, handler, {"server": self}) for path, handler in handlers]
         self._http = HTTPServer(Application(routes), ssl_options=ssl_options)
 
     async def __aenter__(self) -> MasterServer:
@@ -143,3 +147,13 @@ class _Kill(_Json):
             self.server.killed.append(self.get_body_argument("id"))
             self.server.master.kill(self.server.killed[-1])
         self.redirect("/")
+
+
+class _Page(_Json):
+    """`WebUIPage`s, and a worker's `/log/`."""
+
+    async def get(self) -> None:
+        self.server.asked_pages.append(self.request.uri or "")
+        if self.request.path not in self.server.pages:
+            self.set_status(404)
+        self.finish(self.server.pages.get(self.request.path, ""))

@@ -279,7 +279,8 @@ RECORDED_24_APP = json.loads("""{"id": "app-20261122194518-0000", "starttime": 1
 def test_a_recorded_answer_of_spark_35() -> None:
     state = cluster_state(RECORDED_35)
     assert (state.url, state.status, state.completed) == ("spark://127.0.0.1:27077", "ALIVE", ())
-    worker = Worker("127.0.0.1", "ALIVE", 4, 3, 4096, 1024)
+    shown = "worker-20261122194414-127.0.0.1-33967", "http://127.0.0.1:42017"
+    worker = Worker("127.0.0.1", "ALIVE", 4, 3, 4096, 1024, *shown)
     assert state.workers == (worker,)
     (app,) = state.apps
     assert (app.id, app.name, app.cores, app.user) == ("app-20261122194453-0000", "kg2at-recorded", 3, "root")

@@ -369,6 +369,40 @@ def test_all_fail_in_one_error(refused_url: str) -> None:
     play(scene, fake("STANDBY"), fake())
 
 
+# Pages.
+
+
+def test_a_page_is_of_the_master_that_was_alive_last() -> None:
+    async def scene(first: MasterServer, second: MasterServer) -> None:
+        client = MasterClient([first.url, second.url], timeout=LONG)
+        with pytest.raises(MasterUnreachable, match="no master is known to be ALIVE"):
+            await client.text("/app/", 10)
+        await client.state()
+        second.pages["/app/"] = "a page of \u00e9t\u00e9"
+        assert [await client.text("/app/", most) for most in (7, 1000)] == ["a page ", "a page of \u00e9t\u00e9"]
+        assert await client.text(f"{second.url}/app/", 11) == "a page of \ufffd"
+        second.pages.clear()
+        with pytest.raises(MasterUnreachable, match=f"{second.url}/app/: HTTP 404 Not Found"):
+            await client.text("/app/", 10)
+
+    play(scene, fake("STANDBY"), fake())
+
+
+def test_a_page_that_does_not_come(refused_url: str) -> None:
+    async def scene(server: MasterServer) -> None:
+        client = MasterClient([server.url], timeout=SHORT)
+        await client.state()
+        server.fault = "drip"
+        with pytest.raises(MasterUnreachable, match="no complete answer within"):
+            await client.text("/json/", 1000)
+        for url in (refused_url, "ftp://h:1", "http://[::1"):
+            with pytest.raises(MasterUnreachable) as raised:
+                await client.text(url.replace("//", "//user:secret@"), 1000)
+            assert "secret" not in str(raised.value)
+
+    play(scene, fake())
+
+
 # TLS.
 
 

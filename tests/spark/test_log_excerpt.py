@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kg2at_personality.kernels.log_excerpt import excerpt
+from kg2at_personality.spark.log_excerpt import excerpt
 
 #: What spark-submit says of -Xmx, and Spark's usage, which is 90 lines long.
 XMX = "Error: Not allowed to specify max heap(Xmx) memory settings through java options (was -Xmx1g)."
