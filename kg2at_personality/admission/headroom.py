@@ -14,6 +14,10 @@ order, and wherever the executors of the other leases are placed:
 
 Both bounds can only improve as applications register, so what was admitted stays admitted. They may refuse what would
 fit, but never where all executors are of one size.
+
+What is reserved and fits nowhere now, for an application that waits at the master, counts like all that is reserved: at
+worst others take as many cores as it lacks. So nobody is admitted unless the free cores cover all that is reserved and
+what it asks for, and 50 free cores are not blocked by an application that lacks 2.
 """
 
 from __future__ import annotations

@@ -150,6 +150,18 @@ def test_a_promise_that_cannot_be_kept_counts_but_stops_nobody_elsewhere() -> No
     assert [room.take(BIG) for _ in range(9)] == [True] * 8 + [False]
 
 
+@settings(steady, max_examples=400)
+@given(workers_, st.lists(requests(), min_size=1, max_size=4), requests())
+def test_the_free_cores_cover_all_that_is_reserved_and_what_is_taken(
+    workers: Workers, waiting: list[ExecutorRequest], late: ExecutorRequest
+) -> None:
+    """Those that wait at the master for lack of room keep as many free cores as they lack, wherever these are."""
+    master = master_of(workers)
+    if headroom(master, *waiting).take(late):
+        free = sum(worker.cores_free for worker in master.workers)
+        assert free >= sum(needed(each) for each in (*waiting, late))
+
+
 def test_1000_waiters_on_1000_workers_are_cheap() -> None:
     rng = random.Random(1)
     free = {(rng.randint(1, 64), rng.randint(32, 10**6)): 1 for _ in range(1000)}
