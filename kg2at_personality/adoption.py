@@ -171,7 +171,7 @@ class Adoption:
         self._remove_files(connection_file)
         if is_gone:
             self._manager.supplies.forget(kernel_id)
-        self._manager.stops.remember(kernel_id)
+        self._manager.stops.ended.add(kernel_id)
 
     def _groups(self, kernel_id: str, group: int | None = None) -> set[int]:
         """Return the process groups of the kernel, `group` among them if a process in it is the kernel's."""

@@ -38,6 +38,12 @@ class UnknownKernel(RequestError):
     reason = "No such kernel"
 
 
+class CulledKernel(UnknownKernel):
+    """It was shut down because nobody used it (cull_idle_timeout)."""
+
+    reason = "Kernel was not used"
+
+
 class OutOfBounds(RequestError):
     """A requested size is above what the administrator allows."""
 

@@ -198,6 +198,7 @@ CONTRACTS: list[Attribute] = [
     Method(MAPPING, "_finish_kernel_start", ALL, "to list a kernel that was taken over", "kernel_id", True),
     Method(MAPPING, "_kernel_start_kwargs", ALL, "to start a kernel as jupyter_client would", "kwargs"),
     Key(GATEWAY, "kg_max_kernels", ALL, "to take the limit as the stock gateway does"),
+    Override(MAPPING, "_check_kernel_id", OURS_ALL, "to tell why a kernel was culled", "kernel_id"),
     Override(MAPPING, "_handle_kernel_died", OURS_ALL, "to keep a dead kernel listed", "kernel_id"),
     # Sessions.
     Attribute(

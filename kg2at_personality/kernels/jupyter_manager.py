@@ -54,6 +54,7 @@ class JupyterKernelManager(SeedingMappingKernelManager):
         def stop_buffering(self, kernel_id: str) -> None: ...
         def interrupt_kernel(self, kernel_id: str) -> Awaitable[None]: ...  # type: ignore[override]
         def restart_kernel(self, kernel_id: str, now: bool = False) -> Awaitable[None]: ...  # type: ignore[override]
+        async def cull_kernel_if_idle(self, kernel_id: str) -> None: ...
         def _check_kernel_id(self, kernel_id: str) -> None: ...
         async def _finish_kernel_start(self, kernel_id: str) -> None: ...
 
@@ -137,6 +138,11 @@ class JupyterKernelManager(SeedingMappingKernelManager):
             KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).dec()
         for by_id in (self._pending_kernels, self._kernel_connections, self._kernel_ports):
             by_id.pop(kernel_id, None)
+
+    def cull_idle_timeout_of(self, kernel: GatewayKernel) -> int:
+        """Return the seconds after which it is culled: its kernelspec's, else the manager's (cull_kernel_if_idle)."""
+        metadata: Mapping[str, Any] = kernel.kernel_spec.metadata if kernel.kernel_spec is not None else {}
+        return int(metadata.get("cull_idle_timeout", self.cull_idle_timeout))
 
     def check_known(self, kernel_id: str) -> None:
         """Raise tornado's HTTPError 404 for an id that is not listed."""

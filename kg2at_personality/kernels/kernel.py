@@ -143,7 +143,7 @@ class GatewayKernel(JupyterKernel):
         report = self.kind.driver_report() or DriverReport()
         if not self.has_answered or self.execution_state != "idle" or report.is_working:
             return None
-        return max(self.last_activity, datetime.fromtimestamp(report.idle_since or 0, timezone.utc))
+        return max(self.last_activity, report.last_end)
 
     # Its files, output and sockets.
 

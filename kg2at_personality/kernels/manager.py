@@ -16,6 +16,7 @@ from ..spark.master_options import MasterOptions
 from ..state.failpoints import Failpoints
 from .activity import Activity
 from .core_watch import CoreWatch
+from .ended_kernels import cull_reason
 from .jupyter_manager import JupyterKernelManager
 from .kernel import GatewayKernel
 from .port_range import PortRange
@@ -161,6 +162,28 @@ class GatewayKernelManager(JupyterKernelManager):
         task.add_done_callback(self._tasks.discard)
 
     # Stops.
+
+    async def cull_kernel_if_idle(self, kernel_id: str) -> None:
+        """Called by jupyter_server for each kernel at each `cull_interval`, which shuts down those that are not used.
+
+        One whose jobs or streams run is used, whatever its cells do, and the end of a job is a use of it.
+        """
+        kernel = self.listed(kernel_id)
+        if kernel is None or kernel_id in self.stops:
+            return
+        report = kernel.kind.driver_report()
+        if report is not None and report.is_working:
+            return
+        if report is not None and kernel.is_heard:
+            kernel.last_activity = max(kernel.last_activity, report.last_end)
+        with self.stops.culling(kernel_id, cull_reason(kernel.is_dead, self.cull_idle_timeout_of(kernel))):
+            await super().cull_kernel_if_idle(kernel_id)
+
+    def _check_kernel_id(self, kernel_id: str) -> None:
+        """Called before something is done with a kernel. Raises CulledKernel, and tornado's HTTPError 404."""
+        if kernel_id not in self and not self.is_starting(kernel_id):
+            self.stops.ended.check(kernel_id)
+        super()._check_kernel_id(kernel_id)
 
     @property
     def zombies(self) -> Zombies:

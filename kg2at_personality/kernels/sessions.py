@@ -36,12 +36,13 @@ class GatewaySessionManager(JupyterSessionManager):
         """Return the session of `path`, and what was begun for it.
 
         One that is there keeps its kernel, as in Jupyter Server. `kernel_id` is that of a kernel that runs, None for a
-        new one. Raises UnknownKernel, and what `start_kernel` raises.
+        new one. Raises UnknownKernel or CulledKernel, and what `start_kernel` raises.
         """
         lock = self._locks.setdefault(path, asyncio.Lock())
         async with lock:
             self._forget_ended()
             if kernel_id is not None and kernel_id not in self.kernel_manager:
+                self.kernel_manager.stops.ended.check(kernel_id)
                 raise UnknownKernel(f"No such kernel: {kernel_id}. Leave out kernel.id to start one.")
             if self.session_exists(path=path):
                 return self.get_session(path=path), Begun.NOTHING

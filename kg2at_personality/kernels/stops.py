@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from logging import Logger
@@ -10,13 +12,11 @@ from typing import Protocol
 
 from ..state.failpoints import Failpoints
 from ..state.record import STOPPING
+from .ended_kernels import EndedKernels
 from .kernel import GatewayKernel
 from .supplies import Supplies
 from .timing import Timing
 from .zombies import Zombie, Zombies
-
-#: How many ids of ended kernels are remembered, so that a late DELETE of one is no error.
-REMEMBERED = 10_000
 
 
 class StopHost(Protocol):
@@ -42,7 +42,9 @@ class Stops:
     def __init__(self, host: StopHost) -> None:
         self._host = host
         self._tasks: dict[str, asyncio.Future[None]] = {}
-        self._ended: dict[str, None] = {}
+        #: Id -> why it is culled, while jupyter_server culls it.
+        self._reasons: dict[str, str] = {}
+        self.ended = EndedKernels()
         self.zombies = Zombies(host.supplies.forget, lambda: host.timing.zombie_retry, host.log)
 
     def __contains__(self, kernel_id: object) -> bool:
@@ -60,7 +62,7 @@ class Stops:
         if kernel_id not in self._tasks:
             # An id may be used again, so what runs comes before what is remembered.
             if kernel_id not in self._host and not self._host.is_starting(kernel_id):
-                if kernel_id in self._ended:
+                if kernel_id in self.ended:
                     return
                 self._host.check_known(kernel_id)
             start = self._host.task_to_stop(kernel_id)
@@ -71,11 +73,14 @@ class Stops:
         """Wait until all that are under way have come to their end."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def remember(self, kernel_id: str) -> None:
-        """Know the id of a kernel that has ended, so that stopping it again is a no-op."""
-        self._ended[kernel_id] = None
-        while len(self._ended) > REMEMBERED:
-            del self._ended[next(iter(self._ended))]
+    @contextmanager
+    def culling(self, kernel_id: str, reason: str) -> Iterator[None]:
+        """Have a stop of the kernel that is begun and ends meanwhile be for `reason`, which its clients are told."""
+        self._reasons[kernel_id] = reason
+        try:
+            yield
+        finally:
+            self._reasons.pop(kernel_id, None)
 
     def add_zombie(self, kernel: GatewayKernel, reason: str) -> None:
         """Kill the kernel again and again, until nothing is left of it."""
@@ -95,7 +100,7 @@ class Stops:
         finally:
             self._host.unlist(kernel_id)
             self._tasks.pop(kernel_id, None)
-            self.remember(kernel_id)
+            self.ended.add(kernel_id, self._reasons.get(kernel_id, ""))
 
     async def _shut_down(self, kernel: GatewayKernel, now: bool) -> None:
         """Shut down the kernel, whatever goes wrong; what lives on is a zombie."""

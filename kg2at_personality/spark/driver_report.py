@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class DriverReport:
     def is_working(self) -> bool:
         """Whether a job runs, or a streaming query may begin one at any time."""
         return self.jobs > 0 or self.streams > 0
+
+    @property
+    def last_end(self) -> datetime:
+        """When the last job ended (UTC); the epoch while there is work, and before the first job."""
+        return datetime.fromtimestamp(self.idle_since or 0, timezone.utc)
 
     @property
     def lacks_executors(self) -> bool:

@@ -131,6 +131,12 @@ def slowly(stream: Any) -> Any:
     return stream
 
 
+def reported(**changes: Any) -> bytes:
+    """Return a report as a driver writes it: with blanks at its end."""
+    told = {"is_starting": False, "app_id": "app-1", "jobs": 0, "tasks": 0, "executors": 1, "streams": 0}
+    return json.dumps(told | {"idle_since": None} | changes).ljust(512).encode()
+
+
 async def start(gateway: Client, **arguments: Any) -> tuple[str, GatewayKernel]:
     """Start a Toree; return its id and its manager."""
     kernel_id = await gateway.app.kernel_manager.start_kernel(kernel_name="apache_toree_scala", **arguments)

@@ -19,7 +19,7 @@ from kg2at_personality.kernels.toree_report import reporter
 from kg2at_personality.spark.driver_report import DriverReport
 from tests.fakes.ports import held_range
 from tests.fakes.processes import runs
-from tests.fakes.toree import QUICK, FakeSpark, start
+from tests.fakes.toree import QUICK, FakeSpark, reported, start
 from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -259,12 +259,6 @@ class TestFailedLaunch:
 
 def text_and_mode(path: Path) -> tuple[str, int]:
     return path.read_text(), path.stat().st_mode & 0o777
-
-
-def reported(**changes: Any) -> bytes:
-    """Return a report as a driver writes it: with blanks at its end."""
-    told = {"is_starting": False, "app_id": "app-1", "jobs": 0, "tasks": 0, "executors": 1, "streams": 0}
-    return json.dumps(told | {"idle_since": None} | changes).ljust(512).encode()
 
 
 class TestReports:
