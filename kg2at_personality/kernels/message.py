@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from jupyter_client.session import DELIM, Session
@@ -22,8 +23,22 @@ def parsed(part: bytes) -> dict[str, Any]:
 
 def with_content(session: Session, parts: list[Any], content: dict[str, Any]) -> list[Any] | None:
     """Return the ZeroMQ message of `parts` with another content, signed anew; None when its signature is wrong."""
+    return _changed(session, parts, CONTENT, content)
+
+
+def repeated(session: Session, message: list[Any]) -> list[Any]:
+    """Return a ZeroMQ message for its second sending: with an id of its own, or as it is when its signature is wrong.
+
+    The same signature twice would be refused (jupyter_client.session.Session.deserialize).
+    """
+    parts = message[message.index(DELIM) + 1 :]
+    header = parsed(parts[HEADER]) | {"msg_id": uuid.uuid4().hex}
+    return _changed(session, parts, HEADER, header) or message
+
+
+def _changed(session: Session, parts: list[Any], place: int, value: dict[str, Any]) -> list[Any] | None:
     signature, *signed = parts[:BUFFERS]
     if signature != session.sign(signed):
         return None
-    signed[CONTENT - 1] = json.dumps(content).encode()
+    signed[place - 1] = json.dumps(value).encode()
     return [DELIM, session.sign(signed), *signed, *parts[BUFFERS:]]

@@ -37,7 +37,7 @@ class CellLine:
             self._record(running, outputs.is_empty)
             self._write(self._outputs.display(header, text, running.display_id))
             if outputs.clear is not None:  # which this output has used up
-                self._write(outputs.clear)
+                self._write(self._outputs.again(outputs.clear))
         running.line = text
 
     def show_anew(self, running: RunningCell, text: str) -> None:
@@ -79,7 +79,7 @@ class CellLine:
         outputs = running.outputs
         self._write(self._outputs.clear(running.cell.header, wait=is_followed or not outputs.is_empty))
         for message in outputs.messages:
-            self._write(message)
+            self._write(self._outputs.again(message))
         running.is_left_empty = False
 
     def _record(self, running: RunningCell, is_alone: bool) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from jupyter_client.session import Session
 
+from ...kernels.message import repeated
+
 Header = dict[str, Any]
 
 
@@ -30,6 +32,10 @@ class GatewayOutputs:
     def error(self, cell: Header, content: dict[str, Any]) -> list[Any]:
         """Return an error with `ename`, `evalue` and `traceback`."""
         return self._message(cell, "error", content)
+
+    def again(self, message: list[Any]) -> list[Any]:
+        """Return a message of the kernel's for its second sending."""
+        return repeated(self._session, message)
 
     def _message(self, cell: Header, msg_type: str, content: dict[str, Any]) -> list[Any]:
         return list(self._session.serialize(self._session.msg(msg_type, content, parent={"header": cell})))
