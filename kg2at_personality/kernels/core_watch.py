@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from logging import Logger
 from typing import Any, Protocol
@@ -109,10 +110,8 @@ class CoreWatch:
     async def _pause(self) -> None:
         """Wait for the next look; it comes sooner while a cell runs, and at once when one begins."""
         times = self._host.timing
-        try:
+        with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._hurry.wait(), times.core_look if self._cells else times.idle_core_look)
-        except asyncio.TimeoutError:
-            pass
 
     def _forget_all_but(self, kernels: list[GatewayKernel]) -> None:
         listed = {kernel.kernel_id for kernel in kernels}
@@ -177,9 +176,7 @@ class CoreWatch:
 
     # Executors that die.
 
-    def _look_at_executors(
-        self, cell: _Cell, kernel: GatewayKernel, report: DriverReport | None, now: float
-    ) -> None:
+    def _look_at_executors(self, cell: _Cell, kernel: GatewayKernel, report: DriverReport | None, now: float) -> None:
         """Ask what became of the executors of an application that has its cores, and no executor for some time."""
         pause = self._host.timing.executor_look * min(2**cell.asked, LONGEST)
         if report is None or not report.app_id or cell.since is None or now - (cell.asked_at or cell.since) < pause:
