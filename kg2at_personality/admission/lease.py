@@ -67,8 +67,10 @@ class Lease:
 
     `executors` is what it reserves, `cores` what counts for the user's bound, `granted` the cores that the master
     grants, `peak` the most that it has granted to the present application. `outstanding` is what the master still has
-    to grant, None if nothing: so while it rests. Times are in seconds of the queue's clock, None while it is not so:
-    the kernel lacks an executor since `lacks_since`, its application waits at the master since `waits_since`.
+    to grant, None if nothing: so while it rests. `is_unsettled`: the master may tell something new at any time.
+
+    A busy kernel lacks an executor since `lacks_since`, and its application waits at the master since `waits_since`, in
+    seconds of the queue's clock; None: it does not.
     """
 
     claim: Claim
@@ -83,6 +85,7 @@ class Lease:
     work: KernelWork = KernelWork()  # noqa: RUF009 - it is frozen
     outstanding: ExecutorRequest | None = field(init=False)
     outstanding_cores: int = field(init=False)
+    is_unsettled: bool = field(init=False)
     lacks_since: float | None = None
     waits_since: float | None = None
     _ignored: set[str] = field(default_factory=set)  # applications of earlier processes
@@ -102,6 +105,11 @@ class Lease:
         return self.app.id if self.app else None
 
     @property
+    def has_executor(self) -> bool:
+        """Whether the master grants it the cores of one executor at least."""
+        return self.granted >= self.executors.size
+
+    @property
     def admitted_cores(self) -> int:
         """Cores that the kernel was admitted with."""
         return needed(self.executors)
@@ -119,11 +127,6 @@ class Lease:
         if self.state != RESTING and not self._gave_back:
             return 0
         return max(0, self.admitted_cores - self.granted - self.outstanding_cores)
-
-    @property
-    def may_give_back(self) -> bool:
-        """Whether an elastic application has cores that it may give back at any time."""
-        return self._is_elastic and self.state == RUNNING and (self.granted > 0 or self.work.executors > 0)
 
     @property
     def _is_elastic(self) -> bool:
@@ -179,12 +182,20 @@ class Lease:
         self._seen = self._seen & present or set(list(self._seen)[:1])  # one is enough to know that there was one
 
     def _measure(self, now: float) -> None:
-        wanted = limited(self.executors, self.work.tasks) if self._gave_back else self.executors
+        wanted = limited(self.executors, self.work.current.tasks) if self._gave_back else self.executors
         self.outstanding = None if self.state == RESTING else missing(wanted, self.granted)
         self.outstanding_cores = needed(self.outstanding) if self.outstanding else 0
-        has_none = self.granted < self.executors.size
-        self.lacks_since = _since(self.lacks_since, has_none and self.work.needs_executor, now)
-        self.waits_since = _since(self.waits_since, has_none and self._asks, now)
+        self.is_unsettled = self.outstanding is not None or self._may_change
+        self.lacks_since = _since(self.lacks_since, self.work.lacks_executor(self.has_executor), now)
+        self.waits_since = _since(self.waits_since, not self.has_executor and self._asks, now)
+
+    @property
+    def _may_change(self) -> bool:
+        """Whether its application may give cores back, or its driver has something that no answer has shown yet."""
+        report = self.work.current
+        if report.app_id not in ("", self.app_id):
+            return True
+        return self._is_elastic and self.state == RUNNING and (self.granted > 0 or report.executors > 0)
 
     @property
     def _asks(self) -> bool:

@@ -45,12 +45,12 @@ class LeaseTable:
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether the master has still to grant anything, or an application may give some of it back."""
-        return any(lease.outstanding or lease.may_give_back for lease in self._held.values())
+        """Whether the master has still to grant anything, or may tell something new at any time."""
+        return any(lease.is_unsettled for lease in self._held.values())
 
     @property
     def is_lacking(self) -> bool:
-        """Whether a kernel is busy and its application has fewer cores than one executor."""
+        """Whether a kernel is busy and lacks an executor."""
         return any(lease.lacks_since is not None for lease in self._held.values())
 
     @property
@@ -146,9 +146,9 @@ class LeaseTable:
         lease = self._held.get(kernel_id)
         if lease is None:
             return False
-        lacked, gave = lease.lacks_since is not None, lease.may_give_back
+        lacked, was_unsettled = lease.lacks_since is not None, lease.is_unsettled
         lease.note(work, now)
-        return (lease.lacks_since is not None and not lacked) or (lease.may_give_back and not gave)
+        return (lease.lacks_since is not None and not lacked) or (lease.is_unsettled and not was_unsettled)
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Return a row for each kernel id: its cores, those granted and given back, the state and the application."""
