@@ -143,10 +143,16 @@ class Lease:
             return False
         return self.granted < self.peak or self.work.has_ended_job(self.app_id)
 
-    def note(self, work: KernelWork, now: float) -> None:
-        """Measure by what the kernel does from now on."""
-        self.work = work
-        self._measure(now)
+    def note(self, work: KernelWork, now: float) -> bool:
+        """Measure by what the kernel does from now on.
+
+        Returns whether the master is to be asked for its sake, and was not before.
+        """
+        lacked, was_unsettled = self.lacks_since is not None, self.is_unsettled
+        if work != self.work:
+            self.work = work
+            self._measure(now)
+        return (self.lacks_since is not None and not lacked) or (self.is_unsettled and not was_unsettled)
 
     def renew(self, now: float) -> None:
         """Reserve everything again, because the kernel starts again: no application seen so far counts any more.

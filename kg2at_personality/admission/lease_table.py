@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..spark.cluster import ALIVE, App, AppIdentity, ClusterState, ExecutorRequest, registration
-from .kernel_work import KernelWork
 from .lease import OVERLAP, Claim, Lease, Sighting, sightings
 from .request import AdmissionRequest
 
@@ -137,18 +136,6 @@ class LeaseTable:
         """Return the kernel's active applications in an answer that came just now; [] without a lease."""
         lease = self._held.get(kernel_id)
         return [] if lease is None else sightings(answer, [lease.claim], now)[lease.claim].active
-
-    def note(self, kernel_id: str, work: KernelWork, now: float) -> bool:
-        """Measure the kernel's lease by what it does. No-op without a lease.
-
-        Returns whether the master is to be asked for its sake, and was not before.
-        """
-        lease = self._held.get(kernel_id)
-        if lease is None:
-            return False
-        lacked, was_unsettled = lease.lacks_since is not None, lease.is_unsettled
-        lease.note(work, now)
-        return (lease.lacks_since is not None and not lacked) or (lease.is_unsettled and not was_unsettled)
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Return a row for each kernel id: its cores, those granted and given back, the state and the application."""
