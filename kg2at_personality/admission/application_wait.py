@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import MasterUnreachable
-from ..spark.cluster import ALIVE, limited, needed
+from ..spark.cluster import ALIVE, needed, one_executor
 from .lease import RUNNING, Lease
 from .lease_table import LeaseTable
 from .master_view import MasterView
@@ -62,15 +62,15 @@ class ApplicationWaits:
 def application_wait(lease: Lease, known: Occupancy | MasterUnreachable, now: float) -> ApplicationWait | None:
     """Return what a kernel that lacks an executor waits for, by the master's last answer or why there was none.
 
-    None if it waits for nothing that the master has: nobody knows whether its cell uses Spark, or its application is
-    only about to register or to take its cores.
+    None if it waits for nothing that the master has: nobody knows whether its cell uses Spark, its application is about
+    to register or to take its cores, or it has them and its executor is starting.
     """
     if lease.state != RUNNING and lease.work.report is None:
         return None
     reason = str(known) if isinstance(known, MasterUnreachable) else _reason(lease, known, now)
     if reason is None:
         return None
-    lacking = lease.outstanding or limited(lease.executors, 1)
+    lacking = lease.outstanding or one_executor(lease.executors)
     place = None if isinstance(known, MasterUnreachable) else known.place(lease.app_id)
     return ApplicationWait(lease.kernel_id, lease.app_id, needed(lacking), place, waiting(lacking, reason))
 
@@ -80,7 +80,7 @@ def _reason(lease: Lease, occupancy: Occupancy, now: float) -> str | None:
     state, executors = occupancy.state, lease.executors
     if state.status != ALIVE:
         return master_grants_nothing(state)
-    if lease.state != RUNNING:
+    if lease.state != RUNNING or lease.has_executor:
         return None
     if not occupancy.capacity.workers:
         return no_worker(state)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ..spark.driver_report import DriverReport
 
+NOTHING = DriverReport()
+
 
 @dataclass(frozen=True, slots=True)
 class KernelWork:
@@ -18,19 +20,17 @@ class KernelWork:
     report: DriverReport | None = None
 
     @property
-    def tasks(self) -> int:
-        """How many tasks run or wait, as far as is known."""
-        return self.report.tasks if self.report is not None else 0
+    def current(self) -> DriverReport:
+        """What its driver says, as far as is known; an empty report if it is not."""
+        return self.report or NOTHING
 
-    @property
-    def executors(self) -> int:
-        """How many executors have registered with the driver, as far as is known."""
-        return self.report.executors if self.report is not None else 0
+    def lacks_executor(self, has_cores: bool) -> bool:
+        """Return whether a cell can't go on without an executor: by the report, and if there is none, by the master.
 
-    @property
-    def needs_executor(self) -> bool:
-        """Whether a cell may be unable to go on without an executor: its driver says so, or nobody knows."""
-        return self.is_busy and (self.report is None or self.report.lacks_executors)
+        `has_cores`: the master grants an executor's cores. A driver knows better: the executor may only be starting,
+        or the answer may be old.
+        """
+        return self.is_busy and (not has_cores if self.report is None else self.report.lacks_executors)
 
     @property
     def is_jobless(self) -> bool:

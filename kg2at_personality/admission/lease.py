@@ -67,8 +67,10 @@ class Lease:
 
     `executors` is what it reserves, `cores` what counts for the user's bound, `granted` the cores that the master
     grants, `peak` the most that it has granted to the present application. `outstanding` is what the master still has
-    to grant, None if nothing: so while it rests. Times are in seconds of the queue's clock, None while it is not so:
-    the kernel lacks an executor since `lacks_since`, its application waits at the master since `waits_since`.
+    to grant, None if nothing: so while it rests. `is_unsettled`: the master may tell something new at any time.
+
+    A busy kernel lacks an executor since `lacks_since`, and its application waits at the master since `waits_since`, in
+    seconds of the queue's clock; None: it does not.
     """
 
     claim: Claim
@@ -83,6 +85,7 @@ class Lease:
     work: KernelWork = KernelWork()  # noqa: RUF009 - it is frozen
     outstanding: ExecutorRequest | None = field(init=False)
     outstanding_cores: int = field(init=False)
+    is_unsettled: bool = field(init=False)
     lacks_since: float | None = None
     waits_since: float | None = None
     _ignored: set[str] = field(default_factory=set)  # applications of earlier processes
@@ -100,6 +103,11 @@ class Lease:
     @property
     def app_id(self) -> str | None:
         return self.app.id if self.app else None
+
+    @property
+    def has_executor(self) -> bool:
+        """Whether the master grants it the cores of one executor at least."""
+        return self.granted >= self.executors.size
 
     @property
     def admitted_cores(self) -> int:
@@ -121,11 +129,6 @@ class Lease:
         return max(0, self.admitted_cores - self.granted - self.outstanding_cores)
 
     @property
-    def may_give_back(self) -> bool:
-        """Whether an elastic application has cores that it may give back at any time."""
-        return self._is_elastic and self.state == RUNNING and (self.granted > 0 or self.work.executors > 0)
-
-    @property
     def _is_elastic(self) -> bool:
         return self.executors.initial_executors is not None
 
@@ -140,10 +143,16 @@ class Lease:
             return False
         return self.granted < self.peak or self.work.has_ended_job(self.app_id)
 
-    def note(self, work: KernelWork, now: float) -> None:
-        """Measure by what the kernel does from now on."""
-        self.work = work
-        self._measure(now)
+    def note(self, work: KernelWork, now: float) -> bool:
+        """Measure by what the kernel does from now on.
+
+        Returns whether the master is to be asked for its sake, and was not before.
+        """
+        lacked, was_unsettled = self.lacks_since is not None, self.is_unsettled
+        if work != self.work:
+            self.work = work
+            self._measure(now)
+        return (self.lacks_since is not None and not lacked) or (self.is_unsettled and not was_unsettled)
 
     def renew(self, now: float) -> None:
         """Reserve everything again, because the kernel starts again: no application seen so far counts any more.
@@ -179,12 +188,20 @@ class Lease:
         self._seen = self._seen & present or set(list(self._seen)[:1])  # one is enough to know that there was one
 
     def _measure(self, now: float) -> None:
-        wanted = limited(self.executors, self.work.tasks) if self._gave_back else self.executors
+        wanted = limited(self.executors, self.work.current.tasks) if self._gave_back else self.executors
         self.outstanding = None if self.state == RESTING else missing(wanted, self.granted)
         self.outstanding_cores = needed(self.outstanding) if self.outstanding else 0
-        has_none = self.granted < self.executors.size
-        self.lacks_since = _since(self.lacks_since, has_none and self.work.needs_executor, now)
-        self.waits_since = _since(self.waits_since, has_none and self._asks, now)
+        self.is_unsettled = self.outstanding is not None or self._may_change
+        self.lacks_since = _since(self.lacks_since, self.work.lacks_executor(self.has_executor), now)
+        self.waits_since = _since(self.waits_since, not self.has_executor and self._asks, now)
+
+    @property
+    def _may_change(self) -> bool:
+        """Whether its application may give cores back, or its driver has something that no answer has shown yet."""
+        report = self.work.current
+        if report.app_id not in ("", self.app_id):
+            return True
+        return self._is_elastic and self.state == RUNNING and (self.granted > 0 or report.executors > 0)
 
     @property
     def _asks(self) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..spark.cluster import ALIVE, App, AppIdentity, ClusterState, ExecutorRequest, registration
-from .kernel_work import KernelWork
 from .lease import OVERLAP, Claim, Lease, Sighting, sightings
 from .request import AdmissionRequest
 
@@ -45,12 +44,12 @@ class LeaseTable:
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether the master has still to grant anything, or an application may give some of it back."""
-        return any(lease.outstanding or lease.may_give_back for lease in self._held.values())
+        """Whether the master has still to grant anything, or may tell something new at any time."""
+        return any(lease.is_unsettled for lease in self._held.values())
 
     @property
     def is_lacking(self) -> bool:
-        """Whether a kernel is busy and its application has fewer cores than one executor."""
+        """Whether a kernel is busy and lacks an executor."""
         return any(lease.lacks_since is not None for lease in self._held.values())
 
     @property
@@ -137,18 +136,6 @@ class LeaseTable:
         """Return the kernel's active applications in an answer that came just now; [] without a lease."""
         lease = self._held.get(kernel_id)
         return [] if lease is None else sightings(answer, [lease.claim], now)[lease.claim].active
-
-    def note(self, kernel_id: str, work: KernelWork, now: float) -> bool:
-        """Measure the kernel's lease by what it does. No-op without a lease.
-
-        Returns whether the master is to be asked for its sake, and was not before.
-        """
-        lease = self._held.get(kernel_id)
-        if lease is None:
-            return False
-        lacked, gave = lease.lacks_since is not None, lease.may_give_back
-        lease.note(work, now)
-        return (lease.lacks_since is not None and not lacked) or (lease.may_give_back and not gave)
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Return a row for each kernel id: its cores, those granted and given back, the state and the application."""

@@ -89,7 +89,9 @@ def waiting(executors: ExecutorRequest, reason: str) -> str:
     `reason` ends the sentence, and may have more after it.
     """
     text = f"Waiting for {_described(executors)}: {reason}"
-    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    if not text.isprintable():  # a user's name, or what a master said
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    text = " ".join(text.split())
     return text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + "..."
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ..spark.cluster import ExecutorRequest
+from ..spark.cluster import ExecutorRequest, one_executor
 
 MARGIN = 3.0  # s; an answer leaves this much before the client gives up, but no more than a quarter of its patience
 
@@ -34,7 +34,4 @@ class AdmissionPolicy:
         With "min" the application takes more than its lease reserves, so that applications which register late may find
         less than they were admitted with.
         """
-        if self.core_requirement != "min":
-            return executors
-        initial = None if executors.initial_executors is None else min(1, executors.initial_executors)
-        return replace(executors, cores_max=executors.size, initial_executors=initial)
+        return one_executor(executors) if self.core_requirement == "min" else executors

@@ -126,10 +126,12 @@ class AdmissionQueue:
         Called again and again while the kernel is busy, and once when it is idle again. The master is asked at once
         when a kernel begins to lack cores. Whoever waits is examined at once when a lease reserves less than before.
         """
-        before = self._leases.outstanding_cores if self._waiting else 0
-        is_new = self._leases.note(kernel_id, KernelWork(is_busy, report), self._clock())
-        if is_new or (self._waiting and self._leases.outstanding_cores < before):
-            self._poller.look(at_once=True)
+        lease = self._leases.get(kernel_id)
+        if lease is not None:
+            reserved = lease.outstanding_cores
+            is_news = lease.note(KernelWork(is_busy, report), self._clock())
+            if is_news or (self._waiting and lease.outstanding_cores < reserved):
+                self._poller.look(at_once=True)
 
     def wait_of(self, kernel_id: str) -> ApplicationWait | None:
         """Return what the kernel's application waits for, from memory; None if for nothing, and without a lease."""

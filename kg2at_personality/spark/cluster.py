@@ -139,13 +139,18 @@ def limited(request: ExecutorRequest, tasks: int) -> ExecutorRequest:
     """Return the request, with no more than the whole executors that so many tasks, of one core each, need.
 
     That is what dynamic allocation asks for (`ExecutorAllocationManager.maxNumExecutorsNeededPerResourceProfile`, 3.5).
+    Without `spark.executor.cores` it asks for executors as if they had one core, and each takes what is free.
     """
-    executors, limit = -(-max(0, tasks) // request.size), request.initial_executors
-    return replace(
-        request,
-        cores_max=min(request.cores_max, executors * request.size),
-        initial_executors=None if limit is None else min(limit, executors),
-    )
+    executors, cores_max, limit = -(-max(0, tasks) // request.size), request.cores_max, request.initial_executors
+    if not executors or request.executor_cores is not None:
+        cores_max = min(cores_max, executors * request.size)
+    return replace(request, cores_max=cores_max, initial_executors=None if limit is None else min(limit, executors))
+
+
+def one_executor(request: ExecutorRequest) -> ExecutorRequest:
+    """Return the request for one of its executors, with as few cores as it may have."""
+    limit = request.initial_executors
+    return replace(request, cores_max=request.size, initial_executors=None if limit is None else min(limit, 1))
 
 
 def registration(app: App) -> tuple[float, int, str]:

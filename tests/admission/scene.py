@@ -57,9 +57,9 @@ class Scene:
     async def admit(self, name: str, cores: int = 1, **more: Any) -> None:
         await self.queue.acquire(request(name, cores, **more))
 
-    def use(self, name: str, cores: int = 1) -> FakeApp:
-        """The kernel touches Spark."""
-        app = self.master.submit(f"Apache Toree - Scala {name}", cores)
+    def use(self, name: str, cores: int = 1, *, size: int | None = None, initial: int | None = None) -> FakeApp:
+        """The kernel touches Spark; `initial` as for `request`."""
+        app = self.master.submit(f"Apache Toree - Scala {name}", cores, size, executor_limit=initial)
         self.master.step()
         return app
 
@@ -81,9 +81,13 @@ def request(
     mib: int = GIB,
     user: str = "ann",
     patience: float | None = None,
+    initial: int | None = None,
 ) -> AdmissionRequest:
+    """`size` and `mib` are of an executor, `initial` is dynamic allocation's first target."""
     shown = AppIdentity(f"Apache Toree - Scala {name}", "someone")
-    return AdmissionRequest(name, "apache_toree_scala", user, ExecutorRequest(cores, size, mib), patience, shown)
+    return AdmissionRequest(
+        name, "apache_toree_scala", user, ExecutorRequest(cores, size, mib, initial), patience, shown
+    )
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:

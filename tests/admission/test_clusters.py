@@ -15,6 +15,7 @@ from kg2at_personality.admission.clusters import Clusters
 from kg2at_personality.admission.policy import AdmissionPolicy
 from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
+from kg2at_personality.spark.driver_report import DriverReport
 from kg2at_personality.spark.executor_deaths import ExecutorDeaths
 from kg2at_personality.spark.master_options import MasterOptions
 from kg2at_personality.spark.redaction import Redactor
@@ -261,3 +262,35 @@ def test_what_the_notebook_is_told_of_them() -> None:
         f"{begin}The last one said: Error: a | Caused by: b"
     )
     assert messages.executors_end(ExecutorDeaths(3)).startswith(f"{begin}What the last one said is not known")
+
+
+# What kernels do.
+
+
+def test_what_a_kernel_does_is_told_to_the_queue_that_has_its_lease(clusters: Clusters) -> None:
+    async def scene(server: MasterServer) -> None:
+        other = conf("http://127.0.0.1:1", "spark://127.0.0.1:7078")
+        clusters.adopt(request(OTHER), clusters.urls(other), restarted=False)
+        await clusters.acquire(request(), clusters.urls(conf(server.url)))
+        foreign = server.master.submit("nightly", 8)
+        server.master.step()
+        app = use(server)
+        assert app.cores == 0
+        assert clusters.wait_of(KERNEL) is None and clusters.given_back(KERNEL) == 0
+        clusters.note_work(KERNEL, DriverReport(app_id=app.id, jobs=1, tasks=2), True)
+        await until(lambda: clusters.wait_of(KERNEL) is not None, "a word", LONG)
+        wait = clusters.wait_of(KERNEL)
+        assert wait is not None and (wait.kernel_id, wait.app_id, wait.cores) == (KERNEL, app.id, 2)
+        assert "0 of 8 are free; other applications have 8. It is first in line." in wait.message
+        server.master.finish(foreign)
+        await until(lambda: clusters.wait_of(KERNEL) is None, "its cores", LONG)
+        server.master.finish(app)
+        clusters.note_work(KERNEL, DriverReport(is_starting=True), True)
+        await until(lambda: clusters.given_back(KERNEL) == 2, "all of it", LONG)
+        clusters.note_work(OTHER, DriverReport(is_starting=True), True)
+        await until(lambda: clusters.wait_of(OTHER) is not None, "what is wrong with its master", LONG)
+        wait = clusters.wait_of(OTHER)
+        assert wait is not None and (wait.app_id, wait.place) == (None, None)
+        assert "Spark master http://127.0.0.1:1" in wait.message and "refused" in wait.message
+
+    play(clusters, scene)

@@ -62,6 +62,13 @@ def told(decisions: Decisions) -> dict[str, str]:
     return words
 
 
+def at_the_master(cores: int = 1, size: int | None = None) -> Lease:
+    """A lease whose application waits at the master."""
+    made = Lease(Claim("waits"), "eve", ExecutorRequest(cores, size, GIB), cores)
+    made.update(Sighting([App("app-2", "n", "eve", 0)]), 1.0)
+    return made
+
+
 BUSY, FULL, SHARE = "Cluster is busy", "Too many notebooks are waiting", "Your share of cores is used"
 SMALL, UNREACHABLE = "The cluster is too small", "Spark master unreachable"
 
@@ -93,6 +100,24 @@ SMALL, UNREACHABLE = "The cluster is too small", "Spark master unreachable"
         (cluster(2), [], [waiter("big", 4, examined=True), waiter("small", examined=True)], WAIT, {}),
         (cluster(2), [], [waiter("big", 4, examined=True), waiter("new")], WAIT, {"new": "behind 1"}),
         (cluster(4), [], [waiter("a", 4, examined=True), waiter("b", examined=True)], WAIT, {"a": "yes"}),
+        # An application that waits at the master is ahead of all, and keeps free cores, but only those that it lacks.
+        (
+            cluster(0),
+            [at_the_master(), at_the_master(), lease(1)],
+            [waiter("a"), waiter("b")],
+            WAIT,
+            {"a": "behind 2", "b": "behind 3"},
+        ),
+        (cluster(1), [at_the_master(2, size=2)], [waiter("a")], WAIT, {"a": "behind 1"}),
+        (cluster(1, 1), [at_the_master(2, size=2)], [waiter("a")], WAIT, {"a": "behind 1"}),
+        (cluster(1, 1, 1), [at_the_master(2, size=2)], [waiter("a"), waiter("b")], WAIT, {"a": "yes", "b": "behind 1"}),
+        (
+            cluster(0),
+            [at_the_master()],
+            [waiter("a"), waiter("b")],
+            AdmissionPolicy(max_queue=1),
+            {"a": "behind 1", "b": FULL},
+        ),
         # What never fits is refused and holds up nobody, also when it waited.
         (cluster(8), [], [waiter("a", 9), waiter("b")], WAIT, {"a": SMALL, "b": "yes"}),
         (cluster(8), [], [waiter("a", 9, examined=True), waiter("b", examined=True)], WAIT, {"a": SMALL, "b": "yes"}),
@@ -188,6 +213,11 @@ def test_a_refusal_counts_those_admitted_in_the_same_call() -> None:
     refusal = decisions.made[1]
     assert isinstance(refusal, Refuse)
     assert "; 1 of 8 is free, 7 promised to notebooks that don't use them yet." in str(refusal.error)
+
+
+def test_a_refusal_counts_applications_that_wait_among_those_ahead() -> None:
+    [refusal] = decide(cluster(0), [at_the_master()], [waiter("a")], REJECT).made
+    assert isinstance(refusal, Refuse) and "; 1 notebook is ahead of you." in str(refusal.error)
 
 
 def test_what_needs_no_answer_is_refused_before() -> None:

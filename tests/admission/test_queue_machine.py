@@ -20,6 +20,7 @@ from kg2at_personality.admission.queue import AdmissionQueue
 from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.errors import KG2ATError, MasterUnreachable
 from kg2at_personality.spark.cluster import ClusterState, ExecutorRequest, needed
+from kg2at_personality.spark.driver_report import DriverReport
 from kg2at_personality.spark.master_state import cluster_state
 from kg2at_personality.spark.placement import Placement
 from tests.fakes.clock import VirtualLoop, ticks
@@ -33,7 +34,11 @@ silent.setLevel(logging.CRITICAL)
 
 @dataclass(eq=False, repr=False)
 class Kernel:
-    """`sure`: nothing has happened since its admission that excuses the master from granting it all at once."""
+    """`sure`: nothing has happened since its admission that excuses the master from granting it all at once.
+
+    With dynamic allocation its application may have lost executors, or given them back (`fell`), and the queue may know
+    what its job needs (`noted`).
+    """
 
     id: str
     wanted: ExecutorRequest
@@ -43,6 +48,8 @@ class Kernel:
     sure: bool = False
     app: FakeApp | None = None
     used: bool = False  # had an application in this life
+    fell: bool = False
+    noted: bool = False
     reborn: bool = False  # the master may show applications of earlier lives, or of an earlier kernel with this id
 
 
@@ -56,6 +63,11 @@ def hungry(kernel: Kernel) -> bool:
     if kernel.app is not None:
         return kernel.app.cores < needed(kernel.wanted)
     return idle(kernel) and not kernel.used and not kernel.sure
+
+
+def elastic(kernel: Kernel) -> bool:
+    """It has an application with dynamic allocation."""
+    return kernel.app is not None and kernel.wanted.initial_executors is not None
 
 
 def request_of(kernel_id: str, wanted: ExecutorRequest) -> AdmissionRequest:
@@ -72,6 +84,8 @@ class Machine(RuleBasedStateMachine):
 
     sizes: tuple[int | None, ...] = (None, 1, 2, 4)
     memories: tuple[int, ...] = (GIB // 2, GIB, 2 * GIB)
+    initial: tuple[int | None, ...] = (None, None, 1, 2, 3)
+    workers = 3
     calm = False
 
     def __init__(self) -> None:
@@ -83,12 +97,12 @@ class Machine(RuleBasedStateMachine):
         self.kernels: list[Kernel] = []
         self.ended: list[str] = []  # kernel ids to be used again
         self.foreign: list[FakeApp] = []
-        self.foreign_cores = 0
+        self.cores: dict[FakeApp, int] = {}  # of each application when we last looked
         self.numbers = itertools.count()
         self.delay = (0.0, 0.0)
         self.unreachable = False
         self.events = self.answered = 0
-        for _ in range(3):
+        for _ in range(self.workers):
             self.master.add_worker(4, 4 * GIB)
 
     def new_queue(self) -> AdmissionQueue:
@@ -138,11 +152,15 @@ class Machine(RuleBasedStateMachine):
             kernel.sure = False
 
     def watch(self) -> None:
-        """Others' applications that wait for more cores may take what somebody gives back."""
-        cores = sum(app.cores for app in self.foreign)
-        if cores > self.foreign_cores:
+        """What somebody gives back may be taken by applications that wait for it, and for which no lease reserves it.
+
+        They are others', and ours that have lost cores and of whose jobs the queue does not know.
+        """
+        ours = [kernel.app for kernel in self.kernels if kernel.app and kernel.fell and not kernel.noted]
+        grown = [app for app in (*self.foreign, *ours) if app.cores > self.cores.get(app, 0)]
+        if grown:
             self.happened()
-        self.foreign_cores = cores
+        self.cores = {app: app.cores for app in self.master.apps}
 
     def some(self, data: st.DataObject, *, admitted: bool) -> Kernel | None:
         among = [kernel for kernel in self.kernels if kernel.admitted is admitted]
@@ -154,7 +172,8 @@ class Machine(RuleBasedStateMachine):
     def acquire(self, data: st.DataObject, count: int, again: bool, at_once: bool) -> None:
         for _ in range(count):
             size, memory = data.draw(st.sampled_from(self.sizes)), data.draw(st.sampled_from(self.memories))
-            wanted = ExecutorRequest(data.draw(st.integers(size or 1, 6)), size, memory)
+            cores, initial = data.draw(st.integers(size or 1, 6)), data.draw(st.sampled_from(self.initial))
+            wanted = ExecutorRequest(cores, size, memory, initial)
             self.kernels.append(self.ask(wanted, self.ended.pop() if again and self.ended else None))
         if at_once:
             self.run()
@@ -215,6 +234,7 @@ class Machine(RuleBasedStateMachine):
         self.run()
         self.queue = self.new_queue()
         for kernel in self.kernels:
+            kernel.noted = False
             self.adopt(kernel)
 
     def adopt(self, kernel: Kernel) -> None:
@@ -226,7 +246,7 @@ class Machine(RuleBasedStateMachine):
     def end(self, kernel: Kernel) -> None:
         if kernel.app is not None:
             self.master.finish(kernel.app)
-            kernel.app = None
+            kernel.app, kernel.fell, kernel.noted = None, False, False
             self.watch()
 
     # What kernels do.
@@ -254,10 +274,13 @@ class Machine(RuleBasedStateMachine):
 
     def start(self, kernel: Kernel) -> None:
         wanted = kernel.wanted
-        name = f"Apache Toree - Scala {kernel.id}"
-        kernel.app = self.master.submit(name, wanted.cores_max, wanted.executor_cores, wanted.executor_memory_mib)
+        name, limit = f"Apache Toree - Scala {kernel.id}", wanted.initial_executors
+        kernel.app = self.master.submit(
+            name, wanted.cores_max, wanted.executor_cores, wanted.executor_memory_mib, limit
+        )
         kernel.used = True
         self.master.step()
+        self.watch()
 
     @precondition(lambda self: any(kernel.app for kernel in self.kernels))
     @rule(data=st.data())
@@ -266,6 +289,45 @@ class Machine(RuleBasedStateMachine):
         if among:
             self.end(one(data, among))
         self.run()
+
+    # Dynamic allocation.
+
+    @precondition(lambda self: any(map(elastic, self.kernels)))
+    @rule(data=st.data(), noted=st.booleans(), delayed=st.booleans())
+    def job_begins(self, data: st.DataObject, noted: bool, delayed: bool) -> None:
+        """Its driver asks for the executors that its tasks need. Those that it gave back were everybody's."""
+        kernel, app = self.one_elastic(data)
+        executors = data.draw(st.integers(1, kernel.wanted.initial_executors or 1))
+        kernel.noted = noted
+        if noted:
+            tasks = executors * kernel.wanted.size
+            self.note(kernel, DriverReport(app_id=app.id, jobs=1, tasks=tasks, executors=len(app.executors)), True)
+        if kernel.fell and executors > len(app.executors):
+            self.happened()
+        self.master.request_executors(app, executors)
+        self.watch()
+        self.run(6.0 if delayed else 0.0)
+
+    @precondition(lambda self: any(map(elastic, self.kernels)))
+    @rule(data=st.data(), noted=st.booleans(), delayed=st.booleans())
+    def job_ends(self, data: st.DataObject, noted: bool, delayed: bool) -> None:
+        """It gives back some of its executors, or all, or none yet, and asks for no others."""
+        kernel, app = self.one_elastic(data)
+        kept = data.draw(st.integers(0, len(app.executors)))
+        kernel.fell, kernel.noted = True, noted
+        if noted:
+            self.note(kernel, DriverReport(app_id=app.id, executors=kept, idle_since=1.0), False)
+        self.master.kill_executors(app, kept)
+        self.watch()
+        self.run(6.0 if delayed else 0.0)
+
+    def one_elastic(self, data: st.DataObject) -> tuple[Kernel, FakeApp]:
+        kernel = one(data, [kernel for kernel in self.kernels if elastic(kernel)])
+        assert kernel.app is not None
+        return kernel, kernel.app
+
+    def note(self, kernel: Kernel, report: DriverReport, is_busy: bool) -> None:
+        self.inside(lambda kernel_id: self.queue.note_work(kernel_id, report, is_busy), kernel.id)
 
     # What else happens to a cluster.
 
@@ -282,7 +344,6 @@ class Machine(RuleBasedStateMachine):
         if self.foreign:
             app = one(data, self.foreign)
             self.foreign.remove(app)
-            self.foreign_cores = sum(other.cores for other in self.foreign)
             self.master.finish(app)
             self.watch()
 
@@ -292,8 +353,10 @@ class Machine(RuleBasedStateMachine):
         alive = [worker for worker in self.master.workers if worker.state == "ALIVE"]
         if len(alive) > 1:
             self.happened()
+            for kernel in self.kernels:
+                kernel.fell = kernel.fell or elastic(kernel)
             self.master.kill_worker(one(data, alive))
-            self.foreign_cores = sum(app.cores for app in self.foreign)
+            self.watch()
 
     @precondition(lambda self: not self.calm)
     @rule(cores=st.integers(1, 6))
@@ -340,7 +403,12 @@ class Machine(RuleBasedStateMachine):
         status = json.loads(json.dumps(self.queue.status()))
         waiting = [kernel.id for kernel in self.kernels if not kernel.admitted]
         assert set(status["leases"]) == {kernel.id for kernel in self.kernels if kernel.admitted}
-        assert [row["kernel_id"] for row in status["queue"] if row["app_id"] is None] == waiting
+        assert [row["position"] for row in status["queue"]] == list(range(1, len(status["queue"]) + 1))
+        line = [row for row in status["queue"] if row["app_id"]]
+        assert status["queue"] == line + status["queue"][len(line) :], "applications are ahead of all that wait here"
+        assert [row["app_id"] for row in line] == sorted(row["app_id"] for row in line)
+        assert {row["kernel_id"] for row in line} <= set(status["leases"])
+        assert [row["kernel_id"] for row in status["queue"][len(line) :]] == waiting
         assert sum(entry.waiter.examined for entry in self.queue._waiting.entries) <= self.policy.max_queue
 
     def teardown(self) -> None:
@@ -370,6 +438,16 @@ class Calm(Machine):
     calm = True
 
 
+class Elastic(Machine):
+    """Large executors wait for room that small ones could take: what a job needs is nobody else's."""
+
+    sizes = (1, 4)
+    memories = (GIB,)
+    initial = (1, 2, 3)
+    workers = 1
+    calm = True
+
+
 steady = settings(deadline=None, max_examples=100, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
 TestAllSizes = Machine.TestCase
 TestAllSizes.settings = steady
@@ -377,3 +455,5 @@ TestCalm = Calm.TestCase
 TestCalm.settings = steady
 TestOneSize = OneSize.TestCase
 TestOneSize.settings = steady
+TestElastic = Elastic.TestCase
+TestElastic.settings = steady

@@ -145,6 +145,13 @@ class FakeMaster:
         app.executor_limit = total
         self.schedule()
 
+    def kill_executors(self, app: FakeApp, kept: int) -> None:
+        """`KillExecutors`, from dynamic allocation, which wants no others in their place: so many are kept."""
+        app.executor_limit = kept
+        for executor in app.executors[kept:]:
+            self._drop(executor)
+        self.schedule()
+
     def finish(self, app: FakeApp, state: str = "FINISHED") -> None:
         """`removeApplication`; a no-op for one that has ended. One not registered yet never does."""
         if app in self.submitted:

@@ -14,14 +14,17 @@ from hypothesis import strategies as st
 
 from kg2at_personality.errors import MalformedAnswer, RequestError
 from kg2at_personality.spark.cluster import (
+    App,
     Capacity,
     ClusterState,
     ExecutorRequest,
     Worker,
     capacity,
     check,
+    limited,
     missing,
     needed,
+    registration,
 )
 from kg2at_personality.spark.master_state import cluster_state
 from kg2at_personality.spark.placement import IdleCluster, Placement
@@ -387,3 +390,37 @@ def test_a_poll_with_1000_of_each_is_cheap() -> None:
             if placement.place(request, needed(request)) < needed(request):
                 break
     assert calls.count < 150_000
+
+
+@pytest.mark.parametrize(
+    ("request_", "tasks", "expected"),
+    [
+        (ExecutorRequest(6, 2, 1024, 3), 0, 0),
+        (ExecutorRequest(6, 2, 1024, 3), -1, 0),
+        (ExecutorRequest(6, 2, 1024, 3), 1, 2),
+        (ExecutorRequest(6, 2, 1024, 3), 3, 4),
+        (ExecutorRequest(6, 2, 1024, 3), 100, 6),
+        (ExecutorRequest(6, 2, 1024, 2), 100, 4),
+        (ExecutorRequest(6, 2, 1024, 0), 100, 2),
+        (ExecutorRequest(6, None, 1024, 3), 0, 0),
+        (ExecutorRequest(6, None, 1024, 3), 2, 2),
+        (ExecutorRequest(6, None, 1024, 3), 100, 3),
+        (ExecutorRequest(6, 2, 1024), 3, 4),
+    ],
+)
+def test_a_request_limited_to_what_tasks_can_use(request_: ExecutorRequest, tasks: int, expected: int) -> None:
+    assert needed(limited(request_, tasks)) == expected
+    assert limited(request_, 100) == request_, "all of it where there is enough to do"
+
+
+def test_one_wide_executor_may_take_what_is_free_there() -> None:
+    """Dynamic allocation bounds the executors, not their cores."""
+    assert limited(ExecutorRequest(6, None, 1024, 3), 1) == ExecutorRequest(6, None, 1024, 1)
+
+
+def test_the_order_of_registration() -> None:
+    """By age; where that is not known or equal by the master's numbers, of which the 10000th has a digit more."""
+    old, young = App("app-2", "n", "u", 0, 60.0), App("app-1", "n", "u", 0, 5.0)
+    assert sorted([young, old], key=registration) == [old, young]
+    apps = [App(f"app-20260101000000-{number}", "n", "u", 0) for number in ("0009", "9999", "10000")]
+    assert sorted(reversed(apps), key=registration) == apps
