@@ -65,6 +65,11 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.master_validate_cert = True
 # c.KG2ATPersonality.master_ca_certs = ""  # PEM file; empty: the system's
 
+# While a kernel runs.
+# c.KG2ATPersonality.idle_cores_timeout = 900  # seconds without a task, then others get its cores; 0: never
+# c.KG2ATPersonality.idle_cached_cores_timeout = 0  # the same for executors with cached data
+# c.KG2ATPersonality.job_wait_timeout = 0.0  # seconds that a cell may wait at the master for cores; 0: for ever
+
 # How a Toree is started.
 # c.KG2ATPersonality.spark_context = "lazy"  # or "eager", "none"
 # c.KG2ATPersonality.toree_options = []

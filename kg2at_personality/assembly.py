@@ -19,6 +19,7 @@ from .kernels.port_range import PortRange
 from .kernels.toree import ToreeLauncher, ToreeOptions
 from .settings import Settings
 from .spark.conf import SparkConfReader
+from .spark.idle_cores import IdleCores
 from .spark.installation_finder import InstallationFinder
 from .spark.master_options import MasterOptions
 
@@ -80,6 +81,7 @@ def launcher_of(settings: Settings) -> ToreeLauncher:
             settings.max_executor_memory,
             settings.max_driver_memory,
         ),
+        idle_cores=IdleCores(settings.idle_cores_timeout, settings.idle_cached_cores_timeout),
     )
 
 

@@ -104,6 +104,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             kernel_spec_manager=app.kernel_spec_manager,
             launcher=self.launcher,
             kernel_ports=port_range_of(self),
+            job_wait_timeout=self.job_wait_timeout,
             max_kernel_log_size=self.max_kernel_log_size,
             max_buffered_output=self.max_buffered_output,
             clusters=self.clusters,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from traitlets import Bool, Dict, Enum, Float, HasTraits, Int, List, TraitError, Unicode, validate
-from traitlets.utils.bunch import Bunch
+from traitlets import Bool, Dict, Enum, Float, HasTraits, Int, List, Unicode
 
 from .admission.policy import AdmissionPolicy
 from .kernels.port_range import PortRange
-from .kernels.specs import PROFILE_NAME
+from .setting_types import ParsedText, Profiles
 from .spark.conf import SparkConfReader
 from .spark.master_options import MasterOptions
 from .spark.units import parse_size
@@ -67,8 +64,7 @@ class Settings(HasTraits):
     inject_kernelspecs = Bool(
         True, help="""Whether kg2at offers its Toree kernelspecs. False leaves those that are installed."""
     ).tag(config=True)
-    profiles = Dict(
-        value_trait=Dict(),
+    profiles = Profiles(
         help="""Sized variants of the Toree kernels, each one more kernelspec per language: name -> Spark properties, as
         in {"large": {"spark.cores.max": 8, "spark.executor.memory": "4g"}}. Empty: none.""",
     ).tag(config=True)
@@ -87,13 +83,13 @@ class Settings(HasTraits):
         help="""Most cores in one executor that a request may ask for by KERNEL_SPARK_EXECUTOR_CORES. Smaller
         executors fit on more workers, larger ones share more memory. 0: no bound.""",
     ).tag(config=True)
-    max_executor_memory = Unicode(
-        "",
+    max_executor_memory = ParsedText(
+        parse_size,
         help="""Most memory of one executor that a request may ask for by KERNEL_SPARK_EXECUTOR_MEMORY, as a Spark size
         (512m, 4g; a bare number is MiB). A bound leaves room on the workers for others. Empty: no bound.""",
     ).tag(config=True)
-    max_driver_memory = Unicode(
-        "",
+    max_driver_memory = ParsedText(
+        parse_size,
         help="""Most memory of the driver, which runs beside the gateway, that a request may ask for by
         KERNEL_SPARK_DRIVER_MEMORY, as a Spark size. A bound leaves room here for more kernels. Empty: no bound.""",
     ).tag(config=True)
@@ -181,6 +177,32 @@ class Settings(HasTraits):
         _MASTER.ca_certs, help="""File of the PEM certificates that sign an https master's. Empty: the system's."""
     ).tag(config=True)
 
+    # While a kernel runs.
+
+    idle_cores_timeout = Int(
+        0,
+        min=0,
+        max=2**31 - 1,
+        help="""Seconds without a task after which the executors of a notebook end, so that others get its cores; its
+        next job starts them anew. From Spark 3.0 on, by its dynamic allocation, where neither configuration nor request
+        sets spark.dynamicAllocation.enabled. 0: never, since with it Spark refuses barrier stages (SPARK-24942), and
+        splits data in 2 parts (sc.defaultParallelism) where nobody says in how many, while no executor is there.""",
+    ).tag(config=True)
+    idle_cached_cores_timeout = Int(
+        0,
+        min=0,
+        max=2**31 - 1,
+        help="""The same for executors that hold cached data, which is lost with them and made anew when it is needed.
+        Shorter gives more cores back. 0: they stay.""",
+    ).tag(config=True)
+    job_wait_timeout = Float(
+        0.0,
+        min=0,
+        help="""Seconds for which a cell may wait at the master for its first executor. Then it ends with an error that
+        says why; kernel and variables stay. Shorter frees a notebook sooner, which has to run its cell again. 0: for
+        ever.""",
+    ).tag(config=True)
+
     # How a Toree is started.
 
     spark_context = Enum(
@@ -204,8 +226,8 @@ class Settings(HasTraits):
         help="""z/OS: job name (_BPX_JOBNAME, up to 8 characters) of each Toree, so that workload management can
         classify it. Empty: the system's choice.""",
     ).tag(config=True)
-    kernel_ports = Unicode(
-        "",
+    kernel_ports = ParsedText(
+        PortRange.parse,
         help="""Range of ports for the kernels' five ZeroMQ sockets each, as in 41000-41999, so that a firewall can let
         them through. It bounds the number of kernels to a fifth of its size. Empty: any free ports.""",
     ).tag(config=True)
@@ -270,30 +292,3 @@ class Settings(HasTraits):
         help="""How many connections may wait to be accepted at the same time, a count. More outlive a burst of clients;
         the system may allow fewer (Linux: net.core.somaxconn).""",
     ).tag(config=True)
-
-    @validate("profiles")
-    def _check_profiles(self, proposal: Bunch) -> dict[str, dict[str, object]]:
-        profiles: dict[str, dict[str, object]] = proposal.value
-        for name in profiles:
-            if not isinstance(name, str) or not PROFILE_NAME.fullmatch(name):
-                raise TraitError(f"profiles: {name!r} can't be part of a kernel's name; use letters, digits, - . and _")
-        return profiles
-
-    @validate("kernel_ports")
-    def _check_kernel_ports(self, proposal: Bunch) -> str:
-        return _parsed_by(PortRange.parse, proposal)
-
-    @validate("max_executor_memory", "max_driver_memory")
-    def _check_size(self, proposal: Bunch) -> str:
-        return _parsed_by(parse_size, proposal)
-
-
-def _parsed_by(parse: Callable[[str], object], proposal: Bunch) -> str:
-    """Return the proposed value when it is "" or `parse` takes it. Raises TraitError with the trait's name."""
-    value: str = proposal.value
-    try:
-        if value:
-            parse(value)
-    except ValueError as error:
-        raise TraitError(f"{proposal.trait.name}: {error}") from error
-    return value

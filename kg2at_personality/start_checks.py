@@ -51,7 +51,7 @@ def check_spark(launcher: ToreeLauncher, profiles: Iterable[str], master_url: st
     for sentence in dict.fromkeys(sentence for conf in confs for sentence in conf.ignored):
         log.warning("%s", sentence)
     found = launcher.finder.find(confs[0].environ)
-    for sentence in found.warnings:
+    for sentence in filter(None, (*found.warnings, launcher.idle_cores.problem(found.spark.version))):
         log.warning("%s", sentence)
     spark, java, toree = found.spark, found.java, found.toree
     log.info("Spark %s in %s, Java %s, Toree %s", spark.version, spark.home, java.version, toree.version)

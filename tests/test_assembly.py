@@ -20,6 +20,7 @@ from kg2at_personality.assembly import (
 from kg2at_personality.errors import ConfigError
 from kg2at_personality.settings import Settings
 from kg2at_personality.spark.conf import SparkConfReader
+from kg2at_personality.spark.idle_cores import IdleCores
 from kg2at_personality.spark.installation_finder import InstallationFinder
 from kg2at_personality.spark.master import MasterClient
 from kg2at_personality.spark.master_options import MasterOptions
@@ -32,6 +33,7 @@ def test_defaults_stand_in_one_place() -> None:
     assert launcher_of(settings).reader == SparkConfReader()
     finder = launcher_of(settings).finder
     assert finder == InstallationFinder(kernel_dirs=finder.kernel_dirs)
+    assert launcher_of(settings).idle_cores == IdleCores()
     assert port_range_of(settings) is None
 
 
@@ -78,11 +80,14 @@ def test_launches_are_what_the_settings_say() -> None:
         niceness=5,
         toree_options=["--nosparkcontext"],
         max_cores_per_kernel=4,
+        idle_cores_timeout=60,
+        idle_cached_cores_timeout=600,
     )
     made = launcher_of(settings)
     assert made.reader == SparkConfReader("/spark", "/conf", {"spark.cores.max": "2"}, None, 3.0)
     assert (made.finder.spark_home, made.finder.java_home, made.finder.toree_assembly) == ("/spark", "/java", None)
     assert made.profiles == {"large": {"spark.cores.max": "8"}}
+    assert made.idle_cores == IdleCores(60, 600)
     assert (made.options.niceness, made.options.arguments, made.bounds.cores) == (5, ("--nosparkcontext",), 4)
 
 

@@ -56,6 +56,9 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "master_max_answer": ("5000", 5000, "6000", 6000),
     "master_validate_cert": ("False", False, "True", True),
     "master_ca_certs": ("/a.pem", "/a.pem", "/b.pem", "/b.pem"),
+    "idle_cores_timeout": ("60", 60, "0", 0),
+    "idle_cached_cores_timeout": ("600", 600, "0", 0),
+    "job_wait_timeout": ("30", 30.0, "0", 0.0),
     "spark_context": ("eager", "eager", "none", "none"),
     "toree_options": ("--a", ["--a"], "--d", ["--d"]),
     "niceness": ("3", 3, "4", 4),
@@ -164,9 +167,26 @@ class TestSettings:
         assert "apache_toree_scala_large" in made.kernel_spec_manager.find_kernel_specs()
         assert made.kernel_manager.launcher.options.niceness == 5
 
+    @pytest.mark.parametrize(("timeout", "version", "times"), [(60, "2.4.8", 1), (60, "3.5.9", 0), (0, "2.4.8", 0)])
+    def test_a_spark_that_can_not_give_cores_back_is_said_once(
+        self, app: Any, spark: FakeSpark, caplog: Any, timeout: int, version: str, times: int
+    ) -> None:
+        (jar,) = (spark.root / "spark" / "jars").glob("spark-core_*.jar")
+        jar.rename(jar.with_name(f"spark-core_2.12-{version}.jar"))
+        app(f"--KG2ATPersonality.idle_cores_timeout={timeout}")
+        said = [each for each in caplog.records if "idle_cores_timeout does nothing with" in each.getMessage()]
+        assert len(said) == times and all(each.levelno == logging.WARNING for each in said)
+
+    def test_how_long_a_job_may_wait(self, app: Any) -> None:
+        assert app().kernel_manager.job_wait_timeout == 0
+        assert app("--KG2ATPersonality.job_wait_timeout=2.5").kernel_manager.job_wait_timeout == 2.5
+
     @pytest.mark.parametrize(
         ("name", "text", "says"),
         [
+            ("idle_cores_timeout", "-1", "'idle_cores_timeout'"),
+            ("idle_cached_cores_timeout", "2147483648", "'idle_cached_cores_timeout'"),
+            ("job_wait_timeout", "-1", "'job_wait_timeout'"),
             ("niceness", "lots", "'niceness'"),
             ("niceness", "20", "'niceness'"),
             ("max_body_size", "-1", "'max_body_size'"),

@@ -42,7 +42,7 @@ class GatewayKernelManager(JupyterKernelManager):
     timing = Instance(Timing, ())
     kernel_ports = Instance(PortRange, allow_none=True, help="For kernels' ZeroMQ ports; None: any free ones.")
     shutdown_timeout = Float(30.0, help="Seconds that all kernels have to end when the gateway does.")
-    job_wait_timeout = Float(0.0, help="Seconds that a cell may wait for cores before it is ended; 0: for ever.")
+    job_wait_timeout = Float(0.0, help="Seconds for which a cell may wait for its first executor; 0: for ever.")
     max_kernel_log_size = Int(0, help="Bytes of output kept for each kernel; 0: all.")
     max_buffered_output = Int(0, help="Bytes of output kept for a notebook that is not connected; 0: all.")
 

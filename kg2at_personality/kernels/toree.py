@@ -14,6 +14,7 @@ from ..spark.cluster import ExecutorRequest
 from ..spark.conf import SparkConf, SparkConfReader
 from ..spark.conf_dir import conf_dir_of
 from ..spark.conflicts import check_together
+from ..spark.idle_cores import IdleCores
 from ..spark.installation import Installation
 from ..spark.installation_finder import InstallationFinder
 from ..spark.java_options import DRIVER, DRIVER_DEFAULT, EXECUTOR, EXECUTOR_DEFAULT, UTF_8, split
@@ -80,6 +81,7 @@ class ToreeLauncher:
     profiles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     options: ToreeOptions = field(default_factory=ToreeOptions)
     bounds: RequestBounds = field(default_factory=RequestBounds)
+    idle_cores: IdleCores = field(default_factory=IdleCores)
 
     def conf(self, profile: str = "", env: Mapping[str, str] | None = None) -> SparkConf:
         """Return Spark's configuration for `profile` ("" for none) and a client's `env`. Blocking: reads files.
@@ -97,6 +99,8 @@ class ToreeLauncher:
         """Return all that one launch needs. Blocking. Raises ConfigError and RequestError."""
         conf = self.conf(profile, env)
         found, reader = self.finder.find(conf.environ), self.reader
+        if self.options.spark_context != "none":
+            conf = self.idle_cores.applied(conf, found.spark.version)
         return Plan(conf, found, interpreter, self.options, reader.conf_dir or "", reader.env_script_timeout)
 
 

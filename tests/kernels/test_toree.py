@@ -25,7 +25,9 @@ from kg2at_personality.kernels.toree import (
     sets_user,
     submit_options,
 )
+from kg2at_personality.spark.cluster import ExecutorRequest
 from kg2at_personality.spark.conf import SparkConf, SparkConfReader
+from kg2at_personality.spark.idle_cores import IdleCores
 from kg2at_personality.spark.installation import Installation, Java, Spark, Toree
 from tests.fakes.toree import FakeSpark
 
@@ -350,6 +352,21 @@ class TestLauncher:
         made = ToreeLauncher(SparkConfReader(conf_dir=str(spark.conf)), options=options).plan("SQL")
         assert (made.interpreter, made.options, made.conf_dir) == ("SQL", options, str(spark.conf))
         assert made.installation.spark.home == str(spark.root / "spark")
+
+    def test_what_is_asked_of_the_cluster_counts_for_idle_cores(self, spark: FakeSpark) -> None:
+        spark.defaults("spark.executor.cores 2", master="spark://h:7077")
+        launcher = ToreeLauncher(
+            profiles={"fixed": {"spark.dynamicAllocation.enabled": "false"}}, idle_cores=IdleCores(60)
+        )
+        made = launcher.plan("Scala", env={"KERNEL_SPARK_CORES_MAX": "6"})
+        assert made.executors == ExecutorRequest(6, 2, 1024, initial_executors=3)
+        assert properties(made, KERNEL, "")["spark.dynamicAllocation.maxExecutors"] == "3"
+        assert launcher.plan("Scala", "fixed").executors == ExecutorRequest(2, 2, 1024)
+
+    def test_a_notebook_without_spark_leaves_no_cores_idle(self, spark: FakeSpark) -> None:
+        spark.defaults(master="spark://h:7077")
+        made = ToreeLauncher(options=ToreeOptions(spark_context="none"), idle_cores=IdleCores(60)).plan("Scala")
+        assert "spark.dynamicAllocation.enabled" not in made.conf
 
     def test_a_broken_file(self, spark: FakeSpark) -> None:
         spark.defaults("spark.cores.max lots")
