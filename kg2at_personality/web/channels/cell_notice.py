@@ -180,13 +180,10 @@ class CellNotice:
         is_now = self._kernel.running_cell == running.cell.msg_id
         if self.running is None or is_now:
             self.running = running
-        wait = self._kernel.core_wait
-        if not is_now or wait is None:
-            self._line.remove(running)
-        elif running.has_display and not wait.is_over:
-            self._line.show_anew(running, wait.message)
-        else:
-            self._show()
+        wait = self._kernel.core_wait if is_now and not running.has_reply else None
+        if wait is not None and wait.is_over:
+            running.error = wait.message
+        self._line.renew(running, None if wait is None or wait.is_over else wait.message)
 
     def _show(self) -> None:
         """Show what the cell that runs waits for. No-op while the notebook is slow to read: it gets the next one."""

@@ -43,8 +43,8 @@ class CellOutputs:
 
     @property
     def messages(self) -> list[list[Any]]:
-        """What has to be sent to a cell that is empty so that it shows the same, in order."""
-        return self._messages + ([] if self.clear is None else [self.clear])
+        """What has to be sent to a cell that is empty so that it shows the same, in order; then comes `clear`."""
+        return list(self._messages)
 
     def copy(self) -> CellOutputs:
         """Return another one with the same messages."""
