@@ -29,14 +29,14 @@ class Kernel(HasTraits):
     def __init__(self, wait_line: WaitLine | None = None) -> None:
         super().__init__()
         self.admission: Any = object()
-        self.wait_line = self.recorded = wait_line
+        self.wait_line, self.recorder = wait_line, self
         self.written: list[WaitLine | None] = []
         self.running_cell = str(wait_line.cell["msg_id"]) if wait_line else ""
-        self.recorder = self
 
-    def write_if_possible(self) -> None:
-        self.recorded = self.wait_line
-        self.written.append(self.wait_line)
+    def write_wait_line(self, line: WaitLine | None) -> None:
+        if self.wait_line != line:
+            self.wait_line = line
+            self.written.append(line)
 
 
 class Notebook:
@@ -104,7 +104,7 @@ class Pages:
     def kill(self) -> None:
         """End the gateway as kill -9 would; the next one knows what stands in the record."""
         old = self.kernel
-        line = old.recorded
+        line = old.wait_line
         self.kernel = Kernel(line)
         self.kernel.running_cell = old.running_cell if line else ""
         self.websockets.clear()

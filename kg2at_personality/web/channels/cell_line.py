@@ -75,7 +75,7 @@ class CellLine:
         """Called before a cell shows an output of its own."""
         line = self._line_of(running)
         if line is not None and line.is_alone:
-            self._write_record(replace(line, is_alone=False))
+            self._kernel.recorder.write_wait_line(replace(line, is_alone=False))
 
     def note_cleared(self, running: RunningCell) -> None:
         """Called when the kernel has cleared the cell, the line with it."""
@@ -84,7 +84,7 @@ class CellLine:
     def forget(self, running: RunningCell) -> None:
         """Take it from the kernel's record. Called when nothing is left of it, or its cell has ended. Idempotent."""
         if self._line_of(running) is not None:
-            self._write_record(None)
+            self._kernel.recorder.write_wait_line(None)
 
     def _repeat(self, running: RunningCell, text: str | None) -> None:
         """Clear the cell, and send its outputs once more, with `text` below them unless it is None."""
@@ -106,14 +106,11 @@ class CellLine:
         self._write(self._outputs.update(running.cell.header, text, running.display_id))
 
     def _record(self, running: RunningCell, is_alone: bool) -> None:
-        self._write_record(WaitLine(running.cell.header, running.display_id, self._session_id, is_alone))
+        self._kernel.recorder.write_wait_line(
+            WaitLine(running.cell.header, running.display_id, self._session_id, is_alone)
+        )
 
     def _line_of(self, running: RunningCell) -> WaitLine | None:
         """Return what the kernel's record says of the cell."""
-        line = self._kernel.wait_line
+        line = self._kernel.recorder.wait_line
         return line if line is not None and line.cell["msg_id"] == running.cell.msg_id else None
-
-    def _write_record(self, line: WaitLine | None) -> None:
-        if self._kernel.wait_line != line:
-            self._kernel.wait_line = line
-            self._kernel.recorder.write_if_possible()

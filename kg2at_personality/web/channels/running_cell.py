@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,9 +31,9 @@ class SentCell:
 class RunningCell:
     """A cell that runs, as one websocket has seen it.
 
-    `line` is the text that stands below it in the display `display_id`, None when there is none; `was_shown`: there was one. `is_left_empty`: it
-    could not be removed but by an empty text, so that its display is there still. `error` is what the cell ends with, "" for the kernel's own
-    end; `has_failed`: the error has been shown. `has_reply`: its reply came.
+    `line` is the text that stands below it in the display `display_id`, None when there is none; `was_shown`: there was
+    one. `is_left_empty`: it could not be removed but by an empty text, so that its display is there still. `error` is
+    what the cell ends with, "" for the kernel's own end; `has_failed`: it has been shown. `has_reply`: its reply came.
     """
 
     cell: SentCell
@@ -70,4 +71,4 @@ class RunningCell:
 
     def copy(self) -> RunningCell:
         """Return it for another websocket."""
-        return replace(self, outputs=self.outputs.copy())
+        return replace(self, outputs=copy.deepcopy(self.outputs))

@@ -180,7 +180,13 @@ class TestWhoIsTold:
         pages.wait("waits")
         pages.wait("")
         for websocket in websockets:
-            assert websocket.notebook.kinds() == ["busy", "display_data", "display_data", "clear_output", "display_data"]
+            assert websocket.notebook.kinds() == [
+                "busy",
+                "display_data",
+                "display_data",
+                "clear_output",
+                "display_data",
+            ]
 
     def test_one_that_reads_slowly_gets_the_last_line_only(self, pages: Pages, page: Websocket) -> None:
         page.notebook.is_ready = False
