@@ -110,13 +110,11 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         handler, manager = self.websocket_handler, self._manager
         # Without it TCP delays a message until the one before it is acknowledged, by 40 ms.
         handler.set_nodelay(True)
-        bound = manager.max_buffered_output
         # Else jupyter_server sends all that waits in one turn of the loop.
-        waiting = library_internals.exchange_buffer(manager, self.kernel_id, self.session_key, OutputBuffer(bound))
-        waiting.bound(CONNECTED_FACTOR * bound)
+        waiting = library_internals.exchange_buffer(manager, self.kernel_id, self.session_key, OutputBuffer(0))
+        waiting.bound(CONNECTED_FACTOR * manager.max_buffered_output)
         notice = CellNotice(self._kernel, Notebook(self), handler.get_argument("session_id", ""))
-        limits = _limits(handler, manager)
-        return Relay(self._kernel, notice, self, limits, waiting, self.iopub_check_timeout)
+        return Relay(self._kernel, notice, self, _limits(handler, manager), waiting, self.iopub_check_timeout)
 
     def _start(self, relay: Relay) -> None:
         self._session.join(self)
