@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning import LocalProvisioner
 
 from ..state.failpoints import Failpoints
-from ..state.record import Admission, WaitLine
+from ..state.record import Admission
 from .client import ClientKernel
 from .kind import KernelKind
 from .port_range import PortRange
@@ -51,7 +51,6 @@ class Kernel(ClientKernel, Protocol):
     plan: Plan | None
     sessions: list[dict[str, Any]]
     running_cell: str
-    wait_line: WaitLine | None
     adopted_group: int | None
     lifecycle: asyncio.Lock
     provisioner: LocalProvisioner

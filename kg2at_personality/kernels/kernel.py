@@ -18,7 +18,7 @@ from traitlets import Instance, Unicode, default
 
 from ..errors import NoRoom
 from ..spark.driver_report import DriverReport
-from ..state.record import Admission, WaitLine
+from ..state.record import Admission
 from .client import KernelClient
 from .console import Console
 from .core_wait import CoreWait
@@ -45,7 +45,7 @@ class GatewayKernel(JupyterKernel):
     `requested` is the environment that its client sent, `admission` what it was admitted with, `plan` that of its next
     launch (None for what is no Toree), `sessions` the rows of its sessions, `launches` the number of its processes so
     far, `adopted_group` the process group of a process that another gateway started. `running_cell` is the id of the
-    execute_request that it is busy with ("": none), `wait_line` what a notebook shows while that waits for cores.
+    execute_request that it is busy with, "" for none.
     """
 
     execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
@@ -63,7 +63,6 @@ class GatewayKernel(JupyterKernel):
         self.plan: Plan | None = None
         self.sessions: list[dict[str, Any]] = []
         self.running_cell = ""
-        self.wait_line: WaitLine | None = None
         self.launches = 0
         self.adopted_group: int | None = None
         #: Held by whatever starts or ends its process.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from ..state.record import RUNNING, STARTING, Record
+from ..state.record import RUNNING, STARTING, Record, WaitLine
 from ..system.processes import started_at
 from .interfaces import Kernel
 
 
 class RecordKeeper:
-    """Writes a kernel's record into the manager's ledger. It keeps the step, and when the process began."""
+    """Writes a kernel's record into the manager's ledger.
+
+    It keeps the step, when the process began, and `wait_line`, which a notebook shows while its cell waits for cores.
+    """
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._step = STARTING
         self._started: float | None = None
+        self.wait_line: WaitLine | None = None
 
     def write(self, step: str | None = None) -> None:
         """Write the record, at `step` from now on (None: as before). Raises OSError, and changes nothing then."""
@@ -37,9 +41,15 @@ class RecordKeeper:
         else:
             self.write_if_possible(RUNNING)
 
+    def write_wait_line(self, line: WaitLine | None) -> None:
+        """Called when a notebook shows another line, or none. No-op if the record says so; see `write_if_possible`."""
+        if self.wait_line != line:
+            self.wait_line = line
+            self.write_if_possible()
+
     def resume(self, record: Record) -> None:
         """Go on with the record of another gateway."""
-        self._step, self._started = record.step, record.started
+        self._step, self._started, self.wait_line = record.step, record.started, record.wait_line
 
     def _record(self, step: str) -> Record:
         kernel, has_process = self._kernel, self._kernel.has_kernel
@@ -60,5 +70,5 @@ class RecordKeeper:
             ports=kernel.kind.lent_ports,
             admission=kernel.admission,
             sessions=kernel.sessions,
-            wait_line=kernel.wait_line,
+            wait_line=self.wait_line,
         )

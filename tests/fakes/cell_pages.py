@@ -6,7 +6,6 @@ A page stays where it is when its websocket closes; what it saves is asked of fr
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 from jupyter_client.session import Session
@@ -21,7 +20,7 @@ from tests.fakes.messages import SESSION, request, v1
 
 
 class Kernel(HasTraits):
-    """What a websocket knows of a kernel; `written` are the lines that stood in its record, one after the other."""
+    """What a websocket knows of a kernel; `written` are the lines that its record was written with, one by one."""
 
     execution_state = Unicode("idle")
     core_wait = Instance(CoreWait, allow_none=True)
@@ -30,12 +29,14 @@ class Kernel(HasTraits):
     def __init__(self, wait_line: WaitLine | None = None) -> None:
         super().__init__()
         self.admission: Any = object()
-        self.wait_line, self.written = wait_line, list[WaitLine | None]()
+        self.wait_line, self.recorder = wait_line, self
+        self.written: list[WaitLine | None] = []
         self.running_cell = str(wait_line.cell["msg_id"]) if wait_line else ""
-        self.recorder = self
 
-    def write_if_possible(self) -> None:
-        self.written.append(self.wait_line)
+    def write_wait_line(self, line: WaitLine | None) -> None:
+        if self.wait_line != line:
+            self.wait_line = line
+            self.written.append(line)
 
 
 class Notebook:
@@ -80,15 +81,20 @@ class Pages:
     def __init__(self, *cells: str, limit: int = 2**20) -> None:
         self.kernel, self.limit = Kernel(), limit
         self.websockets: list[Websocket] = []
+        #: What the kernel says while no websocket is open.
+        self.kept: list[list[Any]] = []
         self.lab, self.nbclient = Lab(*cells), NbClient(*cells)
         self.session = Session(key=b"key")
         self.plain = [Lab(*cells), NbClient(*cells)]
 
     def open(self, session_id: str = "s1", is_read: bool = True, is_behind: bool = False) -> Websocket:
-        """Open a websocket; `is_read`: it is the page's."""
+        """Open a websocket; `is_read`: it is the page's. One with a session id gets what it has missed."""
         front_ends = [self.lab, self.nbclient] if is_read else []
         websocket = Websocket(self.kernel, session_id, front_ends, self.limit, is_behind)
         self.websockets.append(websocket)
+        kept, self.kept = self.kept, []
+        for message in kept if session_id else ():
+            self.deliver(message)
         return websocket
 
     def close(self, websocket: Websocket) -> None:
@@ -98,10 +104,11 @@ class Pages:
     def kill(self) -> None:
         """End the gateway as kill -9 would; the next one knows what stands in the record."""
         old = self.kernel
-        line = old.written[-1] if old.written else None
-        self.kernel = Kernel(line and replace(line))
+        line = old.wait_line
+        self.kernel = Kernel(line)
         self.kernel.running_cell = old.running_cell if line else ""
         self.websockets.clear()
+        self.kept.clear()
 
     def message(self, cell: str, msg_type: str, content: dict[str, Any]) -> list[Any]:
         """A message of the kernel's."""
@@ -122,6 +129,9 @@ class Pages:
     def deliver(self, message: list[Any]) -> None:
         header = SESSION.unpack(message[message.index(b"<IDS|MSG>") + 2])
         channel = "shell" if header["msg_type"].endswith("_reply") else "iopub"
+        if not self.websockets:
+            self.kept.append(message)
+            return
         read = self.session.deserialize(self.session.feed_identities(message)[1])
         for websocket in self.websockets:
             websocket.notice.write(channel, message)

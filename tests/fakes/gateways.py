@@ -187,6 +187,7 @@ def _end_context(manager: GatewayKernelManager) -> None:
     manager._created_context = False
     for kernel_id in list(manager._kernels):
         manager.stop_watching_activity(kernel_id)
+        manager.stop_buffering(kernel_id)
     for socket in list(manager.context._sockets):
         socket.close(linger=0)
     threading.Thread(target=manager.context.term, daemon=True).start()

@@ -60,3 +60,24 @@ async def test_a_malformed_message_is_left_to_whoever_reads_it(message: list[byt
     Activity(SimpleNamespace(), kernel)
     kernel.activity_stream._recv_callback(message)
     assert read == [message]
+
+
+@pytest.mark.gen_test
+async def test_the_cell_that_it_runs() -> None:
+    stream = Stream(lambda message: None)
+    kernel: Any = SimpleNamespace(execution_state="idle", activity_stream=stream, running_cell="", last_activity=BEFORE)
+    Activity(SimpleNamespace(last_kernel_activity=BEFORE), kernel)
+
+    def says(cell: str, state: str, msg_type: str = "execute_request") -> str:
+        parent = {"header": {"msg_id": cell, "msg_type": msg_type}}
+        content = {"execution_state": state}
+        stream._recv_callback(SESSION.serialize(SESSION.msg("status", content, parent=parent), ident=b"topic"))
+        return str(kernel.running_cell)
+
+    assert says("info", "busy", "kernel_info_request") == ""
+    assert says("a", "busy") == "a"
+    kernel.execution_state = "busy"
+    assert [says("info", state, "kernel_info_request") for state in ("busy", "idle")] == ["a", "a"]
+    assert says("b", "busy") == "b"
+    assert says("a", "idle") == "b"
+    assert says("b", "idle") == ""

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.spark.cluster import AppIdentity, ExecutorRequest
-from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING, STEPS, STOPPING, VERSION, Admission, Record
+from kg2at_personality.state.record import (
+    RESTARTING,
+    RUNNING,
+    STARTING,
+    STEPS,
+    STOPPING,
+    VERSION,
+    Admission,
+    Record,
+    WaitLine,
+)
 
 ID = "0c5a3c5e-5c0e-4d5f-8a53-8b1f7d1c2e3f"
 MINIMAL = Record(ID, "python3", STARTING, f"/run/kernel-{ID}.json", "2026-01-02T03:04:05.678901+00:00")
@@ -33,6 +43,7 @@ FULL = replace(
     ports=[41000, 41001, 41002, 41003, 41004],
     admission=ADMISSION,
     sessions=[{"session_id": "1-2-3-4-5", "path": "a.ipynb", "kernel_name": None, "kernel_id": ID, "type": "notebook"}],
+    wait_line=WaitLine({"msg_id": "m1", "session": "s1", "username": "ä"}, "kg2at-m1", "s1", is_alone=True),
 )
 #: What FULL is as JSON.
 CONTENT: dict[str, Any] = json.loads(FULL.dumps())
@@ -83,7 +94,7 @@ def refusal(text: str) -> str:
             ),
         ),
         replace(FULL, started=1767323045),
-        replace(FULL, env={}, info={}, ports=None, sessions=[], cwd=""),
+        replace(FULL, env={}, info={}, ports=None, sessions=[], cwd="", wait_line=None),
     ],
     ids=["minimal", "full", "free", "no executors", "nobody", "all cores", "whole seconds", "empty"],
 )
@@ -96,6 +107,11 @@ def test_a_record_of_before_applications_had_names_is_read() -> None:
     read = loads(but("admission", admission) | {"version": 1})
     assert read == replace(FULL, admission=replace(ADMISSION, request=replace(REQUEST, application=None)))
     assert Record.loads(read.dumps()) == read
+
+
+def test_a_record_of_before_waits_were_told_is_read() -> None:
+    content = {name: value for name, value in CONTENT.items() if name != "wait_line"}
+    assert loads(content | {"version": 2}) == replace(FULL, wait_line=None)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -200,6 +216,7 @@ WRONG: dict[str, list[Any]] = {
     "ports": ["", 1, True, {}],
     "sessions": [None, "", 1, True, {}],
     "admission": ["", 1, True, [], [1], {}, {"user": ""}],
+    "wait_line": ["", 1, True, [], [1], {}, {"cell": {}}, CONTENT["wait_line"] | {"is_alone": 1}],
 }
 
 
@@ -238,6 +255,9 @@ def test_the_table_of_other_types_has_all_fields() -> None:
         in_executors("executor_cores", "2"),
         in_executors("executor_memory_mib", []),
         in_executors("initial_executors", "3"),
+        but("wait_line", CONTENT["wait_line"] | {"cell": {"msg_id": 1}}),
+        but("wait_line", CONTENT["wait_line"] | {"session": None}),
+        but("wait_line", CONTENT["wait_line"] | {"more": 1}),
     ],
     ids=lambda content: next(f"{name} {value!r}"[:75] for name, value in content.items() if value != CONTENT[name]),
 )

@@ -7,6 +7,7 @@ in what the notebook saves.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ...kernels.kernel import GatewayKernel
@@ -28,24 +29,35 @@ class CellLine:
 
     def show(self, running: RunningCell, text: str) -> None:
         """Show `text` below a cell, in the place of what is there. No-op if it is there, or would lose outputs."""
-        header, outputs = running.cell.header, running.outputs
-        if running.line == text or (outputs.clear is not None and not (outputs.is_whole or running.has_display)):
+        if running.line == text:
             return
+        outputs = running.outputs
         if running.has_display:
-            self._write(self._outputs.update(header, text, running.display_id))
+            self._update(running, text)
+        elif outputs.clear is None:
+            self._display(running, text)
+        elif outputs.is_whole:
+            self._repeat(running, text)
         else:
-            self._record(running, outputs.is_empty)
-            self._write(self._outputs.display(header, text, running.display_id))
-            if outputs.clear is not None:  # which this output has used up
-                self._write(self._outputs.again(outputs.clear))
-        running.line = text
+            return  # a new output would have them cleared before their time
+        running.line, running.was_shown = text, True
 
-    def show_anew(self, running: RunningCell, text: str) -> None:
-        """Show `text` to a client that may or may not have got what was shown before."""
-        running.line = None if running.outputs.is_whole else ""
-        if running.outputs.is_whole:
-            self._repeat(running, is_followed=True)
-        self.show(running, text)
+    def renew(self, running: RunningCell, text: str | None) -> None:
+        """Show `text`, or None for nothing, to a client that may or may not have got what was shown before."""
+        if running.outputs.is_whole and running.was_shown:
+            self._repeat(running, text)
+            running.line = text
+        elif running.has_display:
+            running.line = ""  # so that an update is sent, whatever was there
+        elif running.was_shown:
+            self._update(running, "")
+            running.display_id += "-again"
+        if text is not None:
+            self.show(running, text)
+        elif running.line is not None:
+            self.remove(running)
+        else:
+            self.forget(running)
 
     def remove(self, running: RunningCell) -> None:
         """Remove the line. No-op if there is none."""
@@ -53,16 +65,17 @@ class CellLine:
             return
         running.line = None
         if running.outputs.is_whole:
-            self._repeat(running, is_followed=False)
+            self._repeat(running, None)
             self.forget(running)
         else:
             running.is_left_empty = True
-            self._write(self._outputs.update(running.cell.header, "", running.display_id))
+            self._update(running, "")
 
     def note_output(self, running: RunningCell) -> None:
         """Called before a cell shows an output of its own."""
-        if running.line is not None and running.outputs.is_empty:
-            self._record(running, is_alone=False)
+        line = self._line_of(running)
+        if line is not None and line.is_alone:
+            self._kernel.recorder.write_wait_line(replace(line, is_alone=False))
 
     def note_cleared(self, running: RunningCell) -> None:
         """Called when the kernel has cleared the cell, the line with it."""
@@ -70,22 +83,34 @@ class CellLine:
 
     def forget(self, running: RunningCell) -> None:
         """Take it from the kernel's record. Called when nothing is left of it, or its cell has ended. Idempotent."""
-        line = self._kernel.wait_line
-        if line is not None and line.display_id == running.display_id:
-            self._write_record(None)
+        if self._line_of(running) is not None:
+            self._kernel.recorder.write_wait_line(None)
 
-    def _repeat(self, running: RunningCell, is_followed: bool) -> None:
-        """Clear the cell, and send its outputs once more."""
+    def _repeat(self, running: RunningCell, text: str | None) -> None:
+        """Clear the cell, and send its outputs once more, with `text` below them unless it is None."""
         outputs = running.outputs
-        self._write(self._outputs.clear(running.cell.header, wait=is_followed or not outputs.is_empty))
+        self._write(self._outputs.clear(running.cell.header, wait=text is not None or not outputs.is_empty))
         for message in outputs.messages:
             self._write(self._outputs.again(message))
         running.is_left_empty = False
+        if text is not None:
+            self._display(running, text)
+        if outputs.clear is not None:
+            self._write(self._outputs.again(outputs.clear))
+
+    def _display(self, running: RunningCell, text: str) -> None:
+        self._record(running, running.outputs.is_empty)
+        self._write(self._outputs.display(running.cell.header, text, running.display_id))
+
+    def _update(self, running: RunningCell, text: str) -> None:
+        self._write(self._outputs.update(running.cell.header, text, running.display_id))
 
     def _record(self, running: RunningCell, is_alone: bool) -> None:
-        self._write_record(WaitLine(running.cell.header, running.display_id, self._session_id, is_alone))
+        self._kernel.recorder.write_wait_line(
+            WaitLine(running.cell.header, running.display_id, self._session_id, is_alone)
+        )
 
-    def _write_record(self, line: WaitLine | None) -> None:
-        if self._kernel.wait_line != line:
-            self._kernel.wait_line = line
-            self._kernel.recorder.write_if_possible()
+    def _line_of(self, running: RunningCell) -> WaitLine | None:
+        """Return what the kernel's record says of the cell."""
+        line = self._kernel.recorder.wait_line
+        return line if line is not None and line.cell["msg_id"] == running.cell.msg_id else None

@@ -32,7 +32,7 @@ class CellNotice:
     """
 
     def __init__(self, kernel: GatewayKernel, notebook: Notebook, session_id: str, limit: int = LIMIT) -> None:
-        self._kernel, self._notebook, self._session_id, self._limit = kernel, notebook, session_id, limit
+        self._kernel, self.notebook, self._session_id, self._limit = kernel, notebook, session_id, limit
         self._outputs = GatewayOutputs(notebook.session)
         self._line = CellLine(kernel, self._outputs, self._publish, session_id)
         self._cells = SessionCells(session_id)
@@ -69,16 +69,20 @@ class CellNotice:
         if not message.content.get("silent"):
             self._cells.add(message.header)
 
+    def tell(self, cell: dict[str, Any], text: str) -> None:
+        """Write text on standard error below a cell; `cell` is its request's header."""
+        self.write("iopub", self._outputs.stderr(cell, text))
+
     # What the kernel says.
 
     def write(self, channel: str, message: list[Any]) -> None:
         """Write a message from the kernel to the notebook. Called for each, in order."""
         if self.running is None and not self._cells.sent and self._failing is None:
-            self._notebook.write(channel, message)
+            self.notebook.write(channel, message)
             return
         changed = self._heard(channel, message)
         if changed is not None:
-            self._notebook.write(channel, changed)
+            self.notebook.write(channel, changed)
 
     def _heard(self, channel: str, message: list[Any]) -> list[Any] | None:
         """Return the message as the notebook gets it; None when it does not, or has got it."""
@@ -105,7 +109,7 @@ class CellNotice:
             if self.running is not None and self.running.cell.msg_id == msg_id:
                 self._end(self.running)
         elif state == "busy" and (cell := self._cells.begin(msg_id)) is not None:
-            self._notebook.write("iopub", message)
+            self.notebook.write("iopub", message)
             if self.running is None or self.running.cell is not cell:
                 self._begin(RunningCell(cell, CellOutputs(self._limit)))
             return None
@@ -126,7 +130,8 @@ class CellNotice:
         self._line.remove(running)
         self._line.forget(running)
         self.running = None
-        self._failing = running if running.error and not running.has_reply else None
+        if running.error and not running.has_reply:
+            self._failing = running
 
     def _hear_output(self, running: RunningCell, kind: str, message: list[Any], parts: list[Any]) -> list[Any] | None:
         if kind.startswith("comm_"):
@@ -150,7 +155,7 @@ class CellNotice:
             return message
         self._fail(running)
         content |= {"status": "error"} | running.error_content
-        return with_content(self._notebook.session, parts, content) or message
+        return with_content(self.notebook.session, parts, content) or message
 
     # What the gateway says.
 
@@ -171,7 +176,7 @@ class CellNotice:
             self._line.note_cleared(running)
 
     def _publish(self, message: list[Any]) -> None:
-        self._notebook.write("iopub", message)
+        self.notebook.write("iopub", message)
 
     # What it waits for.
 
@@ -180,13 +185,10 @@ class CellNotice:
         is_now = self._kernel.running_cell == running.cell.msg_id
         if self.running is None or is_now:
             self.running = running
-        wait = self._kernel.core_wait
-        if not is_now or wait is None:
-            self._line.remove(running)
-        elif running.has_display and not wait.is_over:
-            self._line.show_anew(running, wait.message)
-        else:
-            self._show()
+        wait = self._kernel.core_wait if is_now and not running.has_reply else None
+        if wait is not None and wait.is_over:
+            running.error = wait.message
+        self._line.renew(running, None if wait is None or wait.is_over else wait.message)
 
     def _show(self) -> None:
         """Show what the cell that runs waits for. No-op while the notebook is slow to read: it gets the next one."""
@@ -195,7 +197,7 @@ class CellNotice:
             return
         if wait.is_over:
             running.error = wait.message
-        elif self._notebook.is_ready:
+        elif self.notebook.is_ready:
             self._line.show(running, wait.message)
 
     def _on_wait(self, change: Any) -> None:

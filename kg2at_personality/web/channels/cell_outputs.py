@@ -43,15 +43,8 @@ class CellOutputs:
 
     @property
     def messages(self) -> list[list[Any]]:
-        """What has to be sent to a cell that is empty so that it shows the same, in order."""
-        return self._messages + ([] if self.clear is None else [self.clear])
-
-    def copy(self) -> CellOutputs:
-        """Return another one with the same messages."""
-        other = CellOutputs(self._limit)
-        other.__dict__.update(self.__dict__)
-        other._messages, other._display_ids = list(self._messages), set(self._display_ids)
-        return other
+        """What has to be sent to a cell that is empty so that it shows the same, in order; then comes `clear`."""
+        return list(self._messages)
 
     def add(self, kind: str, message: list[Any], parts: list[Any]) -> bool:
         """Keep a message of type `kind`, of which `parts` begin with its signature. Return whether it cleared the cell.

@@ -11,6 +11,7 @@ from typing import Any
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado import web
 from tornado.httputil import HTTPServerRequest
+from tornado.web import RequestHandler
 from traitlets import Float
 
 from ...errors import KernelSilent, KG2ATError
@@ -109,15 +110,11 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
         handler, manager = self.websocket_handler, self._manager
         # Without it TCP delays a message until the one before it is acknowledged, by 40 ms.
         handler.set_nodelay(True)
-        bound = manager.max_buffered_output
         # Else jupyter_server sends all that waits in one turn of the loop.
-        waiting = library_internals.exchange_buffer(manager, self.kernel_id, self.session_key, OutputBuffer(bound))
-        waiting.bound(CONNECTED_FACTOR * bound)
-        largest = library_internals.gateway_setting(handler, "max_message_size")
-        limits = RequestLimits(largest, manager.allowed_message_types)
-        notebook = Notebook(self)
-        notice = CellNotice(self._kernel, notebook, handler.get_argument("session_id", ""))
-        return Relay(self._kernel, notebook, notice, self, limits, waiting, self.iopub_check_timeout)
+        waiting = library_internals.exchange_buffer(manager, self.kernel_id, self.session_key, OutputBuffer(0))
+        waiting.bound(CONNECTED_FACTOR * manager.max_buffered_output)
+        notice = CellNotice(self._kernel, Notebook(self), handler.get_argument("session_id", ""))
+        return Relay(self._kernel, notice, self, _limits(handler, manager), waiting, self.iopub_check_timeout)
 
     def _start(self, relay: Relay) -> None:
         self._session.join(self)
@@ -235,15 +232,18 @@ class ChannelsConnection(ZMQChannelsWebsocketConnection):
 
     def write_stderr(self, error_message: str, parent_header: dict[str, Any]) -> None:
         """Write into the output of a cell. Called by jupyter_server, and for what was left out of it."""
-        content = {"name": "stderr", "text": f"{error_message}\n"}
         if self.relay is not None:
-            message = self.session.msg("stream", content, parent=parent_header)
-            self.relay.tell(self.session.serialize(message))
+            self.relay.notice.tell(parent_header, f"{error_message}\n")
 
     @property
     def write_message(self) -> Any:
         """The function by which jupyter_server sends messages of its own: they keep their place among the kernel's."""
         return super().write_message if self.relay is None else self.relay.notebook.frames.send
+
+
+def _limits(handler: RequestHandler, manager: GatewayKernelManager) -> RequestLimits:
+    largest = library_internals.gateway_setting(handler, "max_message_size")
+    return RequestLimits(largest, manager.allowed_message_types)
 
 
 async def _answered(kernel: GatewayKernel, limit: float) -> None:

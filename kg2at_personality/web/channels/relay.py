@@ -16,7 +16,7 @@ from ..protocol.gateway_replies import GatewayReplies
 from ..toree_protocol.toree_messages import ToreeMessages
 from .cell_notice import CellNotice
 from .iopub_check import is_check_reply
-from .notebook import MALFORMED, Notebook
+from .notebook import MALFORMED
 from .request_relay import RequestLimits, RequestRelay
 from .restart_buffer import RestartBuffer
 from .write_queue import WriteQueue
@@ -36,21 +36,21 @@ class KernelSockets(Protocol):
 class Relay:
     """Belongs to one open websocket.
 
-    `notice` stands before its `notebook`. `waiting` is what the kernel has sent before it opened; `check_timeout` is
+    `notice` stands before its notebook. `waiting` is what the kernel has sent before it opened; `check_timeout` is
     RestartBuffer's.
     """
 
     def __init__(
         self,
         kernel: GatewayKernel,
-        notebook: Notebook,
         notice: CellNotice,
         sockets: KernelSockets,
         limits: RequestLimits,
         waiting: OutputBuffer,
         check_timeout: float,
     ) -> None:
-        self.notebook, self.notice = notebook, notice
+        self.notice = notice
+        self.notebook = notebook = notice.notebook
         self._kernel, self._sockets = kernel, sockets
         self.toree_messages: ToreeMessages | None = None
         write = notice.write
@@ -105,10 +105,6 @@ class Relay:
                 return
         self.write_queue.take(channel, message)
         self._requests.hear(channel, message)
-
-    def tell(self, message: list[Any]) -> None:
-        """Write a message of the gateway's below a cell."""
-        self.notice.write("iopub", message)
 
     def _is_behind(self) -> bool:
         """Return whether something that was heard has not been written yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,14 +31,16 @@ class SentCell:
 class RunningCell:
     """A cell that runs, as one websocket has seen it.
 
-    `line` is the text that stands below it, None when there is none. `is_left_empty`: the line could not be removed but
-    by an empty text, so that its display is there still. `error` is what the cell ends with, "" for the kernel's own
-    end; `has_failed`: the error has been shown. `has_reply`: its reply came.
+    `line` is the text that stands below it in the display `display_id`, None when there is none; `was_shown`: there was
+    one. `is_left_empty`: it could not be removed but by an empty text, so that its display is there still. `error` is
+    what the cell ends with, "" for the kernel's own end; `has_failed`: it has been shown. `has_reply`: its reply came.
     """
 
     cell: SentCell
     outputs: CellOutputs = field(default_factory=CellOutputs)
+    display_id: str = ""
     line: str | None = None
+    was_shown: bool = False
     is_left_empty: bool = False
     error: str = ""
     has_failed: bool = False
@@ -46,19 +49,15 @@ class RunningCell:
     def __post_init__(self) -> None:
         #: How its id stands in JSON.
         self.key = json.dumps(self.cell.msg_id).encode()
+        self.display_id = self.display_id or f"kg2at-{self.cell.msg_id}"
 
     @classmethod
     def of(cls, line: WaitLine) -> RunningCell:
         """Return the one that an earlier gateway has shown `line` below."""
-        running = cls(SentCell(line.cell), line="")
+        running = cls(SentCell(line.cell), display_id=line.display_id, line="", was_shown=True)
         if not line.is_alone:
             running.outputs.give_up()
         return running
-
-    @property
-    def display_id(self) -> str:
-        """The display id of its line."""
-        return f"kg2at-{self.cell.msg_id}"
 
     @property
     def has_display(self) -> bool:
@@ -72,4 +71,4 @@ class RunningCell:
 
     def copy(self) -> RunningCell:
         """Return it for another websocket."""
-        return replace(self, outputs=self.outputs.copy())
+        return replace(self, outputs=copy.deepcopy(self.outputs))

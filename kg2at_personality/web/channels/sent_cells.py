@@ -74,7 +74,7 @@ class KernelCells:
 
     def __init__(self, kernel: GatewayKernel) -> None:
         self._sessions: list[SessionCells] = []
-        line = kernel.wait_line
+        line = kernel.recorder.wait_line
         if line is not None:
             self._sessions.append(SessionCells(line.session))
             self._sessions[0].left = left = RunningCell.of(line)

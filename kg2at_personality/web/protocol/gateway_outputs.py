@@ -33,6 +33,10 @@ class GatewayOutputs:
         """Return an error with `ename`, `evalue` and `traceback`."""
         return self._message(cell, "error", content)
 
+    def stderr(self, cell: Header, text: str) -> list[Any]:
+        """Return text on standard error."""
+        return self._message(cell, "stream", {"name": "stderr", "text": text})
+
     def again(self, message: list[Any]) -> list[Any]:
         """Return a message of the kernel's for its second sending."""
         return repeated(self._session, message)
