@@ -57,7 +57,7 @@ def lease(granted: list[int], work: KernelWork = UNKNOWN, *, initial: int | None
         ([4, 0], job(1000), 4, 0, 4),
         ([4, 2], job(2, executors=1), 0, 2, 2),
         ([4, 2], job(3, executors=1), 2, 0, 4),
-        ([4, 0], KernelWork(False, job(3).report), 0, 4, 0),  # the report is older than the cell's end
+        ([4, 0], KernelWork(False, job(3).report), 4, 0, 4),  # of a thread, while no cell runs
         ([4, 0, 4], job(9, executors=2), 0, 0, 4),
         # After a job it asks for no more, though it never got them.
         ([2], idle(), 0, 2, 2),
