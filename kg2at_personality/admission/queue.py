@@ -161,7 +161,7 @@ class AdmissionQueue:
             self._admitter.refuse(entry, closing())
         await self._poller.close()
 
-    # The rest is the queue's own: coming, going, asking, and doing what was decided.
+    # The rest is the queue's own: coming, going and asking.
 
     def _enter(self, request: AdmissionRequest, executors: ExecutorRequest) -> Entry:
         """Put the request in the queue. Raises what is known without asking the master."""

@@ -14,8 +14,7 @@ from .output import Row, print_table
 CLUSTER = {"master": "master", "status": "status", "cores": "cores", "memory": "memory", "workers": "workers"}
 CLUSTER |= {"age": "as of", "error": "error"}
 KERNELS = {"kernel_id": "kernel", "name": "name", "user": "user", "cores": "cores", "state": "state"}
-KERNELS |= {"given_back": "given back", "app_id": "application", "pid": "pid", "since": "since"}
-KERNELS |= {"idle_since": "idle since"}
+KERNELS |= {"idle": "idle for", "app_id": "application", "pid": "pid", "since": "since"}
 QUEUE = {"position": "place", "name": "name", "user": "user", "cores": "waits for", "waited": "waited"}
 QUEUE |= {"app_id": "application"}
 
@@ -66,10 +65,16 @@ def _cluster(cluster: Row) -> dict[str, Any]:
 
 
 def _kernel(kernel: Row) -> dict[str, Any]:
-    """Return the row with its times in words, and the cores that it holds of those that it was admitted with."""
-    row = dict(kernel) | {key: _clock(kernel[key]) for key in ("since", "idle_since") if key in kernel}
-    held, admitted = kernel.get("cores_held"), kernel.get("cores_admitted")
-    return row | {"cores": f"{held} of {admitted}"} if admitted else row
+    """Return the row with its times in words, and the cores that it holds of those that it was admitted with.
+
+    Those that it gave back are in its state, so that the table stays narrow.
+    """
+    row = dict(kernel) | {"idle": _span_since(kernel.get("idle_since"))}
+    if "since" in kernel:
+        row["since"] = _clock(kernel["since"])
+    if kernel.get("cores_admitted"):
+        row["cores"] = f"{kernel.get('cores_held')} of {kernel['cores_admitted']}"
+    return row
 
 
 def _waiter(waiter: Row) -> dict[str, Any]:
@@ -89,9 +94,20 @@ def _span(seconds: Any) -> str:
     return "" if seconds is None else str(seconds)
 
 
+def _span_since(moment: Any) -> str:
+    """Return how long the gateway's time is ago; "" for what is no time."""
+    since = _local(moment)
+    return span(max(0.0, time.time() - since.timestamp())) if since else ""
+
+
 def _clock(since: Any) -> Any:
-    """Return the gateway's time (ISO 8601, UTC) in this machine's time zone; what is no time, as it is."""
+    """Return the gateway's time in this machine's time zone; what is no time, as it is."""
+    moment = _local(since)
+    return moment.strftime("%Y-%m-%d %H:%M:%S") if moment else since
+
+
+def _local(since: Any) -> datetime | None:
+    """Return the gateway's time (ISO 8601, UTC) in this machine's time zone; None for what is no time."""
     with contextlib.suppress(ValueError, OverflowError, OSError):
-        moment = datetime.fromisoformat(str(since).replace("Z", "+00:00"))
-        return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return since
+        return datetime.fromisoformat(str(since).replace("Z", "+00:00")).astimezone()
+    return None

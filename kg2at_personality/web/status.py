@@ -77,7 +77,7 @@ def _state(kernel: GatewayKernel, lease: dict[str, Any] | None, wait: dict[str, 
         parts.append(f"waiting for {counted(wait['cores'], 'core')} for {span(wait['waited_s'])}")
     elif lease:
         parts.append(lease["state"])
-    if lease and lease["given_back"] and lease["app_id"]:
+    if lease and lease["given_back"]:
         parts.append(f"{counted(lease['given_back'], 'core')} given back")
     return ", ".join(parts)
 

@@ -17,10 +17,11 @@ CLUSTER = {"master": "http://m:8080", "status": "ALIVE", "cores_total": 8, "core
 CLUSTER |= {"memory_total_mib": 8192, "memory_free_mib": 2048, "workers": 2, "age_s": 1.2}
 KERNEL = {"kernel_id": "0edaa714", "name": "apache_toree_scala", "user": "ada", "cores": 2, "state": "busy, holds 2"}
 KERNEL |= {"app_id": "app-1", "pid": 4711, "since": "2026-11-22T20:00:00Z"}
+KERNEL |= {"cores_held": 1, "cores_admitted": 3, "given_back": 2, "idle_since": None}
 WAITER = {"kernel_id": "b", "name": "apache_toree_sql", "user": "b\x1b[2Job", "cores": 1, "waited_s": 7.4}
 FULL: dict[str, Any] = {
     "cluster": CLUSTER,
-    "queue": [WAITER | {"position": 1}],
+    "queue": [WAITER | {"position": 1, "app_id": "app-2"}],
     "kernels": [KERNEL],
     "clusters": [{"cluster": CLUSTER, "queue": [], "urls": ["http://m:8080"]}],
     "zombies": [{"kernel_id": "dead", "pid": 99, "reason": "not permitted"}],

@@ -35,8 +35,8 @@ def test_every_part_is_shown(fake: Fake, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     for said in (
         ("http://m:8080", "ALIVE", "3 of 8 free, 2 promised", "2.0 GiB of 8.0 GiB free", "1 s ago"),
-        ("0edaa714", "apache_toree_scala", "ada", "busy, holds 2", "app-1", "4711", "2026-11-22 20:00:00"),
-        ("apache_toree_sql", "1 core", "7 s", r"b\x1b[2Job"),
+        ("0edaa714", "apache_toree_scala", "ada", "1 of 3", "busy, holds 2", "app-1", "4711", "2026-11-22 20:00:00"),
+        ("apache_toree_sql", "1 core", "7 s", r"b\x1b[2Job", "app-2"),
         ("dead", "99", "not permitted"),
     ):
         assert any(all(word in line for word in said) for line in out.splitlines()), (said, out)
