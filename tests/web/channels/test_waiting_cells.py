@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
+import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +130,53 @@ async def test_outputs_that_jupyter_server_writes_itself_are_sent_again(
         gate.open()
         await page.end(notebook)
         page.is_clean("one\n", "2")
+
+
+#: Shows outputs of all kinds, some of which it takes away again.
+STORM = """
+import random, time
+chance = random.Random(%d)
+for number in range(60):
+    kind, data = chance.randrange(12), {"data": {"text/plain": "d%%d" %% number}, "metadata": {}}
+    named = data | {"transient": {"display_id": chance.choice("xyz")}}
+    if kind < 5:
+        print("s%%d" %% number)
+    elif kind < 7:
+        kernel.publish("display_data", data)
+    elif kind < 9:
+        kernel.publish("display_data", named)
+    elif kind < 11:
+        kernel.publish("update_display_data", named)
+    else:
+        kernel.publish("clear_output", {"wait": chance.random() < 0.7})
+    time.sleep(chance.random() / 500)
+"""
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("seed", range(2))
+async def test_what_others_see_is_what_its_page_saves(gateway: Any, protocol: str, seed: int) -> None:
+    kernel = await start(gateway)
+    async with (
+        opened(gateway, kernel.kernel_id, "s1", protocol) as notebook,
+        opened(gateway, kernel.kernel_id, "s2", protocol) as foreign,
+    ):
+        await foreign.run("1")
+        await notebook.run("import sys; kernel = display.__self__")
+        page = Page(notebook.execute(STORM % seed))
+        other, chance = Page(page.msg_id), random.Random(seed)
+        reading = asyncio.ensure_future(page.end(notebook))
+        await running(kernel, page.msg_id)
+        waits = 0
+        while kernel.running_cell:
+            waits += 1
+            kernel.core_wait = CoreWait(f"waits {waits}") if chance.random() < 0.7 else None
+            await asyncio.sleep(chance.random() / 200)
+        await reading
+        await other.read(foreign, lambda: "idle" in other.ended)
+        assert waits > 5 and page.lab.saved(page.msg_id) == other.lab.saved(page.msg_id)
+        assert page.nbclient.saved(page.msg_id) == other.nbclient.saved(page.msg_id)
+        assert kernel.recorder.wait_line is None
 
 
 async def test_what_the_gateway_says_of_left_out_output_stays(gateway: Any, gate: Gate) -> None:
