@@ -136,7 +136,7 @@ async def test_outputs_that_jupyter_server_writes_itself_are_sent_again(
 STORM = """
 import random, time
 chance = random.Random(%d)
-for number in range(60):
+for number in range(100):
     kind, data = chance.randrange(12), {"data": {"text/plain": "d%%d" %% number}, "metadata": {}}
     named = data | {"transient": {"display_id": chance.choice("xyz")}}
     if kind < 5:
@@ -171,10 +171,10 @@ async def test_what_others_see_is_what_its_page_saves(gateway: Any, protocol: st
         while kernel.running_cell:
             waits += 1
             kernel.core_wait = CoreWait(f"waits {waits}") if chance.random() < 0.7 else None
-            await asyncio.sleep(chance.random() / 200)
+            await asyncio.sleep(chance.random() / 500)
         await reading
         await other.read(foreign, lambda: "idle" in other.ended)
-        assert waits > 5 and page.lab.saved(page.msg_id) == other.lab.saved(page.msg_id)
+        assert waits > 1 and page.lab.saved(page.msg_id) == other.lab.saved(page.msg_id)
         assert page.nbclient.saved(page.msg_id) == other.nbclient.saved(page.msg_id)
         assert kernel.recorder.wait_line is None
 
