@@ -9,17 +9,21 @@ import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tornado.websocket import websocket_connect
 
 from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.kernels.core_wait import CoreWait
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.state.record import Admission
+from kg2at_personality.web.channels.connection import ChannelsConnection
 from kg2at_personality.web.channels.notebook import V1
 from tests.fakes.front_end import Lab, NbClient
 from tests.fakes.gateways import Gateways, kernel_of
+from tests.fakes.jupyter_server import JupyterServer
 from tests.fakes.notebook import Notebook, connections, opened
 from tests.fakes.toree import Gate
 from tests.fakes.wait import until
@@ -41,9 +45,13 @@ def waiting(gate: Gate, before: str = "", after: str = "display(2)") -> str:
 async def start(gateway: Any, name: str = "python3") -> GatewayKernel:
     """Start a kernel with a lease."""
     kernel_id = await gateway.app.kernel_manager.start_kernel(kernel_name=name)
-    kernel = kernel_of(gateway, kernel_id)
-    kernel.admission = Admission(AdmissionRequest(kernel_id, name, "anna", None), ())
+    kernel = with_lease(kernel_of(gateway, kernel_id))
     await kernel.answered()
+    return kernel
+
+
+def with_lease(kernel: GatewayKernel) -> GatewayKernel:
+    kernel.admission = Admission(AdmissionRequest(kernel.kernel_id, kernel.kernel_name, "anna", None), ())
     return kernel
 
 
@@ -267,6 +275,33 @@ async def test_a_cell_that_ends_while_its_page_is_away(gateway: Any, gate: Gate)
         await page.end(notebook)
         page.is_clean("one\n", "2")
     assert kernel.recorder.wait_line is None
+
+
+async def test_behind_a_jupyter_server_that_loses_its_gateway(gateway: Any, gate: Gate, tmp_path: Path) -> None:
+    """It connects again by itself; the page knows nothing of that."""
+    address: Any = SimpleNamespace(url=gateway.base_url, token="", environ=dict(os.environ))
+    server = JupyterServer(address, tmp_path)
+    try:
+        await asyncio.to_thread(server.__enter__)
+        _, started = await asyncio.to_thread(server.request, "POST", "/api/kernels", {"name": "python3"})
+        kernel = with_lease(kernel_of(gateway, started["id"]))
+        url = f"ws://127.0.0.1:{server.port}/api/kernels/{kernel.kernel_id}/channels?session_id=s1&token=lab"
+        notebook = Notebook(await websocket_connect(url))
+        page = await begun(kernel, notebook, waiting(gate, "print('one')"), "one\n")
+        for number in range(2):
+            kernel.core_wait = CoreWait(f"waits {number}")
+            await page.shows(notebook, "one\n", f"waits {number}")
+            [connection] = [each for each in ChannelsConnection._open_sockets if each.kernel_id == kernel.kernel_id]
+            connection.websocket_handler.close()
+            await until(lambda: connections(gateway, kernel.kernel_id) == 0, "its end")
+            kernel.core_wait = CoreWait(f"waits on {number}")
+            await page.shows(notebook, "one\n", f"waits on {number}")
+        gate.open()
+        await page.read(notebook, lambda: "idle" in page.ended)
+        page.is_clean("one\n", "2")
+        notebook.socket.close()
+    finally:
+        await asyncio.to_thread(server.__exit__)
 
 
 @PROTOCOLS
