@@ -6,6 +6,7 @@ A page stays where it is when its websocket closes; what it saves is asked of fr
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from jupyter_client.session import Session
@@ -43,7 +44,7 @@ class Notebook:
     """One websocket's end: all that was written, as the client reads it."""
 
     def __init__(self) -> None:
-        self.session, self.is_ready = Session(key=b"key"), True
+        self.session, self.frames, self.is_ready = Session(key=b"key"), self, True
         self.read: list[dict[str, Any]] = []
         self.front_ends: list[Any] = []
 
@@ -52,6 +53,9 @@ class Notebook:
         self.read.append(read)
         for each in self.front_ends:
             each.take(copy.deepcopy(read))
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def kinds(self) -> list[str]:
         """The types of what was written since the last call, and the states."""
@@ -128,7 +132,8 @@ class Pages:
 
     def deliver(self, message: list[Any]) -> None:
         header = SESSION.unpack(message[message.index(b"<IDS|MSG>") + 2])
-        channel = "shell" if header["msg_type"].endswith("_reply") else "iopub"
+        kind = header["msg_type"].rpartition("_")[2]
+        channel = {"reply": "shell", "request": "stdin"}.get(kind, "iopub")
         if not self.websockets:
             self.kept.append(message)
             return

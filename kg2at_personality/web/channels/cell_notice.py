@@ -19,7 +19,7 @@ from .cell_line import CellLine
 from .cell_outputs import ADDING, CLEAR, LIMIT, UPDATE, CellOutputs
 from .notebook import Notebook
 from .running_cell import RunningCell
-from .sent_cells import SessionCells, cells_of
+from .sent_cells import MAX_HEADER, SessionCells, cells_of
 
 _MSG_TYPE = re.compile(rb'"msg_type"\s*:\s*"(\w+)"')
 OUTPUTS = (*ADDING, UPDATE, CLEAR)
@@ -66,7 +66,7 @@ class CellNotice:
         """Called for each message that is sent to the kernel."""
         if self._kernel.admission is None or message.msg_type != "execute_request":
             return
-        if not message.content.get("silent"):
+        if len(message.parts[0]) <= MAX_HEADER and not message.content.get("silent"):
             self._cells.add(message.header)
 
     def tell(self, cell: dict[str, Any], text: str) -> None:
@@ -94,7 +94,7 @@ class CellNotice:
         if kind == "execute_reply":
             return self._hear_reply(message, parts)
         running = self.running
-        if running is None or channel != "iopub":
+        if running is None or len(parts) <= CONTENT:
             return message
         if running.key in parts[PARENT]:
             return self._hear_output(running, kind, message, parts)
@@ -123,7 +123,6 @@ class CellNotice:
             cell.note, kernel.core_note = kernel.core_note, ""
         if cell.note:
             self._add(running, "display_data", self._outputs.display(cell.header, cell.note))
-        self._show()
 
     def _end(self, running: RunningCell) -> None:
         """Called before the notebook gets a cell's idle status, or hears of its kernel's end."""
@@ -134,8 +133,8 @@ class CellNotice:
             self._failing = running
 
     def _hear_output(self, running: RunningCell, kind: str, message: list[Any], parts: list[Any]) -> list[Any] | None:
-        if kind.startswith("comm_"):
-            running.outputs.note_widget()
+        if kind == "input_request" or kind.startswith("comm_"):
+            running.outputs.note_others()
         if kind not in OUTPUTS:
             return message
         if kind == "error" and running.error:
@@ -188,7 +187,8 @@ class CellNotice:
         wait = self._kernel.core_wait if is_now and not running.has_reply else None
         if wait is not None and wait.is_over:
             running.error = wait.message
-        self._line.renew(running, None if wait is None or wait.is_over else wait.message)
+        with self.notebook.frames.together():
+            self._line.renew(running, None if wait is None or wait.is_over else wait.message)
 
     def _show(self) -> None:
         """Show what the cell that runs waits for. No-op while the notebook is slow to read: it gets the next one."""
@@ -205,7 +205,8 @@ class CellNotice:
         if change["new"] is not None:
             self._show()
         elif self.running is not None:
-            self._line.remove(self.running)
+            with self.notebook.frames.together():
+                self._line.remove(self.running)
 
     def _on_state(self, change: Any) -> None:
         """Forget the cells when the kernel's process ends. Called when the kernel's state changes."""

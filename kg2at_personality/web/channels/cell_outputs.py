@@ -18,8 +18,9 @@ UPDATE, CLEAR = "update_display_data", "clear_output"
 class CellOutputs:
     """The messages of one cell's outputs, as a front end has them, up to `limit` bytes.
 
-    `is_whole`: all of them are here. They are not when they are too large, or may stand elsewhere: the widget Output
-    takes the outputs of its cell (JupyterLab: OutputModel, registerMessageHook).
+    `is_whole`: all of them are here. They are not when they are too large, or when the front end has a part in them: it
+    shows what its user types in (JupyterLab: OutputArea.onInputRequest), and the widget Output takes outputs of the
+    cell (ipywidgets: OutputModel).
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -29,12 +30,12 @@ class CellOutputs:
         self._display_ids: set[str] = set()
         #: The kernel's own clear_output that waits for the cell's next output.
         self.clear: list[Any] | None = None
-        self._is_elsewhere = self._is_cut = False
+        self._has_others = self._is_cut = False
 
     @property
     def is_whole(self) -> bool:
         """Whether `messages` show all that the cell shows."""
-        return not (self._is_elsewhere or self._is_cut)
+        return not (self._has_others or self._is_cut)
 
     @property
     def is_empty(self) -> bool:
@@ -64,9 +65,9 @@ class CellOutputs:
         """Return whether a message has the display id of one of these outputs."""
         return bool(self._display_ids) and _display_id(parts) in self._display_ids
 
-    def note_widget(self) -> None:
-        """Called when the cell speaks to a widget, which may take its outputs."""
-        self._is_elsewhere = True
+    def note_others(self) -> None:
+        """Called when the cell speaks to a widget, which may take its outputs, or asks its user for a line."""
+        self._has_others = True
         self._drop()
 
     def give_up(self) -> None:

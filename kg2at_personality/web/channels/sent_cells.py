@@ -14,8 +14,8 @@ from .running_cell import RunningCell, SentCell
 
 #: Of how many sessions whose websockets are closed the cells are remembered.
 MAX_CLOSED = 10
-#: Of how many cells of a session it is remembered that they were sent.
-MAX_SENT = 1000
+#: Of how many cells of a session it is remembered that they were sent, and the most bytes of the header of each.
+MAX_SENT, MAX_HEADER = 1000, 4096
 
 
 class CellWebsocket(Protocol):

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from kg2at_personality.web.protocol.client_message import parse
 from tests.fakes.cell_pages import Pages, Websocket
 from tests.fakes.front_end import merged
+from tests.fakes.messages import request, v1
 
 EMPTY = {"output_type": "display_data", "data": {"text/plain": ""}, "metadata": {}}
 
@@ -79,7 +81,9 @@ class TestTheLine:
         pages.wait("waits")
         pages.ends("a")
         pages.begin("b")
-        assert pages.texts("b") == ["waits"]
+        assert pages.texts("b") == [], "of the last one, perhaps"
+        pages.wait("waits, 1 s")
+        assert pages.texts("b") == ["waits, 1 s"]
         pages.ends("b")
         is_clean(pages, "a", "b")
 
@@ -129,8 +133,11 @@ class TestTheLine:
         assert pages.saved("a") == [[*each, EMPTY] for each in pages.plainly_saved("a")]
         assert pages.kernel.wait_line is None
 
-    def test_a_cell_that_speaks_to_widgets_is_not_cleared(self, pages: Pages, page: Websocket) -> None:
-        pages.says("a", "comm_msg", comm_id="1", data={})
+    @pytest.mark.parametrize("msg_type", ["comm_open", "comm_msg", "input_request"])
+    def test_a_cell_to_which_the_front_end_adds_something_is_not_cleared(
+        self, pages: Pages, page: Websocket, msg_type: str
+    ) -> None:
+        pages.says("a", msg_type, comm_id="1", target_name="t", data={}, prompt="", password=False)
         pages.wait("waits")
         pages.ends("a")
         assert "clear_output" not in page.notebook.kinds()
@@ -161,6 +168,23 @@ class TestWhoIsTold:
         pages.begin("a")
         pages.wait("waits")
         assert websocket.notebook.kinds() == ["busy"]
+
+    def test_not_below_a_cell_with_a_header_that_no_client_sends(self, pages: Pages) -> None:
+        websocket = pages.open()
+        raw = v1(request("execute_request", {"code": "a"}, msg_id="a", username="u" * 5000))
+        websocket.notice.note_sent(parse(raw, True))
+        pages.begin("a")
+        pages.wait("waits")
+        assert websocket.notebook.kinds() == ["busy"]
+
+    def test_not_the_next_cell_of_the_error_of_the_last(self, pages: Pages, page: Websocket) -> None:
+        pages.wait("It has waited too long.", is_over=True)
+        pages.ends("a", "error")
+        pages.begin("b")
+        pages.wait("")
+        pages.says("b", "error", ename="E", evalue="its own", traceback=[])
+        pages.ends("b", "error")
+        is_clean(pages, "b")
 
     def test_not_another_session(self, pages: Pages) -> None:
         websocket, others = pages.open(), [pages.open("s2"), pages.open("")]
@@ -234,7 +258,8 @@ class TestReconnects:
         assert pages.texts("a") == ["one\n", "waits, 3 s"]
         pages.ends("a")
         pages.begin("b")
-        assert pages.texts("b") == ["waits, 3 s"]
+        pages.wait("waits, 4 s")
+        assert pages.texts("b") == ["waits, 4 s"]
         pages.ends("b")
         is_clean(pages, "a", "b")
         assert second.notebook.kinds()[-1] == "idle" and "display_data" not in foreign.notebook.kinds()

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
+import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tornado.websocket import websocket_connect
 
 from kg2at_personality.admission.request import AdmissionRequest
 from kg2at_personality.kernels.core_wait import CoreWait
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.state.record import Admission
+from kg2at_personality.web.channels.connection import ChannelsConnection
 from kg2at_personality.web.channels.notebook import V1
 from tests.fakes.front_end import Lab, NbClient
 from tests.fakes.gateways import Gateways, kernel_of
+from tests.fakes.jupyter_server import JupyterServer
 from tests.fakes.notebook import Notebook, connections, opened
 from tests.fakes.toree import Gate
 from tests.fakes.wait import until
@@ -39,9 +45,13 @@ def waiting(gate: Gate, before: str = "", after: str = "display(2)") -> str:
 async def start(gateway: Any, name: str = "python3") -> GatewayKernel:
     """Start a kernel with a lease."""
     kernel_id = await gateway.app.kernel_manager.start_kernel(kernel_name=name)
-    kernel = kernel_of(gateway, kernel_id)
-    kernel.admission = Admission(AdmissionRequest(kernel_id, name, "anna", None), ())
+    kernel = with_lease(kernel_of(gateway, kernel_id))
     await kernel.answered()
+    return kernel
+
+
+def with_lease(kernel: GatewayKernel) -> GatewayKernel:
+    kernel.admission = Admission(AdmissionRequest(kernel.kernel_id, kernel.kernel_name, "anna", None), ())
     return kernel
 
 
@@ -128,6 +138,53 @@ async def test_outputs_that_jupyter_server_writes_itself_are_sent_again(
         gate.open()
         await page.end(notebook)
         page.is_clean("one\n", "2")
+
+
+#: Shows outputs of all kinds, some of which it takes away again.
+STORM = """
+import random, time
+chance = random.Random(%d)
+for number in range(100):
+    kind, data = chance.randrange(12), {"data": {"text/plain": "d%%d" %% number}, "metadata": {}}
+    named = data | {"transient": {"display_id": chance.choice("xyz")}}
+    if kind < 5:
+        print("s%%d" %% number)
+    elif kind < 7:
+        kernel.publish("display_data", data)
+    elif kind < 9:
+        kernel.publish("display_data", named)
+    elif kind < 11:
+        kernel.publish("update_display_data", named)
+    else:
+        kernel.publish("clear_output", {"wait": chance.random() < 0.7})
+    time.sleep(chance.random() / 500)
+"""
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("seed", range(2))
+async def test_what_others_see_is_what_its_page_saves(gateway: Any, protocol: str, seed: int) -> None:
+    kernel = await start(gateway)
+    async with (
+        opened(gateway, kernel.kernel_id, "s1", protocol) as notebook,
+        opened(gateway, kernel.kernel_id, "s2", protocol) as foreign,
+    ):
+        await foreign.run("1")
+        await notebook.run("import sys; kernel = display.__self__")
+        page = Page(notebook.execute(STORM % seed))
+        other, chance = Page(page.msg_id), random.Random(seed)
+        reading = asyncio.ensure_future(page.end(notebook))
+        await running(kernel, page.msg_id)
+        waits = 0
+        while kernel.running_cell:
+            waits += 1
+            kernel.core_wait = CoreWait(f"waits {waits}") if chance.random() < 0.7 else None
+            await asyncio.sleep(chance.random() / 500)
+        await reading
+        await other.read(foreign, lambda: "idle" in other.ended)
+        assert waits > 1 and page.lab.saved(page.msg_id) == other.lab.saved(page.msg_id)
+        assert page.nbclient.saved(page.msg_id) == other.nbclient.saved(page.msg_id)
+        assert kernel.recorder.wait_line is None
 
 
 async def test_what_the_gateway_says_of_left_out_output_stays(gateway: Any, gate: Gate) -> None:
@@ -218,6 +275,33 @@ async def test_a_cell_that_ends_while_its_page_is_away(gateway: Any, gate: Gate)
         await page.end(notebook)
         page.is_clean("one\n", "2")
     assert kernel.recorder.wait_line is None
+
+
+async def test_behind_a_jupyter_server_that_loses_its_gateway(gateway: Any, gate: Gate, tmp_path: Path) -> None:
+    """It connects again by itself; the page knows nothing of that."""
+    address: Any = SimpleNamespace(url=gateway.base_url, token="", environ=dict(os.environ))
+    server = JupyterServer(address, tmp_path)
+    try:
+        await asyncio.to_thread(server.__enter__)
+        _, started = await asyncio.to_thread(server.request, "POST", "/api/kernels", {"name": "python3"})
+        kernel = with_lease(kernel_of(gateway, started["id"]))
+        url = f"ws://127.0.0.1:{server.port}/api/kernels/{kernel.kernel_id}/channels?session_id=s1&token=lab"
+        notebook = Notebook(await websocket_connect(url))
+        page = await begun(kernel, notebook, waiting(gate, "print('one')"), "one\n")
+        for number in range(2):
+            kernel.core_wait = CoreWait(f"waits {number}")
+            await page.shows(notebook, "one\n", f"waits {number}")
+            [connection] = [each for each in ChannelsConnection._open_sockets if each.kernel_id == kernel.kernel_id]
+            connection.websocket_handler.close()
+            await until(lambda: connections(gateway, kernel.kernel_id) == 0, "its end")
+            kernel.core_wait = CoreWait(f"waits on {number}")
+            await page.shows(notebook, "one\n", f"waits on {number}")
+        gate.open()
+        await page.read(notebook, lambda: "idle" in page.ended)
+        page.is_clean("one\n", "2")
+        notebook.socket.close()
+    finally:
+        await asyncio.to_thread(server.__exit__)
 
 
 @PROTOCOLS
