@@ -1,0 +1,396 @@
+"""Cores shared well, on a real master with one worker of 4 cores: idle notebooks give theirs back, and whoever waits is
+told below its cell. The tests of a class build on each other's kernels, in this order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websocket import WebSocketTimeoutException
+
+from kg2at_personality.spark.installation import Installation
+from kg2at_personality.spark.standalone import StandaloneCluster
+from tests.e2e.pyspark_driver import driver
+from tests.fakes.channels import Channels
+from tests.fakes.gateway_process import Gateway, defaults_on
+from tests.fakes.wait import wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+#: Notebooks that share the 4 cores; KG2AT_TEST_NOTEBOOKS=12 takes its time, and 600 MB for each.
+NOTEBOOKS = int(os.environ.get("KG2AT_TEST_NOTEBOOKS", "6"))
+#: Jobs of each of them.
+ROUNDS = 2
+#: Seconds within which a line is there: 3, and what this machine's load costs.
+LINE = 3 + 5
+#: Seconds that a job may take which has its cores, or a notebook that is started, on a busy machine.
+SOON = 120
+#: Seconds of the settings under test.
+IDLE, JOB_WAIT = 3, 8
+TWO_CORES = {"KERNEL_SPARK_CORES_MAX": "2"}
+#: Seconds that an impatient client waits for its answer.
+IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": "5"}
+JOB = "sc.parallelize(1 to 100, 2).sum()"
+
+
+class Cell:
+    """A cell of one notebook, and all that came to it, as its front end has it. It is sent when it is made."""
+
+    def __init__(self, channels: Channels, code: str, silent: bool = False) -> None:
+        content = {"code": code, "silent": silent, "store_history": not silent, "user_expressions": {}}
+        self.id = channels.send("execute_request", content | {"allow_stdin": False, "stop_on_error": True})
+        self.messages: list[dict[str, Any]] = []
+        self.begun = time.monotonic()
+        self.told_at: float | None = None
+
+    def read(self, channels: Channels, until: Callable[[], object], limit: float = SOON) -> None:
+        """Read the websocket until `until` holds; fails after `limit` seconds, and says what came."""
+        end = time.monotonic() + limit
+        while not until():
+            try:
+                message = channels.receive(max(0.0, end - time.monotonic()))
+            except (TimeoutError, WebSocketTimeoutException):
+                pytest.fail(f"no more than {[(each['msg_type'], each['content']) for each in self.messages]}")
+            if message["parent_header"].get("msg_id") == self.id:
+                self.take(message)
+
+    def take(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+        if message["content"].get("execution_state") == "busy":
+            self.begun = time.monotonic()
+        elif self.told_at is None and self.line:
+            self.told_at = time.monotonic()
+
+    def finish(self, channels: Channels, limit: float = SOON) -> None:
+        """Read the websocket until the cell has ended."""
+        self.read(channels, lambda: self.has_ended, limit)
+
+    @property
+    def types(self) -> list[str]:
+        return [message["msg_type"] for message in self.messages]
+
+    @property
+    def line(self) -> str:
+        """The line that it shows: the display that can be updated; "" for none."""
+        return next((text for _, text, display_id in reversed(self._shown()) if display_id), "")
+
+    @property
+    def reply(self) -> dict[str, Any]:
+        """Its reply; {} before it is there."""
+        return next((each["content"] for each in self.messages if each["msg_type"] == "execute_reply"), {})
+
+    @property
+    def has_ended(self) -> bool:
+        states = [message["content"].get("execution_state") for message in self.messages]
+        return bool(self.reply) and "idle" in states
+
+    @property
+    def types_left(self) -> list[str]:
+        """The type of each output that is left, as the notebook would be saved now."""
+        return [kind for kind, _, _ in self._shown()]
+
+    @property
+    def text(self) -> str:
+        """The text of all of them."""
+        return "\n".join(text for _, text, _ in self._shown())
+
+    def _shown(self) -> list[tuple[str, str, str]]:
+        """Type, text and display id of each output."""
+        shown: list[tuple[str, str, str]] = []
+        clears_next = False
+        for message in self.messages:
+            kind, content = message["msg_type"], message["content"]
+            display_id = content.get("transient", {}).get("display_id", "")
+            if kind == "clear_output":
+                clears_next = content["wait"]
+                shown = shown if clears_next else []
+            elif kind == "update_display_data":
+                shown = [(*each[:1], _text(content), each[2]) if each[2] == display_id else each for each in shown]
+            elif kind in ("display_data", "execute_result", "stream", "error"):
+                shown = [] if clears_next else shown
+                shown.append((kind, _text(content), display_id))
+                clears_next = False
+        return shown
+
+
+def _text(content: dict[str, Any]) -> str:
+    return str(content.get("text") or content.get("evalue") or content.get("data", {}).get("text/plain", ""))
+
+
+@pytest.fixture(scope="class")
+def gateway(
+    request: pytest.FixtureRequest, cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """Run a gateway with the options of the test class, and one that may be killed."""
+    options = ("--KG2ATPersonality.core_wait_timeout=120", "--KG2ATPersonality.core_poll_interval=0.3")
+    directory: Path = tmp_path_factory.mktemp("gateway")
+    defaults = defaults_on(cluster, "spark.ui.enabled false")
+    with Gateway(directory, *options, *request.cls.OPTIONS, defaults=defaults) as running:
+        yield running
+    wait_until(lambda: cluster.state()["activeapps"] == [], cluster.state)
+
+
+def start(gateway: Gateway, env: dict[str, str] | None = None, **body: Any) -> tuple[str, Channels]:
+    """Start a notebook: its kernel and a websocket."""
+    kernel_id = gateway.start_kernel(env=env or {}, **body)
+    return kernel_id, gateway.connect(kernel_id)
+
+
+def status(gateway: Gateway, kernel_id: str) -> dict[str, Any]:
+    rows = gateway.request("GET", "/kg2at/status").body["kernels"]
+    return dict(next(row for row in rows if row["kernel_id"] == kernel_id))
+
+
+def queue(gateway: Gateway) -> list[dict[str, Any]]:
+    """Those who wait, an application at the master or a kernel that is not admitted."""
+    return list(gateway.request("GET", "/kg2at/status").body["queue"])
+
+
+def granted(cluster: StandaloneCluster, kernel_id: str) -> int:
+    """The cores that the kernel's applications have at the master."""
+    return sum(app["cores"] for app in cluster.state()["activeapps"] if kernel_id in app["name"])
+
+
+def interrupt(gateway: Gateway, kernel_id: str) -> None:
+    assert gateway.request("POST", f"/api/kernels/{kernel_id}/interrupt", {}).status == 204
+
+
+def run(channels: Channels, code: str, limit: float = SOON) -> Cell:
+    """Run a cell to its end."""
+    cell = Cell(channels, code)
+    cell.finish(channels, limit)
+    return cell
+
+
+@pytest.fixture(scope="class")
+def two(gateway: Gateway) -> list[str]:
+    """Start two notebooks, which have all cores."""
+    started = [start(gateway, TWO_CORES | {"KERNEL_USERNAME": name}) for name in ("ann", "ben")]
+    for _, channels in started:
+        assert "5050.0" in run(channels, f"val kept = {JOB}; println(kept)").text
+        channels.close()
+    return [kernel_id for kernel_id, _ in started]
+
+
+@pytest.fixture(scope="class")
+def hogged(
+    gateway: Gateway,
+    two: list[str],
+    cluster: StandaloneCluster,
+    installation: Installation,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """Have an application that is no notebook take two cores, which the second notebook gave back."""
+    channels = gateway.connect(two[1])
+    run(channels, "sc.stop()")
+    channels.close()
+    directory = tmp_path_factory.mktemp("driver")
+    with driver(installation, cluster.master_url, "foreign", directory, "spark.cores.max=2"):
+        wait_until(lambda: [app["cores"] for app in cluster.state()["activeapps"]] == [2, 2], cluster.state)
+        yield
+
+
+class TestWaiting:
+    """Applications that wait at the master, and what keeps them."""
+
+    PROFILES = json.dumps({"broken": {"spark.executor.extraJavaOptions": "-javaagent:/no/such.jar"}})
+    OPTIONS = ("--KG2ATPersonality.idle_cores_timeout=0", f"--KG2ATPersonality.profiles={PROFILES}")
+
+    def test_who_gave_its_cores_away_is_told_below_its_cell(self, gateway: Gateway, two: list[str]) -> None:
+        first, channels = two[0], gateway.connect(two[0])
+        run(channels, "sc.stop()")
+        third, of_third = start(gateway, TWO_CORES | {"KERNEL_USERNAME": "eve"})
+        run(of_third, JOB)
+        other = gateway.connect(first)
+
+        cell = Cell(channels, JOB)
+        cell.read(channels, lambda: cell.told_at, limit=SOON)
+        assert cell.told_at is not None and cell.told_at - cell.begun < LINE
+        assert "2 cores" in cell.line and "0 of 4 are free" in cell.line and "eve" in cell.line, cell.line
+        assert "first in line" in cell.line
+        cell.read(channels, lambda: "update_display_data" in cell.types)
+        self.check_line(gateway, first)
+
+        assert gateway.delete(third) == 204
+        cell.finish(channels)
+        assert cell.reply["status"] == "ok" and "clear_output" in cell.types
+        assert "5050.0" in cell.text and "free" not in cell.text, cell.text
+        assert not cell.line, "it is not saved"
+        self.check_other(other, cell)
+
+    def check_line(self, gateway: Gateway, first: str) -> None:
+        """It stands in line before whoever comes now."""
+        row = wait_until(lambda: queue(gateway), "its place in the queue")[0]
+        assert (row["kernel_id"], row["cores"], row["position"]) == (first, 2, 1)
+        assert row["app_id"].startswith("app-") and row["waited_s"] > 0
+        assert "waiting for 2 cores" in status(gateway, first)["state"]
+        answer = gateway.request("POST", "/api/kernels", {"env": IMPATIENT})
+        assert answer.status == 503 and "1 notebook is ahead of you" in answer.body["message"], answer
+
+    def check_other(self, other: Channels, cell: Cell) -> None:
+        """Another notebook of the kernel has seen the cell, and never its line."""
+        seen: list[dict[str, Any]] = []
+        while not seen or seen[-1]["content"].get("execution_state") != "idle":
+            message = other.receive(SOON)
+            seen += [message] if message["parent_header"].get("msg_id") == cell.id else []
+        assert not {"display_data", "update_display_data", "clear_output"} & {each["msg_type"] for each in seen}
+        other.close()
+
+    @pytest.mark.usefixtures("hogged")
+    def test_a_silent_cell_has_no_line_and_an_interrupt_ends_its_wait(self, gateway: Gateway, two: list[str]) -> None:
+        second, channels = two[1], gateway.connect(two[1])
+        cell = Cell(channels, JOB, silent=True)
+        wait_until(lambda: [row for row in queue(gateway) if row["waited_s"] > 3], lambda: queue(gateway))
+        began = time.monotonic()
+        interrupt(gateway, second)
+        cell.finish(channels, limit=30)
+        assert cell.reply["status"] == "error" and time.monotonic() - began < 10
+        assert cell.told_at is None
+        wait_until(lambda: queue(gateway) == [], lambda: queue(gateway))
+
+    @pytest.mark.usefixtures("hogged")
+    def test_the_next_gateway_tells_it_again_and_ends_the_wait_in_time(self, gateway: Gateway, two: list[str]) -> None:
+        """kill -9; the next gateway has a job_wait_timeout."""
+        channels = gateway.connect(two[1])
+        cell = Cell(channels, JOB)
+        cell.read(channels, lambda: cell.told_at)
+        assert "other applications" in cell.line
+        gateway.kill()
+        gateway.argv.append(f"--KG2ATPersonality.job_wait_timeout={JOB_WAIT}")
+        gateway.start()
+        channels, before = gateway.connect(two[1], channels.session), len(cell.messages)
+        cell.read(channels, lambda: {"display_data", "update_display_data"} & set(cell.types[before:]))
+        assert "of 4 are free" in cell.line
+
+        cell.finish(channels)
+        assert (cell.reply["status"], cell.reply["ename"]) == ("error", "SparkWaitTimeout")
+        assert "of 4 are free" in cell.reply["evalue"]
+        assert not cell.line and cell.types_left[-1] == "error", cell.text
+        assert "5050.0" in run(channels, "println(kept)").text, "the variables stay"
+
+    def test_executors_that_end_at_once_are_told_with_what_they_said(
+        self, gateway: Gateway, cluster: StandaloneCluster
+    ) -> None:
+        wait_until(lambda: cluster.state()["coresused"] <= 2, cluster.state)
+        kernel_id, channels = start(gateway, TWO_CORES, name="apache_toree_scala_broken")
+        cell = Cell(channels, JOB)
+        cell.read(channels, lambda: "no/such.jar" in cell.line or cell.has_ended)
+        assert "Error opening zip file or JAR manifest missing : /no/such.jar" in cell.line, cell.text
+        assert gateway.delete(kernel_id) == 204
+
+    def test_a_master_that_is_away_is_told_and_an_interrupt_ends_the_wait(
+        self, gateway: Gateway, two: list[str], cluster: StandaloneCluster
+    ) -> None:
+        """While the context is being made."""
+        first, channels = two[0], gateway.connect(two[0])
+        run(channels, "sc.stop()")
+        cluster.kill_master()
+        try:
+            cell = Cell(channels, JOB)
+            cell.read(channels, lambda: cell.told_at)
+            assert cell.told_at is not None and cell.told_at - cell.begun < LINE
+            assert cluster.ui_url in cell.line, cell.line
+            began = time.monotonic()
+            interrupt(gateway, first)
+            cell.finish(channels, limit=30)
+            assert cell.reply["status"] == "error" and time.monotonic() - began < 10
+            assert "42" in run(channels, "println(6 * 7)").text
+        finally:
+            cluster.start_master()
+        wait_until(lambda: not queue(gateway), lambda: queue(gateway))
+
+
+class TestIdleCores:
+    """With an `idle_cores_timeout` of a few seconds."""
+
+    OPTIONS = (f"--KG2ATPersonality.idle_cores_timeout={IDLE}", "--KG2ATPersonality.max_queue=100")
+
+    def test_an_idle_notebook_gives_its_cores_back_unless_they_hold_what_is_cached(
+        self, gateway: Gateway, cluster: StandaloneCluster
+    ) -> None:
+        holder, of_holder = start(gateway, TWO_CORES)
+        idler, of_idler = start(gateway, TWO_CORES)
+        run(of_holder, "val cached = sc.parallelize(1 to 100, 2).cache(); cached.count")
+        run(of_idler, JOB)
+        wait_until(lambda: granted(cluster, idler) == 0, cluster.state)
+        wait_until(lambda: status(gateway, idler)["given_back"] == 2, lambda: status(gateway, idler))
+        row = status(gateway, idler)
+        assert (row["cores_held"], row["cores_admitted"]) == (0, 2) and row["app_id"] and row["idle_since"]
+        asked = gateway.start_kernel(env=TWO_CORES | IMPATIENT)
+        assert gateway.delete(asked) == 204, "others may have them"
+
+        told = run(of_idler, JOB)
+        assert "2 cores given back" in told.text and "5050.0" in told.text and granted(cluster, idler) == 2
+        assert "given back" not in run(of_idler, JOB).text, "it is told once"
+        assert granted(cluster, holder) == 2
+        kept = run(of_holder, "println(sc.getRDDStorageInfo.map(_.numCachedPartitions).toList)")
+        assert "List(2)" in kept.text
+        assert [gateway.delete(kernel_id) for kernel_id in (holder, idler)] == [204, 204]
+
+    def test_more_notebooks_than_cores_are_all_served(self, gateway: Gateway, cluster: StandaloneCluster) -> None:
+        """Each of them has its line whenever it waits, and the master never has more than it can grant."""
+        users = [User(gateway) for _ in range(NOTEBOOKS)]
+        seed = random.randrange(2**32)
+        print(f"seed {seed}, {NOTEBOOKS} notebooks")
+        with ThreadPoolExecutor(NOTEBOOKS) as threads, watched(gateway, cluster, users) as look:
+            chance = random.Random(seed)
+            served = [threads.submit(user.work, chance.randrange(2**32)) for user in users]
+            while not all(each.done() for each in served):
+                look()
+                time.sleep(0.2)
+        assert [each.result() for each in served] == [["5050.0"] * ROUNDS] * NOTEBOOKS
+        assert [gateway.delete(user.kernel_id) for user in users] == [204] * NOTEBOOKS
+
+
+class User:
+    """Runs jobs of a notebook of one core, with pauses between them."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway, self.kernel_id = gateway, str(uuid.uuid4())
+        self.cell: Cell | None = None
+
+    def work(self, seed: int) -> list[str]:
+        """Return the results that its cells show at their ends."""
+        chance = random.Random(seed)
+        answer = self.gateway.request("POST", "/api/kernels", {"kernel_id": self.kernel_id})
+        assert answer.status == 201, answer
+        channels = self.gateway.connect(self.kernel_id)
+        found = []
+        for _ in range(ROUNDS):
+            self.cell = cell = Cell(channels, f"println({JOB})")
+            cell.finish(channels)
+            found += re.findall("^5050.0$", cell.text, re.MULTILINE)
+            assert not cell.line
+            time.sleep(chance.uniform(1, 2 * IDLE))  # what a user thinks
+        channels.close()
+        return found
+
+
+@contextmanager
+def watched(gateway: Gateway, cluster: StandaloneCluster, users: list[User]) -> Iterator[Callable[[], None]]:
+    """Yield what looks at the master and the gateway; afterwards assert that nothing was wrong at any look."""
+    wrong: list[Any] = []
+    of_kernel = {user.kernel_id: user for user in users}
+
+    def look() -> None:
+        state = cluster.state()
+        cores = [app["cores"] for app in state["activeapps"]]
+        if sum(cores) > 4 or max(cores, default=0) > 1 or state["coresused"] > 4:
+            wrong.append(state)
+        for row in queue(gateway):
+            cell = of_kernel[row["kernel_id"]].cell
+            if row["app_id"] and row["waited_s"] > LINE and (cell is None or cell.told_at is None):
+                wrong.append((row, cell and cell.messages))
+
+    yield look
+    assert wrong == []
