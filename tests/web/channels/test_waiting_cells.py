@@ -22,7 +22,7 @@ from kg2at_personality.state.record import Admission
 from kg2at_personality.web.channels.connection import ChannelsConnection
 from kg2at_personality.web.channels.notebook import V1
 from tests.fakes.front_end import Lab, NbClient
-from tests.fakes.gateways import Gateways, kernel_of
+from tests.fakes.gateways import Gateways, code_of, kernel_of
 from tests.fakes.jupyter_server import JupyterServer
 from tests.fakes.notebook import Notebook, connections, opened
 from tests.fakes.toree import Gate
@@ -337,6 +337,24 @@ async def test_a_kernel_that_dies_takes_it_away(gateway: Any, gate: Gate) -> Non
         os.kill(kernel.pid, signal.SIGKILL)
         await page.shows(notebook, "one\n")
     assert kernel.recorder.wait_line is None and kernel.running_cell == ""
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_a_kernel_that_has_ended_has_no_record(gateways: Gateways, gate: Gate, is_killed: bool) -> None:
+    client = await gateways.open()
+    kernel = await start(client)
+    async with opened(client, kernel.kernel_id) as notebook:
+        page = await begun(kernel, notebook, waiting(gate))
+        kernel.core_wait = CoreWait("waits")
+        await page.shows(notebook, "waits")
+        if is_killed:
+            assert kernel.pid is not None
+            os.kill(kernel.pid, signal.SIGKILL)
+            await kernel.mark_dead("It was killed.")
+        else:
+            assert await code_of(client, "DELETE", kernel.kernel_id) == 204
+        kernel.core_wait = None
+        assert f"{kernel.kernel_id}.json" not in gateways.files()
 
 
 async def test_a_note_is_told_once(gateway: Any) -> None:
