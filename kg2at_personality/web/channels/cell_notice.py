@@ -36,7 +36,7 @@ class CellNotice:
         self._outputs = GatewayOutputs(notebook.session)
         self._line = CellLine(kernel, self._outputs, self._publish, session_id)
         self._cells = SessionCells(session_id)
-        self._is_open = False
+        self._is_open = self._is_late = False
         self._is_behind: Callable[[], bool] = lambda: False
         self.running: CellRun | None = None
         #: One that is to fail, and whose reply comes after its idle status.
@@ -61,6 +61,7 @@ class CellNotice:
         self._kernel.unobserve(self._on_wait, "core_wait")
         self._kernel.unobserve(self._on_state, "execution_state")
         cells_of(self._kernel).leave(self, self._cells)
+        self.running = None
 
     def note_sent(self, message: Message) -> None:
         """Called for each message that is sent to the kernel."""
@@ -191,7 +192,7 @@ class CellNotice:
             self._line.renew(running, None if wait is None or wait.is_over else wait.message)
 
     def _show(self) -> None:
-        """Show what the cell that runs waits for. No-op while the notebook is slow to read: it gets the next one."""
+        """Show what the cell that runs waits for, when the notebook has read what was written before."""
         running, wait = self.running, self._kernel.core_wait
         if running is None or wait is None or running.has_reply or self._kernel.running_cell != running.cell.msg_id:
             return
@@ -199,6 +200,13 @@ class CellNotice:
             running.error = wait.message
         elif self.notebook.is_ready:
             self._line.show(running, wait.message)
+        elif not self._is_late:
+            self._is_late = True
+            self.notebook.when_ready(self._show_late)
+
+    def _show_late(self) -> None:
+        self._is_late = False
+        self._show()
 
     def _on_wait(self, change: Any) -> None:
         """Called when the kernel's `core_wait` changes."""

@@ -90,6 +90,17 @@ class Page:
         assert self.nbclient.saved(self.msg_id) == self.lab.saved(self.msg_id)
 
 
+def websockets(kernel: GatewayKernel) -> list[ChannelsConnection]:
+    """The kernel's open ones."""
+    return [each for each in ChannelsConnection._open_sockets if each.kernel_id == kernel.kernel_id]
+
+
+async def hears(kernel: GatewayKernel) -> None:
+    """Wait until new websockets hear what the kernel publishes."""
+    relays = [each.relay for each in websockets(kernel) if each.relay is not None]
+    await until(lambda: all(each.restart_buffer._check.done() for each in relays), "what it publishes")
+
+
 async def running(kernel: GatewayKernel, cell: str) -> None:
     await until(lambda: kernel.running_cell == cell, "the cell")
 
@@ -254,6 +265,7 @@ async def test_a_page_that_connects_anew_is_told_again(gateway: Any, gate: Gate,
     kernel.core_wait = None
     async with opened(gateway, kernel_id, session, protocol) as notebook:
         await page.shows(notebook, "one\n")
+        await hears(kernel)
         gate.open()
         # Without a session id its reply goes to the websocket that is closed.
         await page.read(notebook, lambda: "idle" in page.ended)
@@ -291,11 +303,12 @@ async def test_behind_a_jupyter_server_that_loses_its_gateway(gateway: Any, gate
         for number in range(2):
             kernel.core_wait = CoreWait(f"waits {number}")
             await page.shows(notebook, "one\n", f"waits {number}")
-            [connection] = [each for each in ChannelsConnection._open_sockets if each.kernel_id == kernel.kernel_id]
+            [connection] = websockets(kernel)
             connection.websocket_handler.close()
             await until(lambda: connections(gateway, kernel.kernel_id) == 0, "its end")
             kernel.core_wait = CoreWait(f"waits on {number}")
             await page.shows(notebook, "one\n", f"waits on {number}")
+        await hears(kernel)
         gate.open()
         await page.read(notebook, lambda: "idle" in page.ended)
         page.is_clean("one\n", "2")
@@ -384,6 +397,7 @@ async def test_the_next_gateway_tells_it_again(gateways: Gateways, gate: Gate, s
     async with opened(second, kernel_id, "s2") as foreign, opened(second, kernel_id, session) as notebook:
         kernel.core_wait = CoreWait("waits, 9 s")
         await page.shows(notebook, *shown, "waits, 9 s")
+        await hears(kernel)
         gate.open()
         # Its reply goes to a socket of the gateway that is gone.
         await page.read(notebook, lambda: "idle" in page.ended)
