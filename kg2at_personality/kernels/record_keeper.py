@@ -42,9 +42,11 @@ class RecordKeeper:
             self.write_if_possible(RUNNING)
 
     def write_wait_line(self, line: WaitLine | None) -> None:
-        """Called when a notebook shows another line, or none. No-op if the record says so; see `write_if_possible`."""
-        if self.wait_line != line:
-            self.wait_line = line
+        """Called when a notebook shows another line, or none. A kernel that ends gets no record by that."""
+        if self.wait_line == line:
+            return
+        self.wait_line = line
+        if not self._kernel.shutting_down and self._kernel.execution_state != "dead":
             self.write_if_possible()
 
     def resume(self, record: Record) -> None:

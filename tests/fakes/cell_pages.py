@@ -6,6 +6,7 @@ A page stays where it is when its websocket closes; what it saves is asked of fr
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -44,9 +45,23 @@ class Notebook:
     """One websocket's end: all that was written, as the client reads it."""
 
     def __init__(self) -> None:
-        self.session, self.frames, self.is_ready = Session(key=b"key"), self, True
+        self.session, self.frames = Session(key=b"key"), self
+        self._is_ready, self._calls = True, list[Callable[[], None]]()
         self.read: list[dict[str, Any]] = []
         self.front_ends: list[Any] = []
+
+    @property
+    def is_ready(self) -> bool:
+        return self._is_ready
+
+    @is_ready.setter
+    def is_ready(self, is_ready: bool) -> None:
+        self._is_ready = is_ready
+        while self._is_ready and self._calls:
+            self._calls.pop()()
+
+    def when_ready(self, call: Callable[[], None]) -> None:
+        self._calls.append(call)
 
     def write(self, channel: str, message: list[Any]) -> None:
         read = self.session.deserialize(self.session.feed_identities(message)[1])

@@ -13,7 +13,7 @@ from typing import Any
 from ...kernels.kernel import GatewayKernel
 from ...state.record import WaitLine
 from ..protocol.gateway_outputs import GatewayOutputs
-from .running_cell import RunningCell
+from .cell_run import CellRun
 
 
 class CellLine:
@@ -27,7 +27,7 @@ class CellLine:
     ) -> None:
         self._kernel, self._outputs, self._write, self._session_id = kernel, outputs, write, session_id
 
-    def show(self, running: RunningCell, text: str) -> None:
+    def show(self, running: CellRun, text: str) -> None:
         """Show `text` below a cell, in the place of what is there. No-op if it is there, or would lose outputs."""
         if running.line == text:
             return
@@ -42,7 +42,7 @@ class CellLine:
             return  # a new output would have them cleared before their time
         running.line, running.was_shown = text, True
 
-    def renew(self, running: RunningCell, text: str | None) -> None:
+    def renew(self, running: CellRun, text: str | None) -> None:
         """Show `text`, or None for nothing, to a client that may or may not have got what was shown before."""
         if running.outputs.is_whole and running.was_shown:
             self._repeat(running, text)
@@ -59,7 +59,7 @@ class CellLine:
         else:
             self.forget(running)
 
-    def remove(self, running: RunningCell) -> None:
+    def remove(self, running: CellRun) -> None:
         """Remove the line. No-op if there is none."""
         if running.line is None:
             return
@@ -71,22 +71,22 @@ class CellLine:
             running.is_left_empty = True
             self._update(running, "")
 
-    def note_output(self, running: RunningCell) -> None:
+    def note_output(self, running: CellRun) -> None:
         """Called before a cell shows an output of its own."""
         line = self._line_of(running)
         if line is not None and line.is_alone:
             self._kernel.recorder.write_wait_line(replace(line, is_alone=False))
 
-    def note_cleared(self, running: RunningCell) -> None:
+    def note_cleared(self, running: CellRun) -> None:
         """Called when the kernel has cleared the cell, the line with it."""
         running.line, running.is_left_empty = None, False
 
-    def forget(self, running: RunningCell) -> None:
+    def forget(self, running: CellRun) -> None:
         """Take it from the kernel's record. Called when nothing is left of it, or its cell has ended. Idempotent."""
         if self._line_of(running) is not None:
             self._kernel.recorder.write_wait_line(None)
 
-    def _repeat(self, running: RunningCell, text: str | None) -> None:
+    def _repeat(self, running: CellRun, text: str | None) -> None:
         """Clear the cell, and send its outputs once more, with `text` below them unless it is None."""
         outputs = running.outputs
         self._write(self._outputs.clear(running.cell.header, wait=text is not None or not outputs.is_empty))
@@ -98,19 +98,19 @@ class CellLine:
         if outputs.clear is not None:
             self._write(self._outputs.again(outputs.clear))
 
-    def _display(self, running: RunningCell, text: str) -> None:
+    def _display(self, running: CellRun, text: str) -> None:
         self._record(running, running.outputs.is_empty)
         self._write(self._outputs.display(running.cell.header, text, running.display_id))
 
-    def _update(self, running: RunningCell, text: str) -> None:
+    def _update(self, running: CellRun, text: str) -> None:
         self._write(self._outputs.update(running.cell.header, text, running.display_id))
 
-    def _record(self, running: RunningCell, is_alone: bool) -> None:
+    def _record(self, running: CellRun, is_alone: bool) -> None:
         self._kernel.recorder.write_wait_line(
             WaitLine(running.cell.header, running.display_id, self._session_id, is_alone)
         )
 
-    def _line_of(self, running: RunningCell) -> WaitLine | None:
+    def _line_of(self, running: CellRun) -> WaitLine | None:
         """Return what the kernel's record says of the cell."""
         line = self._kernel.recorder.wait_line
         return line if line is not None and line.cell["msg_id"] == running.cell.msg_id else None

@@ -17,9 +17,9 @@ from ..protocol.client_message import Message
 from ..protocol.gateway_outputs import GatewayOutputs
 from .cell_line import CellLine
 from .cell_outputs import ADDING, CLEAR, LIMIT, UPDATE, CellOutputs
+from .cell_run import CellRun
 from .notebook import Notebook
-from .running_cell import RunningCell
-from .sent_cells import MAX_HEADER, SessionCells, cells_of
+from .session_cells import MAX_HEADER, SessionCells, cells_of
 
 _MSG_TYPE = re.compile(rb'"msg_type"\s*:\s*"(\w+)"')
 OUTPUTS = (*ADDING, UPDATE, CLEAR)
@@ -36,11 +36,11 @@ class CellNotice:
         self._outputs = GatewayOutputs(notebook.session)
         self._line = CellLine(kernel, self._outputs, self._publish, session_id)
         self._cells = SessionCells(session_id)
-        self._is_open = False
+        self._is_open = self._is_late = False
         self._is_behind: Callable[[], bool] = lambda: False
-        self.running: RunningCell | None = None
+        self.running: CellRun | None = None
         #: One that is to fail, and whose reply comes after its idle status.
-        self._failing: RunningCell | None = None
+        self._failing: CellRun | None = None
 
     @property
     def is_behind(self) -> bool:
@@ -61,6 +61,7 @@ class CellNotice:
         self._kernel.unobserve(self._on_wait, "core_wait")
         self._kernel.unobserve(self._on_state, "execution_state")
         cells_of(self._kernel).leave(self, self._cells)
+        self.running = None
 
     def note_sent(self, message: Message) -> None:
         """Called for each message that is sent to the kernel."""
@@ -111,11 +112,11 @@ class CellNotice:
         elif state == "busy" and (cell := self._cells.begin(msg_id)) is not None:
             self.notebook.write("iopub", message)
             if self.running is None or self.running.cell is not cell:
-                self._begin(RunningCell(cell, CellOutputs(self._limit)))
+                self._begin(CellRun(cell, CellOutputs(self._limit)))
             return None
         return message
 
-    def _begin(self, running: RunningCell) -> None:
+    def _begin(self, running: CellRun) -> None:
         if self.running is not None:
             self._end(self.running)
         self.running, kernel, cell = running, self._kernel, running.cell
@@ -124,7 +125,7 @@ class CellNotice:
         if cell.note:
             self._add(running, "display_data", self._outputs.display(cell.header, cell.note))
 
-    def _end(self, running: RunningCell) -> None:
+    def _end(self, running: CellRun) -> None:
         """Called before the notebook gets a cell's idle status, or hears of its kernel's end."""
         self._line.remove(running)
         self._line.forget(running)
@@ -132,7 +133,7 @@ class CellNotice:
         if running.error and not running.has_reply:
             self._failing = running
 
-    def _hear_output(self, running: RunningCell, kind: str, message: list[Any], parts: list[Any]) -> list[Any] | None:
+    def _hear_output(self, running: CellRun, kind: str, message: list[Any], parts: list[Any]) -> list[Any] | None:
         if kind == "input_request" or kind.startswith("comm_"):
             running.outputs.note_others()
         if kind not in OUTPUTS:
@@ -158,18 +159,18 @@ class CellNotice:
 
     # What the gateway says.
 
-    def _fail(self, running: RunningCell) -> None:
+    def _fail(self, running: CellRun) -> None:
         """Show the cell's error, once."""
         if not running.has_failed:
             running.has_failed = True
             self._add(running, "error", self._outputs.error(running.cell.header, running.error_content))
 
-    def _add(self, running: RunningCell, kind: str, message: list[Any]) -> None:
+    def _add(self, running: CellRun, kind: str, message: list[Any]) -> None:
         """Show an output that stays."""
         self._note_output(running, kind, message, message[1:])
         self._publish(message)
 
-    def _note_output(self, running: RunningCell, kind: str, message: list[Any], parts: list[Any]) -> None:
+    def _note_output(self, running: CellRun, kind: str, message: list[Any], parts: list[Any]) -> None:
         self._line.note_output(running)
         if running.outputs.add(kind, message, parts):
             self._line.note_cleared(running)
@@ -179,7 +180,7 @@ class CellNotice:
 
     # What it waits for.
 
-    def take_over(self, running: RunningCell) -> None:
+    def take_over(self, running: CellRun) -> None:
         """Go on with a cell that another websocket of its client has seen."""
         is_now = self._kernel.running_cell == running.cell.msg_id
         if self.running is None or is_now:
@@ -191,7 +192,7 @@ class CellNotice:
             self._line.renew(running, None if wait is None or wait.is_over else wait.message)
 
     def _show(self) -> None:
-        """Show what the cell that runs waits for. No-op while the notebook is slow to read: it gets the next one."""
+        """Show what the cell that runs waits for, when the notebook has read what was written before."""
         running, wait = self.running, self._kernel.core_wait
         if running is None or wait is None or running.has_reply or self._kernel.running_cell != running.cell.msg_id:
             return
@@ -199,6 +200,13 @@ class CellNotice:
             running.error = wait.message
         elif self.notebook.is_ready:
             self._line.show(running, wait.message)
+        elif not self._is_late:
+            self._is_late = True
+            self.notebook.when_ready(self._show_late)
+
+    def _show_late(self) -> None:
+        self._is_late = False
+        self._show()
 
     def _on_wait(self, change: Any) -> None:
         """Called when the kernel's `core_wait` changes."""

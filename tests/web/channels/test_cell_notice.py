@@ -218,8 +218,9 @@ class TestWhoIsTold:
         pages.wait("waits, 1 s")
         assert page.notebook.kinds() == []
         page.notebook.is_ready = True
-        pages.wait("waits, 2 s")
+        assert pages.texts("a") == ["one\n", "waits, 1 s"]
         page.notebook.is_ready = False
+        pages.wait("waits, 2 s")
         pages.wait("waits, 3 s")
         pages.wait("")
         assert page.notebook.kinds() == ["display_data", "clear_output", "stream"]

@@ -22,7 +22,7 @@ from kg2at_personality.state.record import Admission
 from kg2at_personality.web.channels.connection import ChannelsConnection
 from kg2at_personality.web.channels.notebook import V1
 from tests.fakes.front_end import Lab, NbClient
-from tests.fakes.gateways import Gateways, kernel_of
+from tests.fakes.gateways import Gateways, code_of, kernel_of
 from tests.fakes.jupyter_server import JupyterServer
 from tests.fakes.notebook import Notebook, connections, opened
 from tests.fakes.toree import Gate
@@ -88,6 +88,17 @@ class Page:
     def is_clean(self, *texts: str) -> None:
         assert self.texts == list(texts)
         assert self.nbclient.saved(self.msg_id) == self.lab.saved(self.msg_id)
+
+
+def websockets(kernel: GatewayKernel) -> list[ChannelsConnection]:
+    """The kernel's open ones."""
+    return [each for each in ChannelsConnection._open_sockets if each.kernel_id == kernel.kernel_id]
+
+
+async def hears(kernel: GatewayKernel) -> None:
+    """Wait until new websockets hear what the kernel publishes."""
+    relays = [each.relay for each in websockets(kernel) if each.relay is not None]
+    await until(lambda: all(each.restart_buffer._check.done() for each in relays), "what it publishes")
 
 
 async def running(kernel: GatewayKernel, cell: str) -> None:
@@ -254,6 +265,7 @@ async def test_a_page_that_connects_anew_is_told_again(gateway: Any, gate: Gate,
     kernel.core_wait = None
     async with opened(gateway, kernel_id, session, protocol) as notebook:
         await page.shows(notebook, "one\n")
+        await hears(kernel)
         gate.open()
         # Without a session id its reply goes to the websocket that is closed.
         await page.read(notebook, lambda: "idle" in page.ended)
@@ -291,11 +303,12 @@ async def test_behind_a_jupyter_server_that_loses_its_gateway(gateway: Any, gate
         for number in range(2):
             kernel.core_wait = CoreWait(f"waits {number}")
             await page.shows(notebook, "one\n", f"waits {number}")
-            [connection] = [each for each in ChannelsConnection._open_sockets if each.kernel_id == kernel.kernel_id]
+            [connection] = websockets(kernel)
             connection.websocket_handler.close()
             await until(lambda: connections(gateway, kernel.kernel_id) == 0, "its end")
             kernel.core_wait = CoreWait(f"waits on {number}")
             await page.shows(notebook, "one\n", f"waits on {number}")
+        await hears(kernel)
         gate.open()
         await page.read(notebook, lambda: "idle" in page.ended)
         page.is_clean("one\n", "2")
@@ -339,6 +352,21 @@ async def test_a_kernel_that_dies_takes_it_away(gateway: Any, gate: Gate) -> Non
     assert kernel.recorder.wait_line is None and kernel.running_cell == ""
 
 
+async def test_a_kernel_that_has_ended_has_no_record(gateways: Gateways, gate: Gate) -> None:
+    """Its cell ends with it, and does not say so."""
+    client = await gateways.open()
+    kernel = await start(client)
+    async with opened(client, kernel.kernel_id) as notebook:
+        page = await begun(
+            kernel, notebook, waiting(gate, "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)")
+        )
+        kernel.core_wait = CoreWait("waits")
+        await page.shows(notebook, "waits")
+        assert await code_of(client, "DELETE", kernel.kernel_id) == 204
+        kernel.core_wait = None
+        assert f"{kernel.kernel_id}.json" not in gateways.files() and kernel.recorder.wait_line is None
+
+
 async def test_a_note_is_told_once(gateway: Any) -> None:
     kernel = await start(gateway)
     kernel.core_note = "idle for 15 min: 2 cores given back"
@@ -369,6 +397,7 @@ async def test_the_next_gateway_tells_it_again(gateways: Gateways, gate: Gate, s
     async with opened(second, kernel_id, "s2") as foreign, opened(second, kernel_id, session) as notebook:
         kernel.core_wait = CoreWait("waits, 9 s")
         await page.shows(notebook, *shown, "waits, 9 s")
+        await hears(kernel)
         gate.open()
         # Its reply goes to a socket of the gateway that is gone.
         await page.read(notebook, lambda: "idle" in page.ended)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from ...kernels.kernel import GatewayKernel
-from .running_cell import RunningCell, SentCell
+from .cell_run import Cell, CellRun
 
 #: Of how many sessions whose websockets are closed the cells are remembered.
 MAX_CLOSED = 10
@@ -22,14 +22,14 @@ class CellWebsocket(Protocol):
     """An open websocket, as it is known here."""
 
     @property
-    def running(self) -> RunningCell | None:
+    def running(self) -> CellRun | None:
         """Its session's cell that runs now, as this websocket has seen it."""
 
     @property
     def is_behind(self) -> bool:
         """Whether it has not written yet all that it has heard."""
 
-    def take_over(self, running: RunningCell) -> None:
+    def take_over(self, running: CellRun) -> None:
         """Go on with a cell that another websocket of its client has seen."""
 
 
@@ -38,11 +38,11 @@ class SessionCells:
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
-        self.sent: dict[str, SentCell] = {}
+        self.sent: dict[str, Cell] = {}
         #: The open ones, in the order in which they opened.
         self.websockets: list[CellWebsocket] = []
         #: What runs while none is open.
-        self.left: RunningCell | None = None
+        self.left: CellRun | None = None
 
     @property
     def is_over(self) -> bool:
@@ -52,10 +52,10 @@ class SessionCells:
     def add(self, header: dict[str, Any]) -> None:
         """Called when a cell is sent to the kernel; `header` is its execute_request's."""
         if len(self.sent) < MAX_SENT:
-            cell = SentCell(header)
+            cell = Cell(header)
             self.sent[cell.msg_id] = cell
 
-    def begin(self, msg_id: str) -> SentCell | None:
+    def begin(self, msg_id: str) -> Cell | None:
         """Return the cell that begins to run, None if it is another's. Those sent before it have ended."""
         if msg_id in self.sent:
             for earlier in list(self.sent):
@@ -77,7 +77,7 @@ class KernelCells:
         line = kernel.recorder.wait_line
         if line is not None:
             self._sessions.append(SessionCells(line.session))
-            self._sessions[0].left = left = RunningCell.of(line)
+            self._sessions[0].left = left = CellRun.of(line)
             self._sessions[0].sent[left.cell.msg_id] = left.cell
         kernel.observe(self._on_wait, "core_wait")
 

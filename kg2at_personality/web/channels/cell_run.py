@@ -15,7 +15,7 @@ ERROR_NAME = "SparkWaitTimeout"
 
 
 @dataclass
-class SentCell:
+class Cell:
     """An execute_request's header. `note` is what its notebook is told once, below it; "": nothing."""
 
     header: dict[str, Any]
@@ -28,7 +28,7 @@ class SentCell:
 
 
 @dataclass
-class RunningCell:
+class CellRun:
     """A cell that runs, as one websocket has seen it.
 
     `line` is the text that stands below it in the display `display_id`, None when there is none; `was_shown`: there was
@@ -36,7 +36,7 @@ class RunningCell:
     what the cell ends with, "" for the kernel's own end; `has_failed`: it has been shown. `has_reply`: its reply came.
     """
 
-    cell: SentCell
+    cell: Cell
     outputs: CellOutputs = field(default_factory=CellOutputs)
     display_id: str = ""
     line: str | None = None
@@ -52,9 +52,9 @@ class RunningCell:
         self.display_id = self.display_id or f"kg2at-{self.cell.msg_id}"
 
     @classmethod
-    def of(cls, line: WaitLine) -> RunningCell:
+    def of(cls, line: WaitLine) -> CellRun:
         """Return the one that an earlier gateway has shown `line` below."""
-        running = cls(SentCell(line.cell), display_id=line.display_id, line="", was_shown=True)
+        running = cls(Cell(line.cell), display_id=line.display_id, line="", was_shown=True)
         if not line.is_alone:
             running.outputs.give_up()
         return running
@@ -69,6 +69,6 @@ class RunningCell:
         """The content of its error."""
         return {"ename": ERROR_NAME, "evalue": self.error, "traceback": [f"{ERROR_NAME}: {self.error}"]}
 
-    def copy(self) -> RunningCell:
+    def copy(self) -> CellRun:
         """Return it for another websocket."""
         return replace(self, outputs=copy.deepcopy(self.outputs))
