@@ -130,8 +130,12 @@ class CellNotice:
         self._line.remove(running)
         self._line.forget(running)
         self.running = None
-        if running.error and not running.has_reply:
+        if not running.error or running.has_reply:
+            return
+        if not running.is_adopted:
             self._failing = running
+        elif running.has_failed:
+            self.notebook.write("shell", self._outputs.reply(running.cell.header, running.reply_content))
 
     def _hear_output(self, running: CellRun, kind: str, message: list[Any], parts: list[Any]) -> list[Any] | None:
         if kind == "input_request" or kind.startswith("comm_"):
@@ -154,7 +158,7 @@ class CellNotice:
         if not running.error or content.get("status") == "ok":
             return message
         self._fail(running)
-        content |= {"status": "error"} | running.error_content
+        content |= running.reply_content
         return with_content(self.notebook.session, parts, content) or message
 
     # What the gateway says.

@@ -34,6 +34,7 @@ class CellRun:
     `line` is the text that stands below it in the display `display_id`, None when there is none; `was_shown`: there was
     one. `is_left_empty`: it could not be removed but by an empty text, so that its display is there still. `error` is
     what the cell ends with, "" for the kernel's own end; `has_failed`: it has been shown. `has_reply`: its reply came.
+    `is_adopted`: an earlier gateway sent it, so that the kernel's reply comes to nobody (it goes to the sender's socket).
     """
 
     cell: Cell
@@ -45,6 +46,7 @@ class CellRun:
     error: str = ""
     has_failed: bool = False
     has_reply: bool = False
+    is_adopted: bool = False
 
     def __post_init__(self) -> None:
         #: How its id stands in JSON.
@@ -54,7 +56,7 @@ class CellRun:
     @classmethod
     def of(cls, line: WaitLine) -> CellRun:
         """Return the one that an earlier gateway has shown `line` below."""
-        running = cls(Cell(line.cell), display_id=line.display_id, line="", was_shown=True)
+        running = cls(Cell(line.cell), display_id=line.display_id, line="", was_shown=True, is_adopted=True)
         if not line.is_alone:
             running.outputs.give_up()
         return running
@@ -68,6 +70,11 @@ class CellRun:
     def error_content(self) -> dict[str, Any]:
         """The content of its error."""
         return {"ename": ERROR_NAME, "evalue": self.error, "traceback": [f"{ERROR_NAME}: {self.error}"]}
+
+    @property
+    def reply_content(self) -> dict[str, Any]:
+        """The content of a reply that ends it with its error."""
+        return {"status": "error"} | self.error_content
 
     def copy(self) -> CellRun:
         """Return it for another websocket."""

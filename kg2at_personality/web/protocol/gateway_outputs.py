@@ -41,6 +41,10 @@ class GatewayOutputs:
         """Return a message of the kernel's for its second sending."""
         return repeated(self._session, message)
 
+    def reply(self, cell: Header, content: dict[str, Any]) -> list[Any]:
+        """Return the cell's execute_reply, which belongs on the shell channel."""
+        return self._message(cell, "execute_reply", {"execution_count": 0} | content)
+
     def _message(self, cell: Header, msg_type: str, content: dict[str, Any]) -> list[Any]:
         return list(self._session.serialize(self._session.msg(msg_type, content, parent={"header": cell})))
 

@@ -347,6 +347,24 @@ class TestReconnects:
         assert [without_empty(each) for each in pages.saved("a")] == pages.plainly_saved("a")
 
 
+    @pytest.mark.parametrize("has_failed", [True, False])
+    def test_the_next_gateway_replies_to_one_that_fails(self, pages: Pages, has_failed: bool) -> None:
+        """The kernel's reply goes to the socket of the last one."""
+        pages.open().send("a")
+        pages.begin("a")
+        pages.wait("waits")
+        pages.kill()
+        websocket = pages.open()
+        pages.wait("It has waited too long.", is_over=True)
+        if has_failed:
+            pages.says("a", "error", ename="KeyboardInterrupt", evalue="", traceback=[])
+        pages.says("a", "status", execution_state="idle")
+        replies = [each["content"] for each in websocket.notebook.read if each["msg_type"] == "execute_reply"]
+        assert [reply["evalue"] for reply in replies] == ["It has waited too long."] * has_failed
+        assert websocket.notebook.read[-1]["msg_type"] == "status"
+        assert websocket.notebook.kinds().count("error") == has_failed
+
+
 class TestItsEnd:
     def test_the_cell_fails(self, pages: Pages, page: Websocket) -> None:
         pages.wait("waits")
