@@ -281,8 +281,12 @@ class TestWaiting:
         assert "5050.0" in run(channels, "println(kept)").text, "the variables stay"
 
     def test_executors_that_end_at_once_are_told_with_what_they_said(
-        self, gateway: Gateway, cluster: StandaloneCluster
+        self, gateway: Gateway, two: list[str], cluster: StandaloneCluster
     ) -> None:
+        assert gateway.delete(two[1]) == 204
+        of_first = gateway.connect(two[0])
+        run(of_first, "sc.stop()")
+        of_first.close()
         wait_until(lambda: cluster.state()["coresused"] <= 2, cluster.state)
         kernel_id, channels = start(gateway, TWO_CORES, name="apache_toree_scala_broken")
         cell = Cell(channels, JOB)

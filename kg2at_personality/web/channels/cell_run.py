@@ -34,7 +34,7 @@ class CellRun:
     `line` is the text that stands below it in the display `display_id`, None when there is none; `was_shown`: there was
     one. `is_left_empty`: it could not be removed but by an empty text, so that its display is there still. `error` is
     what the cell ends with, "" for the kernel's own end; `has_failed`: it has been shown. `has_reply`: its reply came.
-    `is_adopted`: an earlier gateway sent it, so that the kernel's reply comes to nobody (it goes to the sender's socket).
+    `is_adopted`: an earlier gateway sent it, so that the kernel's reply goes to a socket that is gone.
     """
 
     cell: Cell
