@@ -238,12 +238,13 @@ class TestWaiting:
         assert answer.status == 503 and "1 notebook is ahead of you" in answer.body["message"], answer
 
     def check_other(self, other: Channels, cell: Cell) -> None:
-        """Another notebook of the kernel has seen the cell, and never its line."""
+        """Another notebook of the kernel has seen the cell, and never its line: what Toree shows has no display id."""
         seen: list[dict[str, Any]] = []
         while not seen or seen[-1]["content"].get("execution_state") != "idle":
             message = other.receive(SOON)
             seen += [message] if message["parent_header"].get("msg_id") == cell.id else []
-        assert not {"display_data", "update_display_data", "clear_output"} & {each["msg_type"] for each in seen}
+        assert not {"update_display_data", "clear_output"} & {each["msg_type"] for each in seen}
+        assert not [each for each in seen if each["content"].get("transient", {}).get("display_id")]
         other.close()
 
     @pytest.mark.usefixtures("hogged")
@@ -256,6 +257,7 @@ class TestWaiting:
         cell.finish(channels, limit=30)
         assert cell.reply["status"] == "error" and time.monotonic() - began < 10
         assert cell.told_at is None
+        assert [row["kernel_id"] for row in queue(gateway)] == [second], "its application keeps its place"
 
     @pytest.mark.usefixtures("hogged")
     def test_the_next_gateway_tells_it_again_and_ends_the_wait_in_time(self, gateway: Gateway, two: list[str]) -> None:
@@ -272,6 +274,7 @@ class TestWaiting:
         assert "of 4 are free" in cell.line
 
         cell.finish(channels)
+        assert cell.types[-2:] == ["execute_reply", "status"]
         assert (cell.reply["status"], cell.reply["ename"]) == ("error", "SparkWaitTimeout")
         assert "of 4 are free" in cell.reply["evalue"]
         assert not cell.line and cell.types_left[-1] == "error", cell.text
