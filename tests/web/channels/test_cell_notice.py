@@ -346,7 +346,6 @@ class TestReconnects:
         pages.ends("a")
         assert [without_empty(each) for each in pages.saved("a")] == pages.plainly_saved("a")
 
-
     @pytest.mark.parametrize("has_failed", [True, False])
     def test_the_next_gateway_replies_to_one_that_fails(self, pages: Pages, has_failed: bool) -> None:
         """The kernel's reply goes to the socket of the last one."""
