@@ -213,7 +213,9 @@ class GatewayKernel(JupyterKernel):
 
     async def _async_request_shutdown(self, restart: bool = False) -> None:
         with suppress(NoRoom):  # a signal ends it as well, and gives back sockets
-            await super()._async_request_shutdown(restart=restart)
+            # What a process that is only starting does not hear would end the next one, on the same ports.
+            if self.has_answered or not restart:
+                await super()._async_request_shutdown(restart=restart)
         self.parent.failpoints.reached("restart: asked" if restart else "stop: asked")
 
     async def _async_finish_shutdown(

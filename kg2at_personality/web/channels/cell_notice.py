@@ -130,12 +130,10 @@ class CellNotice:
         self._line.remove(running)
         self._line.forget(running)
         self.running = None
-        if not running.error or running.has_reply:
-            return
-        if not running.is_adopted:
-            self._failing = running
-        elif running.has_failed:
+        if running.is_adopted and running.has_failed:
             self.notebook.write("shell", self._outputs.reply(running.cell.header, running.reply_content))
+        elif running.error and not running.has_reply:
+            self._failing = running
 
     def _hear_output(self, running: CellRun, kind: str, message: list[Any], parts: list[Any]) -> list[Any] | None:
         if kind == "input_request" or kind.startswith("comm_"):
