@@ -47,11 +47,14 @@ class WatchHost(Protocol):
 
 @dataclass
 class _Cell:
-    """A cell that runs. `since` is when it was first seen to lack an executor, by the loop's clock; None: it has one.
+    """A cell that runs, and is looked at when it is `due`, by the loop's clock. `looks` counts how often it was.
 
-    `asked_at` is when its application's executors were last asked for, `asked` how often that was.
+    `since` is when it was first seen to lack an executor; None: it has one. `asked_at` is when its application's
+    executors were last asked for, `asked` how often that was.
     """
 
+    due: float
+    looks: int = 0
     since: float | None = None
     asked_at: float | None = None
     asked: int = 0
@@ -65,6 +68,8 @@ class CoreWatch:
     def __init__(self, host: WatchHost) -> None:
         self._host = host
         self._cells: dict[str, _Cell] = {}
+        #: When all kernels are looked at, by the loop's clock.
+        self._round_due = 0.0
         self._followed: WeakSet[GatewayKernel] = WeakSet()
         self._told: WeakSet[GatewayKernel] = WeakSet()
         self._hurry = asyncio.Event()
@@ -87,11 +92,13 @@ class CoreWatch:
         """Called when a kernel's state changes. Whatever it waited for, with its cell the wait is over."""
         if kernel.admission is None:
             return
+        before = self._cells.pop(kernel.kernel_id, None)
+        kernel.core_wait = None
         if state == "busy":
-            self._cells[kernel.kernel_id] = _Cell()
-        else:
-            self._cells.pop(kernel.kernel_id, None)
-            kernel.core_wait = None
+            # Most cells have ended by then, and cost nothing.
+            self._cells[kernel.kernel_id] = _Cell(due=self._now() + self._host.timing.core_look)
+        elif before is not None and before.looks:
+            self._try_to_look(kernel)
         self._hurry.set()
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._run())
@@ -100,22 +107,32 @@ class CoreWatch:
         while kernels := [each for each in self._host.kernels() if self._clusters.holds(each.kernel_id)]:
             self._hurry.clear()
             self._forget_all_but(kernels)
-            for kernel in kernels:
-                try:
-                    self._look(kernel)
-                except Exception:
-                    self._host.log.exception("Kernel %s can't be watched", kernel.kernel_id)
+            for kernel in self._due(kernels):
+                self._try_to_look(kernel)
             await self._pause()
 
+    def _due(self, kernels: list[GatewayKernel]) -> list[GatewayKernel]:
+        """Return the kernels to look at now: those whose cells are due, all of them once in a while."""
+        now = self._now()
+        if now >= self._round_due:
+            self._round_due = now + self._host.timing.idle_core_look
+            return kernels
+        due = {kernel_id for kernel_id, cell in self._cells.items() if now >= cell.due}
+        return [kernel for kernel in kernels if kernel.kernel_id in due]
+
     async def _pause(self) -> None:
-        """Wait for the next look; it comes sooner while a cell runs, and at once when one begins."""
-        times = self._host.timing
+        """Wait until something is due, or a cell begins or ends."""
+        due = min([self._round_due, *(cell.due for cell in self._cells.values())])
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), times.core_look if self._cells else times.idle_core_look)
+            await asyncio.wait_for(self._hurry.wait(), due - self._now())
 
     def _forget_all_but(self, kernels: list[GatewayKernel]) -> None:
         listed = {kernel.kernel_id for kernel in kernels}
         self._cells = {kernel_id: cell for kernel_id, cell in self._cells.items() if kernel_id in listed}
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
     @property
     def _clusters(self) -> Clusters:
@@ -123,9 +140,19 @@ class CoreWatch:
 
     # One kernel.
 
+    def _try_to_look(self, kernel: GatewayKernel) -> None:
+        """Look at a kernel; one that fails keeps no other from being looked at."""
+        try:
+            self._look(kernel)
+        except Exception:
+            self._host.log.exception("Kernel %s can't be watched", kernel.kernel_id)
+
     def _look(self, kernel: GatewayKernel) -> None:
         """Tell the queue what the kernel does, and its notebook what it waits for."""
-        report, cell = kernel.kind.driver_report(), self._cells.get(kernel.kernel_id)
+        cell = self._cells.get(kernel.kernel_id)
+        if cell is not None:
+            cell.due, cell.looks = self._now() + self._host.timing.core_look, cell.looks + 1
+        report = kernel.kind.driver_report()
         self._clusters.note_work(kernel.kernel_id, report, is_busy=cell is not None)
         if cell is None:
             self._tell_of_cores(kernel, report)
@@ -137,7 +164,7 @@ class CoreWatch:
         if wait is None and not (report is not None and report.lacks_executors):
             cell.since, cell.deaths, kernel.core_wait = None, None, None
             return
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         cell.since = now if cell.since is None else cell.since
         if wait is None:
             self._look_at_executors(cell, kernel, report, now)
@@ -171,7 +198,7 @@ class CoreWatch:
     async def _interrupt(self, kernel: GatewayKernel) -> None:
         try:
             await kernel.interrupt_kernel()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # it is refused, or the kernel has just gone
             self._host.log.error("Kernel %s could not be interrupted: %s", kernel.kernel_id, error)
 
     # Executors that die.

@@ -102,7 +102,7 @@ class Scene:
         if wait is not None:
             self.clusters.waits["k"] = wait
         self.kernel.execution_state = "busy"
-        await asyncio.sleep(TIMES.core_look + TIMES.core_grace)
+        await asyncio.sleep(2 * TIMES.core_look + TIMES.core_grace)
 
     @property
     def told(self) -> str:
@@ -197,16 +197,44 @@ def test_the_queue_is_told_what_a_kernel_does_sooner_while_it_is_busy(loop: Virt
         await asyncio.sleep(0.1)
         assert stage.clusters.notes == [("k", RUNS, False)]
         stage.kernel.execution_state = "busy"
-        await asyncio.sleep(0)
-        await ticks()
-        assert stage.clusters.notes[1:] == [("k", RUNS, True)], "at once"
+        await asyncio.sleep(TIMES.core_look / 2)
+        assert stage.clusters.notes[1:] == []
         await asyncio.sleep(10 * TIMES.core_look)
-        assert 9 <= len(stage.clusters.notes[2:]) <= 11
-        stage.kernel.execution_state = "idle"
-        await asyncio.sleep(0.1)
+        assert 9 <= len(stage.clusters.notes[1:]) <= 11
+        assert {is_busy for _, _, is_busy in stage.clusters.notes[1:]} == {True}
         count = len(stage.clusters.notes)
+        stage.kernel.execution_state = "idle"
+        assert stage.clusters.notes[count:] == [("k", RUNS, False)], "at once"
+        count += 1
         await asyncio.sleep(4 * TIMES.idle_core_look)
         assert len(stage.clusters.notes) - count in (3, 4)
+
+    play(loop, scene())
+
+
+def test_short_cells_cost_nothing(loop: VirtualLoop) -> None:
+    async def scene() -> None:
+        stage = Scene()
+        await asyncio.sleep(0.1)
+        for _ in range(100):
+            stage.kernel.execution_state = "busy"
+            await asyncio.sleep(TIMES.core_look / 10)
+            stage.kernel.execution_state = "idle"
+            await asyncio.sleep(TIMES.core_look / 10)
+        assert len(stage.clusters.notes) <= 1 + 100 * TIMES.core_look / 5 / TIMES.idle_core_look + 1
+
+    play(loop, scene())
+
+
+def test_the_others_are_looked_at_seldom_while_one_is_busy(loop: VirtualLoop) -> None:
+    async def scene() -> None:
+        stage, other = Scene(), Kernel("other")
+        stage.listed.append(other)
+        stage.clusters.held.add("other")
+        await stage.wait()
+        await asyncio.sleep(2 * TIMES.idle_core_look)
+        assert sum(kernel_id == "other" for kernel_id, _, _ in stage.clusters.notes) == 3
+        assert sum(kernel_id == "k" for kernel_id, _, _ in stage.clusters.notes) > 30
 
     play(loop, scene())
 
