@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from ..errors import KG2ATError, MasterUnreachable
+from ..errors import ClusterBusy, KG2ATError, MasterUnreachable
 from .decisions import Admit, Answer, Decision, Refuse, decide
 from .lease import Claim, Sighting
 from .lease_table import LeaseTable
 from .log import AdmissionLog
+from .messages import with_line
 from .policy import AdmissionPolicy
 from .waiting_list import Entry, WaitingList
 
@@ -43,8 +44,13 @@ class Admitter:
             await asyncio.sleep(0)
 
     def refuse(self, entry: Entry, error: KG2ATError) -> None:
-        """Take the entry out of the list; its client gets the error."""
+        """Take the entry out of the list; its client gets the error.
+
+        Where the cluster is busy it is told which applications wait at the master before it.
+        """
         self._waiting.remove(entry)
+        if isinstance(error, ClusterBusy):
+            error = with_line(error, self._leases.line, self._clock())
         if not entry.admitted.done():
             entry.admitted.set_exception(error)
             self._log.refused(entry.waiter.request, error)

@@ -29,6 +29,19 @@ def busy(executors: ExecutorRequest, status: str, cluster: Capacity, outstanding
     return ClusterBusy(f"{'; '.join(parts)}. Shut down a notebook or run sc.stop() in one.", RETRY_AFTER)
 
 
+def with_line(error: ClusterBusy, line: Sequence[Lease], now: float) -> ClusterBusy:
+    """Return the error with the applications that wait at the master; `now` is in seconds of the queue's clock."""
+    if not line:
+        return error
+    told = [
+        f"{lease.app_id} is waiting for {counted(lease.outstanding_cores, 'core')} for {span(now - lease.waits_since)}"
+        for lease in line[:HOLDERS]
+        if lease.waits_since is not None
+    ]
+    more = [f"and {counted(len(line) - HOLDERS, 'other')}"] if len(line) > HOLDERS else []
+    return ClusterBusy(f"{error} At the master {', '.join([*told, *more])}.", error.retry_after)
+
+
 def queue_full(waiting: int) -> QueueFull:
     """Return the error when `max_queue` kernels wait already."""
     text = f"{counted(waiting, 'notebook waits', 'notebooks wait')} for cores already, and no more may (max_queue)."

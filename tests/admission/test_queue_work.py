@@ -226,7 +226,10 @@ async def test_applications_that_wait_are_ahead_in_the_order_that_spark_serves()
     ]
     assert {frozenset(row) for row in rows} == {frozenset(rows[0])}, "each row has the same keys"
     assert rows[0]["name"] == "apache_toree_scala" and rows[0]["waited_s"] == 4.0
-    assert "2 notebooks are ahead of you" in str(await refusal(tasks[0]))
+    error = str(await refusal(tasks[0]))
+    assert "2 notebooks are ahead of you" in error
+    waits = "is waiting for 1 core for 17 s"
+    assert error.endswith(f" At the master {apps[1].id} {waits}, {apps[2].id} {waits}."), error
     await scene.queue.close()
 
 
@@ -237,9 +240,25 @@ async def test_one_that_may_not_wait_is_told_who_is_ahead() -> None:
     foreign = scene.master.submit("nightly", 1)
     scene.master.step()
     scene.use("a")
-    assert "1 notebook is ahead of you" in str(await refusal(scene.ask("b")))
+    error = str(await refusal(scene.ask("b")))
+    assert "1 notebook is ahead of you" in error and "is waiting for 1 core for 0 s." in error
     scene.master.finish(foreign)
-    assert "ahead of you" not in str(await refusal(scene.ask("c")))
+    error = str(await refusal(scene.ask("c")))
+    assert "ahead of you" not in error and "At the master" not in error
+
+
+@virtual
+async def test_of_a_long_line_the_first_are_told() -> None:
+    scene = Scene(workers=(1,), core_check="reject")
+    scene.master.submit("nightly", 1)
+    scene.master.step()
+    names = [f"k{number}" for number in range(6)]
+    for name in names:
+        scene.adopt(name)
+    apps = [scene.use(name) for name in names]
+    error = str(await refusal(scene.ask("b")))
+    assert "6 notebooks are ahead of you" in error and error.endswith("and 2 others.")
+    assert [app.id in error for app in apps] == [True] * 4 + [False] * 2
 
 
 @virtual
