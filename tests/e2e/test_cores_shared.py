@@ -132,7 +132,7 @@ def gateway(
     request: pytest.FixtureRequest, cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
     """Run a gateway with the options of the test class, and one that may be killed."""
-    options = ("--KG2ATPersonality.core_wait_timeout=120", "--KG2ATPersonality.core_poll_interval=0.3")
+    options = ("--KG2ATPersonality.core_wait_timeout=60", "--KG2ATPersonality.core_poll_interval=0.3")
     directory: Path = tmp_path_factory.mktemp("gateway")
     defaults = defaults_on(cluster, "spark.ui.enabled false")
     with Gateway(directory, *options, *request.cls.OPTIONS, defaults=defaults) as running:
@@ -361,11 +361,13 @@ class User:
         self.gateway, self.kernel_id = gateway, str(uuid.uuid4())
         self.cell: Cell | None = None
 
+    def _post(self) -> int:
+        return self.gateway.request("POST", "/api/kernels", {"kernel_id": self.kernel_id}).status
+
     def work(self, seed: int) -> list[str]:
         """Return the results that its cells show at their ends."""
         chance = random.Random(seed)
-        answer = self.gateway.request("POST", "/api/kernels", {"kernel_id": self.kernel_id})
-        assert answer.status == 201, answer
+        wait_until(lambda: self._post() == 201, "a kernel", NOTEBOOKS * SOON / 4)  # who is refused asks again
         channels = self.gateway.connect(self.kernel_id)
         found = []
         for _ in range(ROUNDS):
