@@ -6,11 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import MasterUnreachable
-from ..spark.cluster import ALIVE, needed, one_executor
+from ..spark.cluster import ALIVE, ClusterState, needed, one_executor
 from .lease import RUNNING, Lease
 from .lease_table import LeaseTable
 from .master_view import MasterView
-from .messages import cores_are_held, master_grants_nothing, no_worker, waiting, workers_too_small
+from .messages import (
+    application_unknown,
+    cores_are_held,
+    master_grants_nothing,
+    no_worker,
+    waiting,
+    workers_too_small,
+)
 from .occupancy import Occupancy
 
 #: Seconds in which an application that has room takes it. Dynamic allocation asks for an executor when a job has been
@@ -80,7 +87,9 @@ def _reason(lease: Lease, occupancy: Occupancy, now: float) -> str | None:
     state, executors = occupancy.state, lease.executors
     if state.status != ALIVE:
         return master_grants_nothing(state)
-    if lease.state != RUNNING or lease.has_executor:
+    if lease.state != RUNNING:
+        return _why_unknown(lease, state, now)
+    if lease.has_executor:
         return None
     if not occupancy.capacity.workers:
         return no_worker(state)
@@ -90,3 +99,15 @@ def _reason(lease: Lease, occupancy: Occupancy, now: float) -> str | None:
     if has_room and (lease.waits_since is None or now - lease.waits_since < SETTLING):
         return None
     return cores_are_held(occupancy, lease, has_room)
+
+
+def _why_unknown(lease: Lease, state: ClusterState, now: float) -> str | None:
+    """Return that the master has forgotten the application whose job waits; None if it may yet register.
+
+    A master that is started again without recovery does not know it, and its driver does not register anew
+    (StandaloneAppClient.onDisconnected, Spark 3.5): the job would wait for ever.
+    """
+    report = lease.work.report
+    if report is None or not report.jobs or not report.app_id or lease.lacks_since is None:
+        return None
+    return application_unknown(state, report.app_id) if now - lease.lacks_since >= SETTLING else None

@@ -113,6 +113,11 @@ def master_grants_nothing(state: ClusterState) -> str:
     return f"the Spark master {state.url} is {state.status} and grants nothing yet."
 
 
+def application_unknown(state: ClusterState, app_id: str) -> str:
+    """Return the reason while a driver runs an application that its master does not have."""
+    return f"the Spark master {state.url} does not know {app_id} any more. Interrupt the cell and run sc.stop()."
+
+
 def no_worker(state: ClusterState) -> str:
     """Return the reason while a cluster has no worker."""
     return f"the Spark master {state.url} has no worker that is alive."

@@ -64,8 +64,12 @@ class KernelFiles:
 
     def report_content(self) -> bytes:
         """Return what its process has reported, up to `REPORT_LIMIT` bytes. Raises OSError."""
-        with open(self.report, "rb") as file:
-            return file.read(REPORT_LIMIT)
+        # Without waiting: a notebook may have put something else in its place.
+        file = os.open(self.report, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            return os.read(file, REPORT_LIMIT)
+        finally:
+            os.close(file)
 
     def open_log(self) -> IO[bytes]:
         """Open the log of the kernel's output, emptied."""

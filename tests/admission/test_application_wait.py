@@ -63,6 +63,10 @@ START = "Waiting for 1 core in one executor of 1 GiB: "
 @pytest.mark.parametrize(
     ("shown", "work", "is_told"),
     [
+        # Its master has forgotten it.
+        (None, WAITS, True),
+        (None, KernelWork(True, DriverReport(jobs=1)), False),
+        (None, KernelWork(False, JOB), False),
         (A, WAITS, True),
         (A, BUSY, True),
         (A, KernelWork(True, STARTING), True),
@@ -76,6 +80,13 @@ START = "Waiting for 1 core in one executor of 1 GiB: "
 def test_who_is_told(shown: App | None, work: KernelWork, is_told: bool) -> None:
     message = told(lease("a", shown, "ann", work), [], [shown] if shown else [], FULL)
     assert (message is not None) is is_told
+
+
+def test_an_application_that_its_master_has_forgotten() -> None:
+    one = lease("a", None, "ann", WAITS, since=NOW - SETTLING)
+    expected = "the Spark master spark://m:7077 does not know app-a any more. Interrupt the cell and run sc.stop()."
+    assert told(one, [], [], FULL) == START + expected
+    assert told(lease("a", None, "ann", WAITS, since=NOW - SETTLING + 0.1), [], [], FULL) is None, "it may register yet"
 
 
 @pytest.mark.parametrize(

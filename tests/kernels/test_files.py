@@ -122,6 +122,10 @@ class TestReport:
         files.report.write_bytes(b" " * 100_000)
         assert len(files.report_content()) == 4096
 
+    def test_what_would_never_end_is_not_waited_for(self, files: KernelFiles) -> None:
+        os.mkfifo(files.report)
+        assert files.report_content() == b""
+
 
 class TestLog:
     def test_a_new_log_is_empty(self, files: KernelFiles) -> None:
