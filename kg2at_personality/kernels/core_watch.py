@@ -26,8 +26,9 @@ from .kernel import GatewayKernel
 from .supplies import Supplies
 from .timing import Timing
 
-#: Executors that must have died in one wait until that is what its notebook is told: a single one may be bad luck.
-DEATHS = 2
+#: Executors that must die between two looks at them until that is what their notebook is told: a single one may be bad
+#: luck. Or so many in all, as a master's page of them may be too long to show that they are more.
+DEATHS, MANY_DEATHS = 2, 200
 #: How many times as long as the first one the pauses get in which they are asked for. A master makes a page of all that
 #: ever were, and that may be thirty a second.
 LONGEST = 16
@@ -50,7 +51,7 @@ class _Cell:
     """A cell that runs, and is looked at when it is `due`, by the loop's clock. `looks` counts how often it was.
 
     `since` is when it was first seen to lack an executor; None: it has one. `asked_at` is when its application's
-    executors were last asked for, `asked` how often that was.
+    executors were last asked for, `asked` how often that was, `dead` how many had died the first time.
     """
 
     due: float
@@ -58,6 +59,7 @@ class _Cell:
     since: float | None = None
     asked_at: float | None = None
     asked: int = 0
+    dead: int | None = None
     deaths: ExecutorDeaths | None = None
     is_interrupted: bool = False
 
@@ -162,7 +164,7 @@ class CoreWatch:
     def _look_at(self, cell: _Cell, kernel: GatewayKernel, report: DriverReport | None) -> None:
         wait = self._clusters.wait_of(kernel.kernel_id)
         if wait is None and not (report is not None and report.lacks_executors):
-            cell.since, cell.deaths, kernel.core_wait = None, None, None
+            cell.since, cell.dead, cell.deaths, kernel.core_wait = None, None, None, None
             return
         now = self._now()
         cell.since = now if cell.since is None else cell.since
@@ -205,7 +207,8 @@ class CoreWatch:
 
     def _look_at_executors(self, cell: _Cell, kernel: GatewayKernel, report: DriverReport | None, now: float) -> None:
         """Ask what became of the executors of an application that has its cores, and no executor for some time."""
-        pause = self._host.timing.executor_look * min(2**cell.asked, LONGEST)
+        # The second look comes soon, as it takes two to see that they die.
+        pause = self._host.timing.executor_look * min(2 ** (cell.asked - 2) if cell.asked else 1, LONGEST)
         if report is None or not report.app_id or cell.since is None or now - (cell.asked_at or cell.since) < pause:
             return
         cell.asked_at, cell.asked = now, cell.asked + 1
@@ -216,10 +219,13 @@ class CoreWatch:
         deaths = await self._clusters.deaths(kernel.kernel_id, app_id, redactor or Redactor())
         # Without its own redactor nobody knows the secrets in what they say.
         cell.deaths = deaths if redactor is not None else replace(deaths, last_lines=())
+        cell.dead = deaths.count if cell.dead is None else cell.dead
 
     def _deaths_message(self, cell: _Cell) -> str | None:
-        deaths = cell.deaths
-        return None if deaths is None or deaths.count < DEATHS else executors_end(deaths)
+        deaths, before = cell.deaths, cell.dead or 0
+        if deaths is None or (deaths.count - before < DEATHS and before < MANY_DEATHS):
+            return None
+        return executors_end(deaths)
 
     # Cores that were given back.
 

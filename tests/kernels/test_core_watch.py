@@ -323,26 +323,31 @@ class TestExecutors:
             await stage.wait(wait=None)
             assert stage.clusters.asked == [], "an executor needs some seconds to start"
             await asyncio.sleep(TIMES.executor_look)
-            assert stage.clusters.asked == ["app-1"]
-            await asyncio.sleep(TIMES.core_look)
-            assert "(3 so far)" in stage.told and "no such option" in stage.told
-            await asyncio.sleep(2 * TIMES.executor_look)
+            assert stage.clusters.asked == ["app-1"] and stage.told == "", "they may have died long ago"
+            stage.clusters.dead.append(self.deaths(5))
+            await asyncio.sleep(TIMES.executor_look)
             assert len(stage.clusters.asked) == 2
+            assert "(5 so far)" in stage.told and "no such option" in stage.told
             await asyncio.sleep(1000 * TIMES.executor_look)
-            assert 60 < len(stage.clusters.asked) < 70, "in pauses that grow, up to 48 s"
+            assert 60 < len(stage.clusters.asked) < 75, "in pauses that grow, up to 48 s"
             stage.kernel.report = RUNS
             await asyncio.sleep(TIMES.core_look)
             assert stage.told == ""
 
         play(loop, scene())
 
-    def test_a_single_death_is_not_told(self, loop: VirtualLoop) -> None:
+    @pytest.mark.parametrize(
+        ("before", "after", "is_told"), [(3, 3, False), (3, 4, False), (0, 1, False), (900, 900, True)]
+    )
+    def test_which_are_too_many(self, loop: VirtualLoop, before: int, after: int, is_told: bool) -> None:
         async def scene() -> None:
             stage = Scene()
-            stage.clusters.dead.append(self.deaths(1))
+            stage.clusters.dead.append(self.deaths(before))
             await stage.wait(wait=None)
-            await asyncio.sleep(10)
-            assert stage.clusters.asked and stage.told == ""
+            await asyncio.sleep(TIMES.executor_look)
+            stage.clusters.dead.append(self.deaths(after))
+            await asyncio.sleep(10 * TIMES.executor_look)
+            assert len(stage.clusters.asked) > 2 and bool(stage.told) is is_told
 
         play(loop, scene())
 
