@@ -94,13 +94,13 @@ class CoreWatch:
         """Called when a kernel's state changes. Whatever it waited for, with its cell the wait is over."""
         if kernel.admission is None:
             return
-        before = self._cells.pop(kernel.kernel_id, None)
-        kernel.core_wait = None
         if state == "busy":
             # Most cells have ended by then, and cost nothing.
             self._cells[kernel.kernel_id] = _Cell(due=self._now() + self._host.timing.core_look)
-        elif before is not None and before.looks:
-            self._try_to_look(kernel)
+        else:
+            cell, kernel.core_wait = self._cells.pop(kernel.kernel_id, None), None
+            if cell is not None and cell.looks:
+                self._try_to_look(kernel)
         self._hurry.set()
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._run())

@@ -23,6 +23,8 @@ async def unused(gateway: Any, report: bytes | None = None) -> tuple[str, Gatewa
     """Return a Toree that has run no cell for two hours, and what its driver reports (None: nothing)."""
     kernel_id, kernel = await start(gateway)
     await kernel.answered()
+    await until(lambda: kernel.execution_state == "idle", "idle")
+    kernel.activity_stream.stop_on_recv()  # a status may still be on its way
     kernel.last_activity = datetime.now(timezone.utc) - PAST
     if report is not None:
         kernel.kind.files.report.write_bytes(report)  # type: ignore[attr-defined]
@@ -116,11 +118,12 @@ class TestTold:
 
     async def test_not_of_one_that_somebody_shut_down(self, gateway: Any, spark: FakeSpark) -> None:
         """Not while it is shut down either, when the culler comes by."""
-        kernel_id, _ = await unused(gateway)
-        delete = asyncio.ensure_future(gateway.ask("DELETE", f"/api/kernels/{kernel_id}"))
+        kernel_id, kernel = await unused(gateway)
         manager = gateway.app.kernel_manager
-        await until(lambda: kernel_id in manager.stops, "its shutdown")
-        await manager.cull_kernels()
+        async with kernel.lifecycle:  # which the shutdown waits for
+            delete = asyncio.ensure_future(gateway.ask("DELETE", f"/api/kernels/{kernel_id}"))
+            await until(lambda: kernel_id in manager.stops, "its shutdown")
+            await manager.cull_kernels()
         assert (await delete).code == 204
         assert told(await gateway.ask("GET", f"/api/kernels/{kernel_id}"))[1]["reason"] == "Not Found"
 
