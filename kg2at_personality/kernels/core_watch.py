@@ -183,9 +183,8 @@ class CoreWatch:
         With dynamic allocation a driver asks for an executor when its tasks have waited for a second
         (spark.dynamicAllocation.schedulerBacklogTimeout).
         """
-        executors = kernel.admission.request.executors if kernel.admission is not None else None
-        is_elastic = executors is not None and executors.initial_executors is not None
-        return self._host.timing.elastic_core_grace if is_elastic else self._host.timing.core_grace
+        times = self._host.timing
+        return times.elastic_core_grace if _is_elastic(kernel) else times.core_grace
 
     def _tell(self, cell: _Cell, kernel: GatewayKernel, message: str, waited: float) -> None:
         limit = self._host.job_wait_timeout
@@ -231,9 +230,16 @@ class CoreWatch:
 
     def _tell_of_cores(self, kernel: GatewayKernel, report: DriverReport | None) -> None:
         """Have the notebook told, once, that an idle application gave back cores."""
+        if kernel in self._told or not _is_elastic(kernel):
+            return
         cores = self._clusters.given_back(kernel.kernel_id)
-        has_told = kernel in self._told
-        if has_told or not cores or report is None or not report.app_id or report.idle_since is None:
+        if not cores or report is None or not report.app_id or report.idle_since is None:
             return
         self._told.add(kernel)
         kernel.core_note = cores_given_back(cores, time.time() - report.idle_since)
+
+
+def _is_elastic(kernel: GatewayKernel) -> bool:
+    """Return whether the kernel's application gives back executors that are idle."""
+    executors = kernel.admission.request.executors if kernel.admission is not None else None
+    return executors is not None and executors.initial_executors is not None

@@ -386,8 +386,20 @@ class TestCoresGivenBack:
         self, loop: VirtualLoop, report: DriverReport | None
     ) -> None:
         async def scene() -> None:
-            stage = Scene()
+            stage = Scene(Kernel(initial=2))
             stage.kernel.report, stage.clusters.back["k"] = report, 2
+            await asyncio.sleep(3 * TIMES.idle_core_look)
+            assert stage.kernel.core_note == ""
+
+        play(loop, scene())
+
+    def test_it_is_not_told_of_one_without_dynamic_allocation(self, loop: VirtualLoop) -> None:
+        """Its master may have forgotten it."""
+
+        async def scene() -> None:
+            stage = Scene()
+            stage.kernel.report = DriverReport(app_id="app-1", idle_since=time.time() - 900)
+            stage.clusters.back["k"] = 2
             await asyncio.sleep(3 * TIMES.idle_core_look)
             assert stage.kernel.core_note == ""
 
