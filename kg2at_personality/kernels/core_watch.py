@@ -97,6 +97,7 @@ class CoreWatch:
         if state == "busy":
             # Most cells have ended by then, and cost nothing.
             self._cells[kernel.kernel_id] = _Cell(due=self._now() + self._host.timing.core_look)
+            self._tell_of_cores(kernel)
         else:
             cell, kernel.core_wait = self._cells.pop(kernel.kernel_id, None), None
             if cell is not None and cell.looks:
@@ -157,7 +158,7 @@ class CoreWatch:
         report = kernel.kind.driver_report()
         self._clusters.note_work(kernel.kernel_id, report, is_busy=cell is not None)
         if cell is None:
-            self._tell_of_cores(kernel, report)
+            self._tell_of_cores(kernel)
         elif not cell.is_interrupted:
             self._look_at(cell, kernel, report)
 
@@ -228,15 +229,15 @@ class CoreWatch:
 
     # Cores that were given back.
 
-    def _tell_of_cores(self, kernel: GatewayKernel, report: DriverReport | None) -> None:
+    def _tell_of_cores(self, kernel: GatewayKernel) -> None:
         """Have the notebook told, once, that an idle application gave back cores."""
         if kernel in self._told or not _is_elastic(kernel):
             return
         cores = self._clusters.given_back(kernel.kernel_id)
-        if not cores or report is None or not report.app_id or report.idle_since is None:
-            return
-        self._told.add(kernel)
-        kernel.core_note = cores_given_back(cores, time.time() - report.idle_since)
+        report = kernel.kind.driver_report() if cores else None
+        if report is not None and report.app_id and report.idle_since is not None:
+            self._told.add(kernel)
+            kernel.core_note = cores_given_back(cores, time.time() - report.idle_since)
 
 
 def _is_elastic(kernel: GatewayKernel) -> bool:

@@ -331,9 +331,11 @@ class TestIdleCores:
         asked = gateway.start_kernel(env=TWO_CORES | IMPATIENT)
         assert gateway.delete(asked) == 204, "others may have them"
 
-        told = run(of_idler, JOB)
-        assert "2 cores given back" in told.text and "5050.0" in told.text and granted(cluster, idler) == 2
-        assert "given back" not in run(of_idler, JOB).text, "it is told once"
+        cells = [run(of_idler, JOB) for _ in range(3)]
+        assert all("5050.0" in cell.text for cell in cells) and granted(cluster, idler) == 2
+        # A websocket may hear that a cell begins before the gateway's own socket does; then the next cell is told.
+        assert sum("2 cores given back" in cell.text for cell in cells[:2]) == 1
+        assert sum("given back" in cell.text for cell in cells) == 1, "it is told once"
         assert granted(cluster, holder) == 2
         kept = run(of_holder, "println(sc.getRDDStorageInfo.map(_.numCachedPartitions).toList)")
         assert "List(2)" in kept.text

@@ -393,6 +393,17 @@ class TestCoresGivenBack:
 
         play(loop, scene())
 
+    def test_it_is_told_below_the_cell_that_begins_before_the_next_look(self, loop: VirtualLoop) -> None:
+        async def scene() -> None:
+            stage = Scene(Kernel(initial=2))
+            await asyncio.sleep(0.1)
+            stage.kernel.report = DriverReport(app_id="app-1", idle_since=time.time() - 900)
+            stage.clusters.back["k"] = 2
+            stage.kernel.execution_state = "busy"
+            assert "2 cores given back" in stage.kernel.core_note
+
+        play(loop, scene())
+
     def test_it_is_not_told_of_one_without_dynamic_allocation(self, loop: VirtualLoop) -> None:
         """Its master may have forgotten it."""
 
