@@ -170,7 +170,7 @@ async def test_who_heeds_sigterm_may_tidy_up(run: Run, tmp_path: Path) -> None:
     # Nobody waits longer than it takes: the test's own limit is shorter.
     assert await terminate_group(child.pid, LOG, KillTimes(grace=600)) is True
     assert file.read_text() == "tidied\n" and members(child.pid) == []
-    assert child.returncode == 0, "it ended by itself"
+    assert child.wait(20) == 0, "it ended by itself"
 
 
 async def test_who_is_killed_may_not(run: Run, tmp_path: Path) -> None:
