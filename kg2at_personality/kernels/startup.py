@@ -20,6 +20,8 @@ from .record_keeper import RecordKeeper
 STATE_TRIES = 25
 #: How often a kernel is started when others take its ports.
 PORT_TRIES = 3
+#: What a process prints that finds its port taken (strerror of EADDRINUSE; java.net.BindException).
+IN_USE = "Address already in use"
 
 
 class Startup:
@@ -96,7 +98,8 @@ class Startup:
         for _ in range(PORT_TRIES):
             if await self._answers(answer):
                 return
-            if has_its_ports(self._kernel):
+            # Whoever had a port may have given it back already: then only what the process said tells.
+            if has_its_ports(self._kernel) and IN_USE not in await self._console.last_lines():
                 break
             try:
                 await start_on_other_ports(self._kernel)

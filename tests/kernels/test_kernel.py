@@ -289,6 +289,16 @@ class TestRestart:
         await kernel.answered()
         assert runs(seen["pid"])
 
+    async def test_one_whose_port_was_taken_for_a_moment_starts_on_others(self, gateway: Any, spark: FakeSpark) -> None:
+        """Nobody has it any more when the gateway looks."""
+        spark.defaults("spark.fake.does die", "spark.fake.says Address already in use")
+        kernel_id, kernel = await start(gateway)
+        ports = list(kernel.ports)
+        await spark.launched(kernel_id)
+        spark.defaults()
+        await kernel.answered()
+        assert kernel.ports != ports
+
     async def test_what_the_old_process_said_last_is_not_the_new_ones(self, gateway: Any, spark: FakeSpark) -> None:
         kernel_id, kernel = await start(gateway)
         await kernel.answered()
