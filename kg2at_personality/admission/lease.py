@@ -117,7 +117,7 @@ class Lease:
     @property
     def used_cores(self) -> int:
         """Cores that the kernel has, or that nobody else may have."""
-        if self._is_elastic and self.state == RUNNING:
+        if self.executors.is_elastic and self.state == RUNNING:
             return self.granted + self.outstanding_cores
         return 0 if self.state == RESTING else max(self.cores, self.granted)
 
@@ -129,17 +129,13 @@ class Lease:
         return max(0, self.admitted_cores - self.granted - self.outstanding_cores)
 
     @property
-    def _is_elastic(self) -> bool:
-        return self.executors.initial_executors is not None
-
-    @property
     def _gave_back(self) -> bool:
         """Whether an elastic application has fewer cores than it had, or does not want those that it never got.
 
         Dynamic allocation asks for its first executors until a job begins, and then for what the jobs need
         (`ExecutorAllocationManager.initializing`, Spark 3.5).
         """
-        if not self._is_elastic or self.state != RUNNING:
+        if not self.executors.is_elastic or self.state != RUNNING:
             return False
         return self.granted < self.peak or self.work.has_ended_job(self.app_id)
 
@@ -201,7 +197,7 @@ class Lease:
         report = self.work.current
         if report.app_id not in ("", self.app_id):
             return True
-        return self._is_elastic and self.state == RUNNING and (self.granted > 0 or report.executors > 0)
+        return self.executors.is_elastic and self.state == RUNNING and (self.granted > 0 or report.executors > 0)
 
     @property
     def _asks(self) -> bool:

@@ -243,4 +243,4 @@ class CoreWatch:
 def _is_elastic(kernel: GatewayKernel) -> bool:
     """Return whether the kernel's application gives back executors that are idle."""
     executors = kernel.admission.request.executors if kernel.admission is not None else None
-    return executors is not None and executors.initial_executors is not None
+    return executors is not None and executors.is_elastic

@@ -88,6 +88,11 @@ class ExecutorRequest:
     initial_executors: int | None = None
 
     @property
+    def is_elastic(self) -> bool:
+        """Whether its application gives executors back that are idle: it has dynamic allocation."""
+        return self.initial_executors is not None
+
+    @property
     def size(self) -> int:
         """Cores handed out at a time (`minCoresPerExecutor`)."""
         return self.executor_cores or 1

@@ -10,6 +10,7 @@ from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.installation_finder import InstallationFinder
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.e2e.properties import DEFAULTS, PROFILES
+from tests.fakes.channels import Channels
 from tests.fakes.gateway_process import QUICK_JVM, Gateway
 from tests.fakes.jupyter_server import JupyterServer
 from tests.fakes.ports import held_port, held_range
@@ -49,6 +50,14 @@ def gateway(kernel_ports: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     defaults = f"spark.master local[2]\n{DEFAULTS}"
     with Gateway(directory, *options, environ=environ, defaults=defaults, nohup=True) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def notebook(gateway: Gateway, kernel: str) -> Iterator[Channels]:
+    """Open a websocket to the module's `kernel`."""
+    channels = gateway.connect(kernel)
+    yield channels
+    channels.close()
 
 
 @pytest.fixture

@@ -38,13 +38,6 @@ def kernel(gateway: Gateway) -> Iterator[str]:
     assert not list(gateway.runtime.glob("kernel-*"))
 
 
-@pytest.fixture(scope="module")
-def notebook(gateway: Gateway, kernel: str) -> Iterator[Channels]:
-    channels = gateway.connect(kernel)
-    yield channels
-    channels.close()
-
-
 class Reports:
     """The file of a kernel's reports."""
 

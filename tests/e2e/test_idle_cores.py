@@ -32,13 +32,6 @@ def kernel(gateway: Gateway) -> Iterator[str]:
     assert gateway.delete(kernel_id) == 204
 
 
-@pytest.fixture(scope="module")
-def notebook(gateway: Gateway, kernel: str) -> Iterator[Channels]:
-    channels = gateway.connect(kernel)
-    yield channels
-    channels.close()
-
-
 def become(cluster: StandaloneCluster, cores: int) -> None:
     """Wait until the one application has so many cores."""
     wait_until(lambda: [app["cores"] for app in cluster.state()["activeapps"]] == [cores], cluster.state, 30)

@@ -27,13 +27,6 @@ def kernel(gateway: Gateway) -> Iterator[str]:
     assert gateway.delete(kernel_id) == 204
 
 
-@pytest.fixture(scope="module")
-def notebook(gateway: Gateway, kernel: str) -> Iterator[Channels]:
-    channels = gateway.connect(kernel)
-    yield channels
-    channels.close()
-
-
 def lines_of_ps() -> str:
     return subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True).stdout
 
