@@ -87,6 +87,10 @@ class InstallationError(ConfigError):
     reason = "Spark, Java or Toree is missing"
 
 
+class WrongPlace(InstallationError):
+    """A place that a person set holds nothing of what it should: the gateway does not start with it."""
+
+
 class LaunchFailed(ConfigError):
     """The system refused to write a kernel's files or to start its process."""
 
