@@ -82,9 +82,9 @@ class SparkConfError(ConfigError):
 
 
 class InstallationError(ConfigError):
-    """Spark, Java or Toree is missing, or they don't fit together."""
+    """Spark, Java, Toree or Python is missing, or they don't fit together."""
 
-    reason = "Spark, Java or Toree is missing"
+    reason = "Spark, Java, Toree or Python is missing"
 
 
 class WrongPlace(InstallationError):

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
-from traitlets import Float, Instance, Int, default
+from traitlets import Float, Instance, Int, default, dlink
 
 from ..admission.clusters import Clusters
 from ..admission.policy import AdmissionPolicy
@@ -62,6 +62,8 @@ class GatewayKernelManager(JupyterKernelManager):
 
     @default("default_kernel_name")
     def _default_kernel_name_default(self) -> str:
+        if not self.seed_kernelspec:
+            dlink((self.kernel_spec_manager, "default_name"), (self, "default_kernel_name"))
         return self.seed_kernelspec or self.kernel_spec_manager.default_name
 
     @default("kernel_info_timeout")

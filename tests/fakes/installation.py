@@ -30,7 +30,9 @@ def make_spark(root: Path, core: str = "3.5.9", scala: str = "2.12", library: st
     return root
 
 
-def add_pyspark(spark: Path, package: bool = True, zips: bool = True, py4j: bool = True) -> None:
+def add_pyspark(
+    spark: Path, version: str = "3.5.9", package: bool = True, zips: bool = True, py4j: bool = True
+) -> None:
     """Add python/ to a Spark tree: the package as a directory, and what Spark has in python/lib."""
     lib = spark / "python" / "lib"
     lib.mkdir(parents=True)
@@ -38,7 +40,7 @@ def add_pyspark(spark: Path, package: bool = True, zips: bool = True, py4j: bool
         if wanted:
             (lib / name).touch()
     if package:
-        make_package(spark / "python" / "pyspark")
+        make_package(spark / "python" / "pyspark", version)
 
 
 def make_package(folder: Path, version: str = "3.5.9") -> Path:
