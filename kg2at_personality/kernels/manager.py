@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
-from traitlets import Float, Instance, Int, default, dlink
+from traitlets import Float, Instance, Int, default
 
 from ..admission.clusters import Clusters
 from ..admission.policy import AdmissionPolicy
@@ -59,12 +59,6 @@ class GatewayKernelManager(JupyterKernelManager):
     @default("clusters")
     def _clusters_default(self) -> Clusters:
         return Clusters(AdmissionPolicy(core_check="off"), MasterOptions(), self.log)
-
-    @default("default_kernel_name")
-    def _default_kernel_name_default(self) -> str:
-        if not self.seed_kernelspec:
-            dlink((self.kernel_spec_manager, "default_name"), (self, "default_kernel_name"))
-        return self.seed_kernelspec or self.kernel_spec_manager.default_name
 
     @default("kernel_info_timeout")
     def _kernel_info_timeout_default(self) -> float:

@@ -12,7 +12,7 @@ from . import workers_python
 from .conf import SparkConf
 from .installation import Spark
 from .pyspark_package import check_python, check_spark, pyspark_for
-from .python_interpreter import Interpreter, interpreter_at, numbers, path_of
+from .python_interpreter import Interpreter, interpreter_at, minor, numbers, path_of
 
 PROPERTY, VARIABLE = "spark.pyspark.driver.python", "PYSPARK_DRIVER_PYTHON"
 #: Programs that people name as PYSPARK_DRIVER_PYTHON, to have a notebook of their own.
@@ -36,6 +36,11 @@ class PythonInstallation:
     python_path: tuple[str, ...]
     workers_python: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def minor(self) -> str:
+        """Return the version that its workers must have, too, as in "3.11"."""
+        return minor(self.version)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Interpreter:
     @property
     def minor(self) -> str:
         """Return the version that driver and workers must share, as in "3.11"."""
-        return ".".join(self.version.split(".")[:2])
+        return minor(self.version)
 
     def is_at_least(self, *version: int) -> bool:
         """Return whether its version is at least so high."""
@@ -73,6 +73,11 @@ class _Known:
 
 
 _known: dict[tuple[str | None, ...], _Known] = {}
+
+
+def minor(version: str) -> str:
+    """Return "3.11" of "3.11.7"."""
+    return ".".join(version.split(".")[:2])
 
 
 def numbers(version: str) -> tuple[int, ...]:
