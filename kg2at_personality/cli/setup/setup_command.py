@@ -35,6 +35,7 @@ class SetupApp(Command):
     name = "jupyter-kg2at-setup"
     description = (
         "Install kg2at and Toree into a virtual environment in DIR, and Spark and Java too if this machine has none. "
+        "Python notebooks get pandas, PyArrow and matplotlib with that Spark, ipykernel alone beside one of your own. "
         "Run again, it goes on where it stopped. `setup bundle` gathers what a machine without a network needs."
     )
     examples = "jupyter kg2at setup -i $PWD/kg2at\njupyter kg2at setup -i /opt/kg2at -t /media/bundle"
@@ -101,6 +102,7 @@ class SetupApp(Command):
         installer = Installer(site, source, self._finder(), self.embedded, self.confirm)
         installer.install_toree()
         installer.install_spark()
+        installer.install_python()
         found = installer.check_py4j()
         installer.write_conf(found)
         self._tell(site, found, installer.environ)
