@@ -44,7 +44,7 @@ class BundleApp(Command):
     }
     flags: ClassVar[Any] = {  # type: ignore[misc]
         **Command.flags,
-        "no-embedded": ({"BundleApp": {"embedded": False}}, "Leave out Spark, Java and pandas: that machine has its own."),
+        "no-embedded": ({"BundleApp": {"embedded": False}}, "Leave out Spark, Java, pandas: that machine has its own."),
     }
 
     def run(self) -> int:
