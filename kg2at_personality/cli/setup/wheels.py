@@ -92,6 +92,7 @@ def embedded(lines: Sequence[str], environment: Mapping[str, str] | None = None)
 
     `environment`: the markers of the machine that differ from this one's.
     """
+
     def takes(extra: str) -> list[Requirement]:
         here = {**(environment or {}), "extra": extra}
         return [need for need in map(Requirement, lines) if need.marker is None or need.marker.evaluate(here)]
