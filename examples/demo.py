@@ -179,7 +179,7 @@ def serving(cluster: StandaloneCluster, found: Installation, directory: Path) ->
     [port] = free_ports(HOST, 0)
     token, foreign = secrets.token_hex(24), ("KG_", "KG2AT_", "SPARK_", "JUPYTER_CONFIG")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    env |= {"SPARK_HOME": found.spark.home, "JAVA_HOME": found.java.home, "TOREE_HOME": found.toree.assembly}
+    env |= {"SPARK_HOME": found.spark.home, "JAVA_HOME": found.java.home}
     env |= {"SPARK_CONF_DIR": str(directory), "SPARK_LOCAL_IP": HOST, "KG_AUTH_TOKEN": token}
     env |= {f"JUPYTER_{kind}_DIR": str(directory / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     options = {"api": API, "ip": HOST, "port": port, "port_retries": 0}

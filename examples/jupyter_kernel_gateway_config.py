@@ -29,6 +29,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # Where things are. Empty: SPARK_HOME, JAVA_HOME, TOREE_HOME, SPARK_CONF_DIR, else the embedded packages.
 # c.KG2ATPersonality.spark_home = ""
 # c.KG2ATPersonality.java_home = ""
+# c.KG2ATPersonality.python = ""
 # c.KG2ATPersonality.toree_assembly = ""
 # c.KG2ATPersonality.spark_conf_dir = ""
 

@@ -15,8 +15,9 @@ from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 from .admission.policy import AdmissionPolicy
 from .admission.request import RequestBounds
 from .errors import ConfigError
+from .kernels.launch.launcher import Launcher
+from .kernels.launch.plan import LaunchOptions
 from .kernels.port_range import PortRange
-from .kernels.toree import ToreeLauncher, ToreeOptions
 from .settings import Settings
 from .spark.conf import SparkConfReader
 from .spark.idle_cores import IdleCores
@@ -53,9 +54,9 @@ def _deferred(name: str, value: str) -> DeferredConfigString | DeferredConfigLis
     return DeferredConfigList([value]) if is_list else DeferredConfigString(value)
 
 
-def launcher_of(settings: Settings) -> ToreeLauncher:
+def launcher_of(settings: Settings) -> Launcher:
     """Return what resolves the launches of a gateway with these settings."""
-    return ToreeLauncher(
+    return Launcher(
         reader=SparkConfReader(
             spark_home=settings.spark_home or None,
             conf_dir=settings.spark_conf_dir or None,
@@ -72,8 +73,12 @@ def launcher_of(settings: Settings) -> ToreeLauncher:
         profiles={
             name: {key: str(value) for key, value in profile.items()} for name, profile in settings.profiles.items()
         },
-        options=ToreeOptions(
-            settings.spark_context, tuple(settings.toree_options), settings.niceness, settings.job_name
+        options=LaunchOptions(
+            spark_context=settings.spark_context,
+            toree_arguments=tuple(settings.toree_options),
+            python=settings.python,
+            niceness=settings.niceness,
+            job_name=settings.job_name,
         ),
         bounds=RequestBounds(
             settings.max_cores_per_kernel,

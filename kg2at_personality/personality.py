@@ -29,7 +29,7 @@ from .kernels.manager import GatewayKernelManager
 from .kernels.prespawn import prespawn
 from .kernels.resource_limits import raise_limits
 from .kernels.sessions import GatewaySessionManager
-from .kernels.specs import ToreeKernelSpecManager
+from .kernels.specs import SparkKernelSpecManager
 from .settings import Settings
 from .start_checks import check_classes, check_defaults, check_spark
 from .state.failpoints import Failpoints
@@ -94,7 +94,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     def _install_managers(self) -> None:
         app = self.parent
         self.clusters = clusters_of(self, self.log)
-        app.kernel_spec_manager = self._derived("kernel_spec_manager_class", ToreeKernelSpecManager)(
+        app.kernel_spec_manager = self._derived("kernel_spec_manager_class", SparkKernelSpecManager)(
             parent=app, log=app.log, launcher=self.launcher, inject=self.inject_kernelspecs
         )
         app.kernel_manager = self._derived("kernel_manager_class", GatewayKernelManager)(

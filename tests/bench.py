@@ -165,6 +165,7 @@ class Bench:
 
     def __init__(self, installation: Installation, scratch: Path) -> None:
         self.installation, self.scratch, self.samples = installation, scratch, Samples()
+        self.toree = InstallationFinder().toree_for(installation.spark, os.environ).assembly
         self._made = 0
 
     def gateway(self, side: str, defaults: str = DEFAULTS, options: str = OPTIONS) -> Measured:
@@ -179,12 +180,12 @@ class Bench:
     def _environ(self) -> dict[str, str]:
         found = self.installation
         java = os.pathsep.join([os.path.join(found.java.home, "bin"), os.environ.get("PATH", "")])
-        homes = {"SPARK_HOME": found.spark.home, "JAVA_HOME": found.java.home, "TOREE_HOME": found.toree.assembly}
+        homes = {"SPARK_HOME": found.spark.home, "JAVA_HOME": found.java.home, "TOREE_HOME": self.toree}
         return homes | {"PATH": java}
 
     def _install_kernelspec(self, directory: Path, options: str) -> None:
         """What `jupyter toree install` writes (toreeapp.py); by hand, since that ignores its --prefix."""
-        home = Path(self.installation.toree.assembly).parents[1]
+        home = Path(self.toree).parents[1]
         script = home / "bin" / "run.sh"
         if not script.is_file():
             raise CannotMeasure(f"The stock gateway needs {script}, which `pip install toree` brings.")

@@ -12,8 +12,8 @@ from typing import Any
 import hypothesis
 import pytest
 
-from kg2at_personality.kernels.provisioner import ToreeProvisioner
-from kg2at_personality.kernels.toree import ToreeLauncher
+from kg2at_personality.kernels.launch.launcher import Launcher
+from kg2at_personality.kernels.provisioner import SparkProvisioner
 from tests.fakes.app import Client, serving
 from tests.fakes.gateways import Gateways
 from tests.fakes.held_calls import HeldCalls
@@ -65,7 +65,7 @@ def gateways(io_loop: Any, spark: FakeSpark) -> Iterator[Gateways]:
 @pytest.fixture
 def plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldCalls]:
     """Hold the starts of Torees before anything is done for them, when a test says so."""
-    held = HeldCalls(monkeypatch, ToreeLauncher, "plan")
+    held = HeldCalls(monkeypatch, Launcher, "plan")
     yield held
     held.release()
 
@@ -73,7 +73,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldCalls]:
 @pytest.fixture
 def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldCalls]:
     """Hold the launches of Torees when a test says so: all is taken, there is a record and no process."""
-    held = HeldCalls(monkeypatch, ToreeProvisioner, "_write_files")
+    held = HeldCalls(monkeypatch, SparkProvisioner, "_write_files")
     yield held
     held.release()
 

@@ -20,7 +20,7 @@ COMMON = {"errors", "json_fields", "plural"}
 #: What the commands stand on of all that the arrows allow: of some layers a few small parts without state only, and the
 #: class whose settings `config` writes down.
 FOR_CLI = COMMON | {"system", "spark", "settings", "assembly", "runtime_file", PACKAGE.name}
-PARTS_FOR_CLI = {"admission.request", "kernels.specs", "kernels.toree", "personality"}
+PARTS_FOR_CLI = {"admission.request", "kernels.specs", "kernels.launch.launcher", "personality"}
 
 MODULE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 200, 40
 #: The starter is one file, which runs without kg2at; the settings are a list, and a list may be long.
@@ -134,6 +134,12 @@ def test_every_module_is_in_the_tree() -> None:
 def test_the_commands_need_every_part() -> None:
     needed = {name for module in modules() if layer(module) == "cli" for name in imported(module)}
     assert needed >= PARTS_FOR_CLI
+
+
+def test_a_kind_of_kernel_is_one_module() -> None:
+    """Only the list of kinds names one; all others know the interface."""
+    for kind in ("kernels.launch.toree", "kernels.launch.python"):
+        assert {module for module in modules() if kind in imported(module)} == {"kernels.launch.runtimes"}
 
 
 def test_no_module_is_in_a_circle() -> None:

@@ -31,13 +31,13 @@ pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parents[1]
 NAMES = {"apache_toree_scala", "apache_toree_sql"}
 FILES = {"kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"}
-KERNELSPECS = {f"kernelspecs/{name}/{file}" for name in NAMES for file in FILES}
-ENTRY_POINT = "kg2at-toree-provisioner = kg2at_personality.kernels.provisioner:ToreeProvisioner"
+KERNELSPECS = {f"kernelspecs/{name}/{file}" for name in NAMES | {"spark_python"} for file in FILES}
+ENTRY_POINT = "kg2at-spark-provisioner = kg2at_personality.kernels.provisioner:SparkProvisioner"
 DIST_INFO = f"kg2at-{__version__}.dist-info"
 FIND_SPECS = """
 import json
-from kg2at_personality.kernels.specs import ToreeKernelSpecManager
-print(json.dumps(ToreeKernelSpecManager().find_kernel_specs()))
+from kg2at_personality.kernels.specs import SparkKernelSpecManager
+print(json.dumps(SparkKernelSpecManager().find_kernel_specs()))
 """
 OWN_WHEEL = "import sys; from kg2at_personality.cli.setup.own_wheel import own_wheel; print(own_wheel(sys.argv[1]))"
 
@@ -174,7 +174,7 @@ def test_the_wheel_that_kg2at_makes_of_itself(kind: str, request: pytest.Fixture
 
 
 def test_the_entry_point_is_installed_here() -> None:
-    found = importlib.metadata.entry_points(group="jupyter_client.kernel_provisioners", name="kg2at-toree-provisioner")
+    found = importlib.metadata.entry_points(group="jupyter_client.kernel_provisioners", name="kg2at-spark-provisioner")
     assert {f"{point.name} = {point.value}" for point in found} == {ENTRY_POINT}
 
 

@@ -60,6 +60,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "idle_cached_cores_timeout": ("600", 600, "0", 0),
     "job_wait_timeout": ("30", 30.0, "0", 0.0),
     "spark_context": ("eager", "eager", "none", "none"),
+    "python": ("/a/python", "/a/python", "/d/python", "/d/python"),
     "toree_options": ("--a", ["--a"], "--d", ["--d"]),
     "niceness": ("3", 3, "4", 4),
     "job_name": ("TOREE1", "TOREE1", "TOREE2", "TOREE2"),

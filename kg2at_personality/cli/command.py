@@ -18,7 +18,7 @@ from traitlets.config.loader import ConfigFileNotFound
 from .. import __version__
 from ..assembly import launcher_of
 from ..errors import ConfigError, KG2ATError
-from ..kernels.toree import ToreeLauncher
+from ..kernels.launch.launcher import Launcher
 from .gateway_settings import KernelGatewayApp, KG2ATPersonality
 from .jupyter_command import JupyterCommand, UsageError
 from .output import Row, print_json, print_table
@@ -72,7 +72,7 @@ class Command(JupyterCommand):
             raise ConfigError(f"kg2at's settings: {_plain(error)}") from error
 
     @cached_property
-    def launcher(self) -> ToreeLauncher:
+    def launcher(self) -> Launcher:
         """Return what such a gateway would launch kernels with. Raises ConfigError."""
         return launcher_of(self.settings)
 

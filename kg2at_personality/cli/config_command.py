@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from traitlets import Bool
 
 from ..errors import ConfigError, KG2ATError
-from ..kernels.specs import ToreeKernelSpecManager
+from ..kernels.specs import SparkKernelSpecManager
 from ..spark.conf import SparkConf
 from ..spark.properties import Property
 from ..spark.redaction import Redactor
@@ -64,7 +64,7 @@ class ConfigApp(Command):
         name = self.extra_args[0] if self.extra_args else ""
         if not name or name in self.launcher.profiles:
             return name
-        specs = ToreeKernelSpecManager(launcher=self.launcher, log=self.log).injected
+        specs = SparkKernelSpecManager(launcher=self.launcher, log=self.log).injected
         if name.lower() in specs:
             return specs[name.lower()][1]
         known = ", ".join([*specs, *self.launcher.profiles])

@@ -9,7 +9,8 @@ from ..spark.cluster import AppIdentity
 from ..state.record import Admission
 from ..system.processes import own_user_of
 from .interfaces import Kernel
-from .toree import application_name, sets_user
+from .launch.java_options import sets_user
+from .launch.properties import application_name
 
 
 def rename_application(kernel: Kernel) -> None:

@@ -17,10 +17,10 @@ from ..state.failpoints import Failpoints
 from ..state.record import Admission
 from .client import ClientKernel
 from .kind import KernelKind
+from .launch.plan import Plan
 from .port_range import PortRange
 from .supplies import Supplies
 from .timing import Timing
-from .toree import Plan
 
 
 class KernelHost(Protocol):

@@ -16,7 +16,7 @@ from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from ..errors import NoRoom
 from .kernel import GatewayKernel
 from .output_buffer import OutputBuffer
-from .specs import ToreeKernelSpecManager
+from .specs import SparkKernelSpecManager
 from .supplies import GatewayOptions
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class JupyterKernelManager(SeedingMappingKernelManager):
     """Kernel Gateway's manager of all kernels."""
 
     parent: GatewayApp
-    kernel_spec_manager: ToreeKernelSpecManager
+    kernel_spec_manager: SparkKernelSpecManager
     #: The name of the seed notebook's kernelspec (SeedingMappingKernelManager).
     seed_kernelspec: str | None
 

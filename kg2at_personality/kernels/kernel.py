@@ -26,12 +26,12 @@ from .files import KernelFiles
 from .interfaces import KernelHost
 from .jupyter_kernel import JupyterKernel
 from .kind import UNKNOWN, KernelKind
+from .launch.plan import Plan
 from .record_keeper import RecordKeeper
 from .resource_limits import no_room
 from .restart import Restart, Restarter
 from .startup import Startup
 from .termination import Termination
-from .toree import Plan
 
 #: Seconds between two looks at a kernel that was asked to end; jupyter_client's 0.1 is half of a Toree's end.
 END_POLL = 0.02

@@ -5,21 +5,25 @@ from __future__ import annotations
 from ..spark.driver_report import DriverReport
 from ..spark.redaction import Redactor
 from .client import KernelClient
-from .toree import Plan
+from .launch.plan import Plan
 
 
 class KernelKind:
     """The answers of a kernel that kg2at knows nothing of. A provisioner derives from it to answer for its kernels.
 
-    `interpreter` is what its notebooks hold, as Toree names it: "Scala" or "SQL"; "" where Toree has no part in it.
+    `interpreter` is what its notebooks hold: "Scala", "SQL" or "Python"; "" where no kernelspec of kg2at's says it.
     `plan` is the one by which its process was launched; None when that is not known. `lent_ports` are those of the
     manager's `kernel_ports`; None for none.
     """
 
-    is_toree = False
     interpreter = ""
     plan: Plan | None = None
     lent_ports: list[int] | None = None
+
+    @property
+    def is_toree(self) -> bool:
+        """Return whether its messages need web/toree_protocol."""
+        return False
 
     @property
     def is_sql(self) -> bool:

@@ -19,14 +19,13 @@ from .core_watch import CoreWatch
 from .ended_kernels import cull_reason
 from .jupyter_manager import JupyterKernelManager
 from .kernel import GatewayKernel
+from .launch.launcher import Launcher
 from .port_range import PortRange
 from .seed import Seed, Seeding
-from .specs import DEFAULT_KERNEL_NAME
 from .starts import Starts
 from .stops import Stops
 from .supplies import Supplies
 from .timing import Timing
-from .toree import ToreeLauncher
 from .zombies import Zombies
 
 
@@ -36,7 +35,7 @@ class GatewayKernelManager(JupyterKernelManager):
     `start_kernel` takes `env`: what the client sent and the administrator lets through, or None when it sent none.
     """
 
-    launcher = Instance(ToreeLauncher, ())
+    launcher = Instance(Launcher, ())
     clusters = Instance(Clusters, help="What admits kernels. By default it lets every kernel start at once.")
     failpoints = Instance(Failpoints, ())
     timing = Instance(Timing, ())
@@ -63,8 +62,7 @@ class GatewayKernelManager(JupyterKernelManager):
 
     @default("default_kernel_name")
     def _default_kernel_name_default(self) -> str:
-        ours = DEFAULT_KERNEL_NAME if self.kernel_spec_manager.injected else NATIVE_KERNEL_NAME
-        return self.seed_kernelspec or ours
+        return self.seed_kernelspec or self.kernel_spec_manager.default_name
 
     @default("kernel_info_timeout")
     def _kernel_info_timeout_default(self) -> float:

@@ -1,4 +1,4 @@
-"""Launches a Toree by spark-submit and looks after its process, files and ports."""
+"""Launches one of kg2at's kernels and looks after its process, files and ports."""
 
 from __future__ import annotations
 
@@ -6,37 +6,50 @@ import asyncio
 import signal
 import sys
 from contextlib import suppress
+from subprocess import Popen
 from typing import Any
 
 from jupyter_client.provisioning import LocalProvisioner
 
 from ..errors import LaunchFailed
-from ..spark.driver_report import DriverReport
+from ..spark.driver_report import DriverReport, parsed
 from ..spark.redaction import Redactor
-from . import toree, toree_interrupt, toree_report, toree_setup
 from .client import KernelClient
 from .files import KernelFiles
 from .interfaces import Kernel
 from .kind import KernelKind
+from .launch.java_options import SUBMIT_OPTIONS, java_options, submit_options
+from .launch.plan import Plan, Runtime
+from .launch.process_environment import environment
+from .launch.properties import properties
+from .launch.runtimes import runtime_of
 from .port_range import PortRange
-from .toree import Plan
 
 #: In the order in which records have a kernel's ports.
 PORT_NAMES = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 #: Of the entry point by which jupyter_client finds it (setup.cfg).
-NAME = "kg2at-toree-provisioner"
+NAME = "kg2at-spark-provisioner"
 
 
-class ToreeProvisioner(KernelKind, LocalProvisioner):
-    """One Toree process: a child of the gateway, in a process group of its own.
+class SparkProvisioner(KernelKind, LocalProvisioner):
+    """One process of a kernel that uses Spark: a child of the gateway, in a process group of its own.
 
     `launch_kernel` may be called again after `cleanup(restart=True)`; each launch is by the kernel's newest plan.
     """
 
-    is_toree = True
     parent: Kernel
     #: What the driver of the newest launch has reported so far.
     _report: DriverReport | None = None
+
+    @property
+    def runtime(self) -> type[Runtime] | None:
+        """Return which kind of kernel it is; None before it is launched or taken over."""
+        return runtime_of(self.interpreter)
+
+    @property
+    def is_toree(self) -> bool:
+        """Return whether its messages need web/toree_protocol."""
+        return self.runtime is not None and self.runtime.is_toree
 
     @property
     def files(self) -> KernelFiles:
@@ -51,16 +64,17 @@ class ToreeProvisioner(KernelKind, LocalProvisioner):
         plan = self._take_plan()
         self._take_ports()
         kwargs = await super().pre_launch(**kwargs)
-        kwargs["cmd"] = toree.command(plan, self.parent.connection_file, str(self.files.properties))
+        kwargs["cmd"] = plan.runtime.command(plan, self.files)
         # Before the files: a start that is cancelled while spark-env.sh runs must not write them later.
-        env = await asyncio.to_thread(toree.environment, plan, kwargs["env"], self.kernel_id)
-        kwargs["env"] = env | await asyncio.to_thread(self._write_files, plan, toree.submit_options(plan, env))
+        env = await asyncio.to_thread(environment, plan, kwargs["env"], self.kernel_id)
+        written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, env))
+        kwargs["env"] = env | plan.runtime.variables(env, self.files) | written
         return kwargs
 
     def _take_plan(self) -> Plan:
         plan = self.parent.plan
         if plan is None:
-            raise LaunchFailed(f"The kernelspec {self.parent.kernel_name} is not one of kg2at's Toree kernelspecs.")
+            raise LaunchFailed(f"The kernelspec {self.parent.kernel_name} is not one of kg2at's.")
         self.plan, self.interpreter = plan, plan.interpreter
         return plan
 
@@ -90,8 +104,8 @@ class ToreeProvisioner(KernelKind, LocalProvisioner):
         return bool(ports)
 
     async def set_up(self, client: KernelClient) -> bool:
-        """Give a new process its handler for interrupts, and what reports on it. Return False if it dies meanwhile."""
-        return await toree_setup.install(client, toree_interrupt.HANDLER, toree_report.reporter(self.files.report))
+        """Prepare a new process that answers, before anybody's code runs in it. Return False if it dies meanwhile."""
+        return self.runtime is None or await self.runtime.set_up(client, self.files)
 
     def driver_report(self) -> DriverReport | None:
         """Return its driver's newest report; None before its first one, and when it can't be read."""
@@ -100,30 +114,37 @@ class ToreeProvisioner(KernelKind, LocalProvisioner):
         except OSError:
             return None
         with suppress(ValueError):  # it is empty, or just being written
-            self._report = toree_report.parsed(content)
+            self._report = parsed(content)
         return self._report
 
     def _write_files(self, plan: Plan, submit_options: str) -> dict[str, str]:
         """Write the files. Return the variables that name them. Blocking."""
         files = self.files
-        values = toree.properties(plan, self.kernel_id, str(files.java_options))
+        values = properties(plan, self.kernel_id, str(files.java_options))
         # On z/OS, Spark reads its files in the encoding the administrator writes them in.
         files.write_properties(values, plan.conf.encoding if sys.platform == "zos" else "ascii")
-        files.write_java_options(toree.java_options(plan))
+        files.write_java_options(java_options(plan))
         files.write_submit_options(submit_options)
         files.empty_report()
         self._report = None
-        return {toree.SUBMIT_OPTIONS: f"@{files.submit_options}"} if submit_options else {}
+        return {SUBMIT_OPTIONS: f"@{files.submit_options}"} if submit_options else {}
 
     async def send_signal(self, signum: int) -> None:
-        """Signal the kernel: an interrupt by Toree's own signal to the JVM alone, all else to the process group.
+        """Signal the kernel: an interrupt in the way of its kind, all else to the process group.
 
-        Toree handles its signal once it answers; before that it would end the process, so none is sent.
+        It handles interrupts once it answers; before that one would end the process, so none is sent.
         """
         if signum != signal.SIGINT:
             await super().send_signal(signum)
         elif self.process is not None and self.parent.has_answered:
-            self.process.send_signal(getattr(signal, f"SIG{toree_interrupt.SIGNAL}"))
+            await self._interrupt(self.process)
+
+    async def _interrupt(self, process: Popen[bytes]) -> None:
+        own = self.runtime.interrupt_signal if self.runtime is not None else None
+        if own is None:
+            await super().send_signal(signal.SIGINT)
+        else:
+            process.send_signal(own)
 
     def redactor(self) -> Redactor | None:
         """Return what knows the secrets of its configuration; None without its plan."""

@@ -10,10 +10,10 @@ from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
 from ..errors import KernelDied, KG2ATError, LaunchFailed
 from ..state.record import RESTARTING, Admission
 from .interfaces import Kernel
+from .launch.plan import Plan
 from .launch_failure import SYSTEM_ERRORS, launch_failure
 from .record_keeper import RecordKeeper
 from .startup import Startup
-from .toree import Plan
 
 
 class Restarter(AsyncIOLoopKernelRestarter):

@@ -1,14 +1,15 @@
-"""The kernelspecs that kg2at offers: Toree's own, in every size, beside whatever else is installed."""
+"""The kernelspecs that kg2at offers: its own, in every size, beside whatever else is installed."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.provisioning import KernelProvisionerFactory
 from traitlets import Bool, Instance, default
 
@@ -17,13 +18,16 @@ from ..plural import counted
 from ..spark.conf import SparkConf
 from ..spark.master_url import local_cores
 from ..spark.units import spark_size
-from .toree import ToreeLauncher
+from .launch.launcher import Launcher
+from .launch.plan import Runtime
+from .launch.runtimes import RUNTIMES, runtime_of
 
 PACKAGE = Path(__file__).parents[1]
 #: The templates. A wheel has the folder in the package; a checkout, and so an editable install, has it beside the
 #: package (package_dir in setup.cfg).
 TEMPLATES = (PACKAGE if (PACKAGE / "kernelspecs").is_dir() else PACKAGE.parent) / "kernelspecs"
-DEFAULT_KERNEL_NAME = "apache_toree_scala"
+#: The first of them that is offered is the default kernel.
+DEFAULT_KERNEL_NAMES = ("apache_toree_scala", "spark_python")
 #: jupyter_client's own rule for kernel names (kernelspec._kernel_name_pat).
 PROFILE_NAME = re.compile(r"[A-Za-z0-9._-]+")
 #: What of a foreign spec's metadata a client may see: provisioner stanzas can hold hosts and passwords.
@@ -39,15 +43,15 @@ class PublicKernelSpec(KernelSpec):
         return super().to_dict() | {"argv": [], "env": {}, "metadata": metadata}
 
 
-class ToreeKernelSpecManager(KernelSpecManager):
-    """Adds Toree's kernelspecs, plain and in each profile, to the installed ones."""
+class SparkKernelSpecManager(KernelSpecManager):
+    """Adds kg2at's kernelspecs, plain and in each profile, to the installed ones."""
 
-    inject = Bool(True, help="Whether Toree's kernelspecs are offered at all.")
-    launcher = Instance(ToreeLauncher)
+    inject = Bool(True, help="Whether kg2at's kernelspecs are offered at all.")
+    launcher = Instance(Launcher)
 
     @default("launcher")
-    def _launcher_default(self) -> ToreeLauncher:
-        return ToreeLauncher()
+    def _launcher_default(self) -> Launcher:
+        return Launcher()
 
     @default("kernel_spec_class")
     def _kernel_spec_class_default(self) -> type[KernelSpec]:
@@ -56,6 +60,7 @@ class ToreeKernelSpecManager(KernelSpecManager):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._shadowed: set[str] = set()
+        self._runtimes: dict[type[Runtime], Runtime | KG2ATError] | None = None
 
     @property
     def injected(self) -> dict[str, tuple[Path, str]]:
@@ -64,14 +69,21 @@ class ToreeKernelSpecManager(KernelSpecManager):
         allowed = self.allowed_kernelspecs
         return {name: at for name, at in names.items() if not allowed or name in allowed}
 
+    @property
+    def default_name(self) -> str:
+        """Return the kernel of those who name none."""
+        return next((name for name in DEFAULT_KERNEL_NAMES if name in self.injected), NATIVE_KERNEL_NAME)
+
     def _variants(self) -> Iterator[tuple[str, tuple[Path, str]]]:
-        for template in _templates():
+        for template, interpreter in _templates():
+            if not self._offers(interpreter):
+                continue
             yield template.name, (template, "")
             for profile in self.launcher.profiles:
                 yield f"{template.name}_{profile}".lower(), (template, profile)
 
     def find_kernel_specs(self) -> dict[str, str]:
-        """Return kernel name -> resource directory, Toree's own before installed ones of the same name."""
+        """Return kernel name -> resource directory, kg2at's own before installed ones of the same name."""
         installed = super().find_kernel_specs()
         injected = {name: str(template) for name, (template, _) in self.injected.items()}
         for name in (installed.keys() & injected.keys()) - self._shadowed:
@@ -92,7 +104,8 @@ class ToreeKernelSpecManager(KernelSpecManager):
         return spec
 
     def get_all_specs(self) -> dict[str, Any]:
-        """Return all specs as clients see them, with what the cluster gives a Toree. Blocking: reads Spark's files."""
+        """Return all specs as clients see them, with what the cluster gives a kernel. Blocking: reads Spark's files."""
+        self.refresh()
         specs = super().get_all_specs()
         confs: dict[str, SparkConf | KG2ATError] = {}
         for name, (_, profile) in self.injected.items():
@@ -110,6 +123,29 @@ class ToreeKernelSpecManager(KernelSpecManager):
             self._describe(spec, profile, self._conf(profile))
         return spec
 
+    def _offers(self, interpreter: str) -> bool:
+        """Return whether there is what runs such notebooks. Where nothing is, Toree's specs stay and say why."""
+        kind, found = runtime_of(interpreter), self.runtimes
+        return kind is not None and (isinstance(found.get(kind), Runtime) or (kind.is_toree and not any_found(found)))
+
+    @property
+    def runtimes(self) -> dict[type[Runtime], Runtime | KG2ATError]:
+        """Return each kind of kernel with what was found to run it when the specs were last listed, or why none was."""
+        if self._runtimes is None:
+            self.refresh()
+        return self._runtimes or {}
+
+    def refresh(self) -> None:
+        """Look again at what is installed. Blocking: reads Spark's files."""
+        conf = self._conf("")
+        if isinstance(conf, SparkConf):
+            try:
+                self._runtimes = {**self.launcher.runtimes(conf)}
+            except KG2ATError as error:
+                self._runtimes = dict.fromkeys(RUNTIMES, error)
+        elif self._runtimes is None:
+            self._runtimes = dict.fromkeys(RUNTIMES, conf)
+
     def _conf(self, profile: str) -> SparkConf | KG2ATError:
         try:
             return self.launcher.conf(profile)
@@ -123,26 +159,34 @@ class ToreeKernelSpecManager(KernelSpecManager):
         if isinstance(conf, KG2ATError):
             about["error"] = str(conf)
         else:
-            about |= self._sizes(conf)
+            about |= sizes(conf) | self._versions(about["interpreter"], conf)
         spec["metadata"] = spec["metadata"] | {"kg2at": about}
         if profile:
             spec["display_name"] += f" ({_size_label(profile, about.get('cores'))})"
 
-    def _sizes(self, conf: SparkConf) -> dict[str, Any]:
-        return sizes(conf) | self._versions(conf.environ)
-
-    def _versions(self, environ: Mapping[str, str]) -> dict[str, str]:
+    def _versions(self, interpreter: str, conf: SparkConf) -> dict[str, str]:
+        kind = runtime_of(interpreter)
+        if kind is None:
+            return {}
         try:
-            found = self.launcher.finder.find(environ)
+            found = self.launcher.finder.find(conf.environ)
+            runtime = kind.find(self.launcher.finder, found, conf, self.launcher.options)
         except KG2ATError as error:
             return {"error": str(error)}
-        return {"spark_version": found.spark.version, "toree_version": found.toree.version}
+        name, version = runtime.product
+        return {"spark_version": found.spark.version, f"{name.lower()}_version": version}
 
 
 @cache
-def _templates() -> tuple[Path, ...]:
-    """Return the directories of the specs that come with kg2at."""
-    return tuple(sorted(path.parent for path in TEMPLATES.glob("*/kernel.json")))
+def _templates() -> tuple[tuple[Path, str], ...]:
+    """Return the directories of the specs that come with kg2at, and the language of each."""
+    found = [(path.parent, json.loads(path.read_text("utf-8"))) for path in sorted(TEMPLATES.glob("*/kernel.json"))]
+    return tuple((folder, spec["metadata"]["kg2at"]["interpreter"]) for folder, spec in found)
+
+
+def any_found(runtimes: Mapping[type[Runtime], Runtime | KG2ATError]) -> bool:
+    """Return whether any kind of kernel can run."""
+    return any(isinstance(found, Runtime) for found in runtimes.values())
 
 
 def sizes(conf: SparkConf) -> dict[str, Any]:

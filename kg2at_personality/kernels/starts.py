@@ -14,11 +14,11 @@ from ..errors import KernelIdTaken, StartEnded, TooManyKernels
 from ..state.failpoints import Failpoints
 from ..state.record import Admission
 from .kernel import GatewayKernel
+from .launch.plan import Plan
 from .launch_failure import SYSTEM_ERRORS, launch_failure
 from .resource_limits import check_descriptors
 from .stops import Stops
 from .supplies import Supplies
-from .toree import Plan
 
 #: Descriptors that a launch takes: pipes, files, three ZeroMQ sockets with their connections.
 DESCRIPTORS = 16

@@ -19,8 +19,10 @@ from ..state.ledger import Ledger, NoLedger
 from ..state.record import Admission
 from .environment import kernel_environment
 from .kernel_processes import KERNEL_ID, KernelProcess, find_of
+from .launch.launcher import Launcher
+from .launch.plan import Plan
+from .launch.properties import application_name
 from .launch_failure import launch_failure
-from .toree import Plan, ToreeLauncher, application_name
 
 
 class GatewayOptions(Protocol):
@@ -36,7 +38,7 @@ class Supplies:
     def __init__(
         self,
         options: GatewayOptions,
-        launcher: ToreeLauncher,
+        launcher: Launcher,
         specs: KernelSpecManager,
         clusters: Clusters,
         failpoints: Failpoints,
@@ -58,7 +60,7 @@ class Supplies:
         return find_of(kernel_id, self.ledger.mark)
 
     async def plan(self, kernel_name: str, env: Mapping[str, str]) -> Plan | None:
-        """Return how a Toree is launched, as the files are now; None for other kernels, which need no plan.
+        """Return how one of kg2at's kernels is launched, as the files are now; None for others, which need no plan.
 
         Raises UnknownKernelSpec, RequestError, ConfigError and LaunchFailed.
         """

@@ -13,7 +13,7 @@ from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvision
 from ..state.record import Record, read_connection_file
 from ..system.foreign_process import ForeignProcess
 from .kernel import GatewayKernel
-from .provisioner import NAME as TOREE_PROVISIONER
+from .provisioner import NAME as PROVISIONER
 
 
 def take_over(
@@ -51,7 +51,7 @@ def _find_spec(kernel: GatewayKernel, record: Record) -> None:
     with suppress(NoSuchKernel):
         if kernel.kernel_spec is not None:
             return
-    metadata = {"kernel_provisioner": {"provisioner_name": TOREE_PROVISIONER}} if record.interpreter else {}
+    metadata = {"kernel_provisioner": {"provisioner_name": PROVISIONER}} if record.interpreter else {}
     kernel.replace_spec(KernelSpec(argv=[], display_name=record.kernel_name, language="", metadata=metadata))
 
 

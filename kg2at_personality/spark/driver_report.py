@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from ..json_fields import Fields, parse
+
+#: No clock is beyond it, in seconds since the epoch.
+LATEST = 1e11
+
 
 @dataclass(frozen=True)
 class DriverReport:
@@ -37,3 +42,17 @@ class DriverReport:
     def lacks_executors(self) -> bool:
         """Whether it can't go on without an executor, or without the master's answer."""
         return self.is_starting or (self.jobs > 0 and self.executors == 0)
+
+
+def parsed(content: bytes) -> DriverReport:
+    """Return what a driver has written. Raises ValueError for what is no report, such as half of one."""
+    fields = Fields(parse(content.decode("ascii")))
+    return DriverReport(
+        is_starting=fields.one_of("is_starting", (True, False)),
+        app_id=fields.text("app_id"),
+        jobs=fields.whole("jobs"),
+        tasks=fields.whole("tasks"),
+        executors=fields.whole("executors"),
+        streams=fields.whole("streams"),
+        idle_since=fields.or_none("idle_since", lambda name: fields.number(name, least=0, most=LATEST)),
+    )

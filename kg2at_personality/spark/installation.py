@@ -1,4 +1,4 @@
-"""An installation of Spark, Java and Toree, and whether the three fit together."""
+"""Installations of Spark, Java and Toree, and whether they fit together."""
 
 from __future__ import annotations
 
@@ -41,15 +41,16 @@ class Toree:
     assembly: str
     version: str
     scala: str
+    #: What may still go wrong, a sentence each.
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Installation:
-    """Spark, Java and Toree that can work together, and what may still go wrong, a sentence each."""
+    """Spark and Java that can work together, and what may still go wrong, a sentence each."""
 
     spark: Spark
     java: Java
-    toree: Toree
     warnings: tuple[str, ...] = ()
 
 

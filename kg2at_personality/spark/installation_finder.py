@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import dirname
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -60,15 +60,13 @@ class InstallationFinder:
     java_timeout: float = 5.0
 
     def find(self, environ: Mapping[str, str]) -> Installation:
-        """Return all three, fit for each other. Blocking: 1 to 5 ms, more when Toree is new or Java has to be run.
+        """Return Spark and Java, fit for each other. Blocking: 1 to 5 ms, more when Java has to be run.
 
         Raises InstallationError.
         """
         spark = self.spark(environ)
         java, warnings = self.java(environ, spark)
-        toree = self.toree(environ)
-        check_py4j(spark, toree)
-        return Installation(spark, java, toree, warnings + check_scala(spark, toree))
+        return Installation(spark, java, warnings)
 
     def spark(self, environ: Mapping[str, str]) -> Spark:
         """Return Spark alone. Raises InstallationError."""
@@ -102,6 +100,12 @@ class InstallationFinder:
         named = _set("toree_assembly", self.toree_assembly, "TOREE_HOME", environ)
         specs = self._specs(lambda folder, spec: [folder, dirname(dirname(spec["argv"][0]))])
         return _first("Toree", "TOREE_HOME", _read_toree, [*named, _package("toree"), *specs])[0]
+
+    def toree_for(self, spark: Spark, environ: Mapping[str, str]) -> Toree:
+        """Return the assembly, if it fits this Spark. Blocking: 60 ms when it is new. Raises InstallationError."""
+        toree = self.toree(environ)
+        check_py4j(spark, toree)
+        return replace(toree, warnings=check_scala(spark, toree))
 
     def _specs(self, pick: Callable[[str, Any], list[str]]) -> Iterator[_Place]:
         """Yield what `pick` takes from each installed Toree kernelspec; a broken kernel.json is skipped."""

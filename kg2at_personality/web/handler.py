@@ -21,7 +21,7 @@ from tornado.httputil import HTTPServerRequest
 from ..errors import KG2ATError
 from ..kernels.manager import GatewayKernelManager
 from ..kernels.sessions import GatewaySessionManager
-from ..kernels.specs import ToreeKernelSpecManager
+from ..kernels.specs import SparkKernelSpecManager
 from . import body, host_header, library_internals
 
 T = TypeVar("T")
@@ -70,9 +70,9 @@ class GatewayHandler(web.RequestHandler):
         return cast(GatewaySessionManager, self.settings["session_manager"])
 
     @property
-    def kernel_spec_manager(self) -> ToreeKernelSpecManager:
+    def kernel_spec_manager(self) -> SparkKernelSpecManager:
         """The gateway's kernelspecs."""
-        return cast(ToreeKernelSpecManager, self.settings["kernel_spec_manager"])
+        return cast(SparkKernelSpecManager, self.settings["kernel_spec_manager"])
 
     # Before a request is handled.
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.kernels.toree import Plan, ToreeOptions, environment
+from kg2at_personality.kernels.launch.plan import LaunchOptions, Plan
+from kg2at_personality.kernels.launch.process_environment import environment
+from kg2at_personality.kernels.launch.toree import ToreeRuntime
 from kg2at_personality.spark.conf import SparkConfReader
 from kg2at_personality.spark.installation import Installation, Java, Toree
 from kg2at_personality.spark.installation_finder import InstallationFinder
@@ -43,9 +45,9 @@ def launch(tmp_path: Path) -> Plan:
     java.write_text(JAVA)
     java.chmod(0o755)
     (tmp_path / "spark-env.sh").write_text(SCRIPT)
-    toree = Toree("/opt/toree.jar", "0.5.0", "2.12")
-    installation = Installation(InstallationFinder().spark({}), Java(str(java.parents[1]), "17", 17), toree)
-    made = Plan(SparkConfReader().read({}), installation, "Scala", ToreeOptions())
+    toree = ToreeRuntime(Toree("/opt/toree.jar", "0.5.0", "2.12"))
+    installation = Installation(InstallationFinder().spark({}), Java(str(java.parents[1]), "17", 17))
+    made = Plan(SparkConfReader().read({}), installation, toree, "Scala", LaunchOptions())
     return replace(made, conf_dir=str(tmp_path))
 
 

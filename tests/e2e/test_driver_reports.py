@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.kernels.toree_report import parsed
-from kg2at_personality.spark.driver_report import DriverReport
+from kg2at_personality.spark.driver_report import DriverReport, parsed
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.channels import HERE, Channels
 from tests.fakes.gateway_process import Gateway, defaults_on

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.kernels.toree_report import parsed
+from kg2at_personality.spark.driver_report import parsed
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.channels import Channels
 from tests.fakes.gateway_process import Gateway, defaults_on

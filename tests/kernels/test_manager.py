@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from kg2at_personality.errors import RequestError, SparkConfError, TooManyKernels, UnknownKernelSpec
-from kg2at_personality.kernels import toree
+from kg2at_personality.kernels import provisioner
 from kg2at_personality.kernels.kernel import GatewayKernel
+from kg2at_personality.kernels.launch.launcher import Launcher
 from kg2at_personality.kernels.manager import GatewayKernelManager
-from kg2at_personality.kernels.provisioner import ToreeProvisioner
+from kg2at_personality.kernels.provisioner import SparkProvisioner
 from kg2at_personality.kernels.startup import Startup
-from kg2at_personality.kernels.toree import ToreeLauncher
 from tests.fakes.held_calls import HeldCalls
 from tests.fakes.ports import held_range
 from tests.fakes.processes import runs
@@ -199,13 +199,13 @@ class TestCancel:
     @pytest.mark.parametrize(
         ("cls", "method"),
         [
-            (ToreeLauncher, "plan"),
+            (Launcher, "plan"),
             (GatewayKernelManager, "pre_start_kernel"),
             (GatewayKernel, "start_kernel"),
-            (ToreeProvisioner, "pre_launch"),
-            (toree, "environment"),
-            (ToreeProvisioner, "_write_files"),
-            (ToreeProvisioner, "launch_kernel"),
+            (SparkProvisioner, "pre_launch"),
+            (provisioner, "environment"),
+            (SparkProvisioner, "_write_files"),
+            (SparkProvisioner, "launch_kernel"),
             (GatewayKernel, "_async_post_start_kernel"),
             (GatewayKernelManager, "_finish_kernel_start"),
             (Startup, "watch"),

@@ -15,7 +15,7 @@ import pytest
 from jupyter_client.connect import LocalPortCache
 
 from kg2at_personality.errors import KernelDied, LaunchFailed, NoFreePort
-from kg2at_personality.kernels.toree_report import reporter
+from kg2at_personality.kernels.launch.toree_report import reporter
 from kg2at_personality.spark.driver_report import DriverReport
 from tests.fakes.ports import held_range
 from tests.fakes.processes import runs
@@ -369,8 +369,8 @@ async def test_a_kernelspec_that_only_names_the_provisioner_is_told_so(gateway: 
     folder = spark.root / "DATA" / "kernels" / "bare"
     folder.mkdir(parents=True)
     spec = {"argv": ["x"], "display_name": "Bare", "language": "scala"}
-    metadata = {"kernel_provisioner": {"provisioner_name": "kg2at-toree-provisioner"}}
+    metadata = {"kernel_provisioner": {"provisioner_name": "kg2at-spark-provisioner"}}
     (folder / "kernel.json").write_text(json.dumps(spec | {"metadata": metadata}))
     answer = await gateway.ask("POST", "/api/kernels", {"name": "bare"})
-    assert answer.code == 503 and b"bare is not one of kg2at's Toree kernelspecs" in answer.body
+    assert answer.code == 503 and b"bare is not one of kg2at's" in answer.body
     assert gateway.app.kernel_manager.list_kernel_ids() == [] and spark.left() == []

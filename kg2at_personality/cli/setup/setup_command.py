@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from traitlets import Bool, Unicode
 
-from ...spark.installation import Installation
+from ...spark.installation import Installation, Toree
 from ...spark.installation_finder import InstallationFinder
 from ..command import OK, WRONG, Command
 from ..jupyter_command import UsageError
@@ -103,9 +103,9 @@ class SetupApp(Command):
         installer.install_toree()
         installer.install_spark()
         installer.install_python()
-        found = installer.check_py4j()
+        found, toree = installer.check_py4j()
         installer.write_conf(found)
-        self._tell(site, found, installer.environ)
+        self._tell(site, found, toree, installer.environ)
         return OK
 
     def _finder(self) -> InstallationFinder:
@@ -113,13 +113,13 @@ class SetupApp(Command):
         finder = self.launcher.finder
         return replace(finder, spark_home=None, java_home=None, kernel_dirs=()) if self.embedded else finder
 
-    def _tell(self, site: Site, found: Installation, environ: Mapping[str, str]) -> None:
+    def _tell(self, site: Site, found: Installation, toree: Toree, environ: Mapping[str, str]) -> None:
         missing = [name for name in WANTED if not environ.get(name)]
         conf = os.path.join(site.path, CONF)
         if self.as_json:
-            versions = {"spark": found.spark.version, "java": found.java.version, "toree": found.toree.version}
+            versions = {"spark": found.spark.version, "java": found.java.version, "toree": toree.version}
             return print_json({"directory": site.path, "conf": conf, "missing": missing, **versions})
-        for warning in found.warnings:
+        for warning in (*found.warnings, *toree.warnings):
             print(f"Warning: {warning}")
         for name in missing:
             print(f"{name} is not set: {WANTED[name]}.")

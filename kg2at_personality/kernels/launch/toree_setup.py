@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from .client import KernelClient, silent
+from ..client import KernelClient, silent
 
 #: Defines `active`, which holds the driver's SparkContext: SparkContext.getActive would wait while one is being made.
 #: Some Spark's compilers have a longer name for a private field (`org$apache$spark$SparkContext$$activeContext`).

@@ -12,19 +12,12 @@ import pytest
 from kg2at_personality.admission.request import RequestBounds
 from kg2at_personality.errors import InstallationError, OutOfBounds, RequestError, SparkConfError
 from kg2at_personality.kernels.files import KernelFiles
-from kg2at_personality.kernels.toree import (
-    Plan,
-    ToreeLauncher,
-    ToreeOptions,
-    application_name,
-    command,
-    driver_options,
-    environment,
-    java_options,
-    properties,
-    sets_user,
-    submit_options,
-)
+from kg2at_personality.kernels.launch.java_options import driver_options, java_options, sets_user, submit_options
+from kg2at_personality.kernels.launch.launcher import Launcher
+from kg2at_personality.kernels.launch.plan import LaunchOptions, Plan
+from kg2at_personality.kernels.launch.process_environment import environment
+from kg2at_personality.kernels.launch.properties import application_name, properties
+from kg2at_personality.kernels.launch.toree import ToreeRuntime
 from kg2at_personality.spark.cluster import ExecutorRequest
 from kg2at_personality.spark.conf import SparkConf, SparkConfReader
 from kg2at_personality.spark.idle_cores import IdleCores
@@ -57,18 +50,22 @@ def conf(values: dict[str, str] | None = None) -> SparkConf:
     return SparkConfReader(overrides=values or {}).read({})
 
 
-def plan(values: dict[str, str] | None = None, java: int = 17, options: ToreeOptions | None = None) -> Plan:
+def plan(values: dict[str, str] | None = None, java: int = 17, options: LaunchOptions | None = None) -> Plan:
     installation = Installation(
         Spark("/opt/spark", "3.5.9", "2.12"),
         Java("/opt/java", str(java), java),
-        Toree("/opt/toree.jar", "0.5.0", "2.12"),
     )
-    return Plan(conf(values), installation, "Scala", options or ToreeOptions())
+    toree = ToreeRuntime(Toree("/opt/toree.jar", "0.5.0", "2.12"))
+    return Plan(conf(values), installation, toree, "Scala", options or LaunchOptions())
+
+
+def command(plan: Plan, name: str = "c") -> list[str]:
+    return plan.runtime.command(plan, KernelFiles(f"/run/{name}.json"))
 
 
 class TestCommand:
     def test_it_is_spark_submit_with_toree(self) -> None:
-        argv = command(plan(), "/run/kernel.json", "/run/kernel.properties")
+        argv = command(plan(), "kernel")
         assert argv[:6] == [
             "/opt/spark/bin/spark-submit",
             "--properties-file",
@@ -82,20 +79,20 @@ class TestCommand:
 
     def test_no_value_of_sparks_is_on_it(self) -> None:
         values = AWKWARD | {"spark.my.password": "hush", DRIVER: "-Dx=hush", "spark.master": "spark://hush:7077"}
-        plain = command(plan(), "/run/kernel.json", "/run/kernel.properties")
-        assert command(plan(values), "/run/kernel.json", "/run/kernel.properties") == plain
+        plain = command(plan(), "kernel")
+        assert command(plan(values), "kernel") == plain
 
     @pytest.mark.parametrize("context", ["lazy", "eager", "none"])
     def test_the_context(self, context: str) -> None:
-        argv = command(plan(options=ToreeOptions(spark_context=context)), "c", "p")
+        argv = command(plan(options=LaunchOptions(spark_context=context)))
         assert argv[argv.index("--spark-context-initialization-mode") + 1] == context
 
     def test_more_options_of_toree_go_last_and_whole(self) -> None:
-        options = ToreeOptions(arguments=("--nosparkcontext", "a b", "$HOME"))
-        assert command(plan(options=options), "c", "p")[-3:] == ["--nosparkcontext", "a b", "$HOME"]
+        options = LaunchOptions(toree_arguments=("--nosparkcontext", "a b", "$HOME"))
+        assert command(plan(options=options))[-3:] == ["--nosparkcontext", "a b", "$HOME"]
 
     def test_niceness(self) -> None:
-        assert command(plan(options=ToreeOptions(niceness=7)), "c", "p")[:3] == ["nice", "-n", "7"]
+        assert command(plan(options=LaunchOptions(niceness=7)))[:3] == ["nice", "-n", "7"]
 
 
 class TestProperties:
@@ -157,7 +154,8 @@ class TestJavaOptions:
         assert "spark.executor.defaultJavaOptions" not in told, "Spark would put it there again"
 
     def test_python_on_z_os_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("kg2at_personality.kernels.toree.PYTHON_UTF_8", {})
+        for module in ("properties", "process_environment"):
+            monkeypatch.setattr(f"kg2at_personality.kernels.launch.{module}.PYTHON_UTF_8", {})
         told = properties(plan(), KERNEL, "f")
         assert told[EXECUTOR] == UTF_8 and "spark.executorEnv.PYTHONUTF8" not in told
         assert "PYTHONUTF8" not in environment(plan(), PATH, KERNEL)
@@ -227,7 +225,7 @@ class TestEnvironment:
         assert "SPARK_OPTS" not in environment(plan(), {"SPARK_OPTS": "--conf spark.password=hush"}, KERNEL)
 
     def test_the_job_name(self) -> None:
-        named = plan(options=ToreeOptions(job_name="TOREE1"))
+        named = plan(options=LaunchOptions(job_name="TOREE1"))
         assert environment(named, {"_BPX_JOBNAME": "GATEWAY"}, KERNEL)["_BPX_JOBNAME"] == "TOREE1"
         assert environment(plan(), {"_BPX_JOBNAME": "GATEWAY"}, KERNEL)["_BPX_JOBNAME"] == "GATEWAY"
 
@@ -318,46 +316,44 @@ class TestLauncher:
         self, spark: FakeSpark, master: str, lines: list[str], cores: str | None
     ) -> None:
         spark.defaults(*lines, master=master)
-        assert ToreeLauncher().conf().get("spark.cores.max") == cores
+        assert Launcher().conf().get("spark.cores.max") == cores
 
     def test_the_request_wins_over_the_profile_and_that_over_the_file(self, spark: FakeSpark) -> None:
         spark.defaults("spark.cores.max 2", "spark.executor.memory 2g", "spark.driver.memory 2g")
-        launcher = ToreeLauncher(profiles={"large": {"spark.cores.max": "8", "spark.executor.memory": "8g"}})
+        launcher = Launcher(profiles={"large": {"spark.cores.max": "8", "spark.executor.memory": "8g"}})
         found = launcher.conf("large", {"KERNEL_SPARK_CORES_MAX": "4"})
         assert found["spark.cores.max"] == "4" and found.entry("spark.cores.max").source == "the request"
         assert found["spark.executor.memory"] == "8g" and found.entry("spark.executor.memory").source == "profile large"
         assert found["spark.driver.memory"] == "2g"
 
     def test_a_request_above_its_bound(self, spark: FakeSpark) -> None:
-        launcher = ToreeLauncher(bounds=RequestBounds(cores=4))
+        launcher = Launcher(bounds=RequestBounds(cores=4))
         with pytest.raises(OutOfBounds):
             launcher.conf("", {"KERNEL_SPARK_CORES_MAX": "5"})
 
     def test_a_bound_holds_for_requests_only(self, spark: FakeSpark) -> None:
         spark.defaults("spark.cores.max 8")
-        assert ToreeLauncher(bounds=RequestBounds(cores=4)).conf()["spark.cores.max"] == "8"
+        assert Launcher(bounds=RequestBounds(cores=4)).conf()["spark.cores.max"] == "8"
 
     def test_more_cores_than_spark_can_count_is_the_requests_fault(self, spark: FakeSpark) -> None:
         with pytest.raises(RequestError):
-            ToreeLauncher().conf("", {"KERNEL_SPARK_CORES_MAX": str(2**31)})
+            Launcher().conf("", {"KERNEL_SPARK_CORES_MAX": str(2**31)})
 
     def test_each_plan_reads_the_files_afresh(self, spark: FakeSpark) -> None:
-        launcher = ToreeLauncher()
+        launcher = Launcher()
         for value in ("1", "2"):
             spark.defaults(f"spark.cores.max {value}")
             assert launcher.plan("Scala").conf["spark.cores.max"] == value
 
     def test_a_plan(self, spark: FakeSpark) -> None:
-        options = ToreeOptions(niceness=3)
-        made = ToreeLauncher(SparkConfReader(conf_dir=str(spark.conf)), options=options).plan("SQL")
+        options = LaunchOptions(niceness=3)
+        made = Launcher(SparkConfReader(conf_dir=str(spark.conf)), options=options).plan("SQL")
         assert (made.interpreter, made.options, made.conf_dir) == ("SQL", options, str(spark.conf))
         assert made.installation.spark.home == str(spark.root / "spark")
 
     def test_what_is_asked_of_the_cluster_counts_for_idle_cores(self, spark: FakeSpark) -> None:
         spark.defaults("spark.executor.cores 2", master="spark://h:7077")
-        launcher = ToreeLauncher(
-            profiles={"fixed": {"spark.dynamicAllocation.enabled": "false"}}, idle_cores=IdleCores(60)
-        )
+        launcher = Launcher(profiles={"fixed": {"spark.dynamicAllocation.enabled": "false"}}, idle_cores=IdleCores(60))
         made = launcher.plan("Scala", env={"KERNEL_SPARK_CORES_MAX": "6"})
         assert made.executors == ExecutorRequest(6, 2, 1024, initial_executors=3)
         assert properties(made, KERNEL, "")["spark.dynamicAllocation.maxExecutors"] == "3"
@@ -365,22 +361,22 @@ class TestLauncher:
 
     def test_a_notebook_without_spark_leaves_no_cores_idle(self, spark: FakeSpark) -> None:
         spark.defaults(master="spark://h:7077")
-        made = ToreeLauncher(options=ToreeOptions(spark_context="none"), idle_cores=IdleCores(60)).plan("Scala")
+        made = Launcher(options=LaunchOptions(spark_context="none"), idle_cores=IdleCores(60)).plan("Scala")
         assert "spark.dynamicAllocation.enabled" not in made.conf
 
     def test_a_broken_file(self, spark: FakeSpark) -> None:
         spark.defaults("spark.cores.max lots")
         with pytest.raises(SparkConfError, match=r"spark-defaults.conf, line 2: spark.cores.max"):
-            ToreeLauncher().plan("Scala")
+            Launcher().plan("Scala")
 
     def test_what_spark_refuses_together(self, spark: FakeSpark) -> None:
         spark.defaults("spark.network.timeout 5s")
         with pytest.raises(SparkConfError, match=r"line 2: spark.network.timeout \(5 s\) must be longer"):
-            ToreeLauncher().conf()
+            Launcher().conf()
         profile = {"mended": {"spark.executor.heartbeatInterval": "2s"}}
-        assert ToreeLauncher(profiles=profile).conf("mended")
+        assert Launcher(profiles=profile).conf("mended")
 
     def test_a_missing_spark(self, spark: FakeSpark) -> None:
         spark.submit.unlink()
         with pytest.raises(InstallationError, match="SPARK_HOME"):
-            ToreeLauncher().plan("Scala")
+            Launcher().plan("Scala")

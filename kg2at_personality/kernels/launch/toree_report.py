@@ -6,11 +6,6 @@ import base64
 import os
 from pathlib import Path
 
-from ..json_fields import Fields, parse
-from ..spark.driver_report import DriverReport
-
-#: No clock is beyond it, in seconds since the epoch.
-LATEST = 1e11
 #: Scala that starts the thread; toree_setup.py defines `field`, `spark` and `active`.
 #: It takes no lock: that of SparkContext's is held for as long as a context is being made (SparkContext.getOrCreate).
 #: A constructor that was interrupted leaves its context behind (`contextBeingConstructed`), so a thread has to be in
@@ -87,17 +82,3 @@ _REPORTER = """
 def reporter(path: Path) -> str:
     """Return Scala that has a driver report into the file, which has to be there. Any path will do."""
     return _REPORTER.replace("PATH", base64.b64encode(os.fsencode(path)).decode("ascii"))
-
-
-def parsed(content: bytes) -> DriverReport:
-    """Return what a driver has written. Raises ValueError for what is no report, such as half of one."""
-    fields = Fields(parse(content.decode("ascii")))
-    return DriverReport(
-        is_starting=fields.one_of("is_starting", (True, False)),
-        app_id=fields.text("app_id"),
-        jobs=fields.whole("jobs"),
-        tasks=fields.whole("tasks"),
-        executors=fields.whole("executors"),
-        streams=fields.whole("streams"),
-        idle_since=fields.or_none("idle_since", lambda name: fields.number(name, least=0, most=LATEST)),
-    )

@@ -1,0 +1,35 @@
+"""The Spark properties of one launch."""
+
+from __future__ import annotations
+
+from ...spark.java_options import DRIVER, DRIVER_DEFAULT, EXECUTOR, EXECUTOR_DEFAULT
+from ...spark.properties import trimmed
+from .java_options import driver_options, executor_options, java_options
+from .plan import Plan
+from .process_environment import PYTHON_UTF_8
+
+#: Spark hands them to a JVM as they are, or takes a bare number for bytes (Utils.memoryStringToMb).
+JVM_SIZES = ("spark.executor.memory", "spark.driver.memory")
+
+
+def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, str]:
+    """Return the Spark properties of one launch. They name `java_options_file` when `java_options` needs it."""
+    conf = plan.conf
+    known = {key: value for key, value in conf.items() if key.startswith("spark.")}
+    known |= {key: f"{conf.memory_mib(key, 0)}m" for key in JVM_SIZES if key in known}
+    known["spark.master"] = conf.master
+    known["spark.submit.deployMode"] = "client"
+    known["spark.app.name"] = application_name(plan, kernel_id)
+    known[DRIVER] = f"@{java_options_file}" if java_options(plan) else driver_options(plan)
+    known[EXECUTOR] = executor_options(plan)
+    for name, value in PYTHON_UTF_8.items():
+        known.setdefault(f"spark.executorEnv.{name}", value)
+    for folded in (DRIVER_DEFAULT, EXECUTOR_DEFAULT):
+        known.pop(folded, None)
+    return known
+
+
+def application_name(plan: Plan, kernel_id: str) -> str:
+    """Return `spark.app.name` without the blanks around it, which Spark strips (Utils.trimExceptCRLF)."""
+    default = plan.runtime.application(plan.interpreter)
+    return trimmed(f"{plan.conf.get('spark.app.name', default)} {kernel_id}")

@@ -1,0 +1,70 @@
+"""Toree: a driver in Scala, whose notebooks hold Scala or SQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ...spark.conf import SparkConf
+from ...spark.installation import Installation, Toree
+from ...spark.installation_finder import InstallationFinder
+from ..client import KernelClient
+from ..files import KernelFiles
+from . import toree_interrupt, toree_report, toree_setup
+from .plan import LaunchOptions, Plan, Runtime
+
+#: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
+ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
+
+
+@dataclass(frozen=True)
+class ToreeRuntime(Runtime):
+    """A Toree, launched by spark-submit."""
+
+    toree: Toree
+
+    interpreters: ClassVar[tuple[str, ...]] = ("Scala", "SQL")
+    is_toree: ClassVar[bool] = True
+    interrupt_signal: ClassVar[signal.Signals | None] = getattr(signal, f"SIG{toree_interrupt.SIGNAL}")
+
+    @classmethod
+    def find(
+        cls, finder: InstallationFinder, installation: Installation, conf: SparkConf, options: LaunchOptions
+    ) -> ToreeRuntime:
+        return cls(finder.toree_for(installation.spark, conf.environ))
+
+    @classmethod
+    async def set_up(cls, client: KernelClient, files: KernelFiles) -> bool:
+        """Give a new process its handler for interrupts, and what reports on it. Return False if it dies meanwhile."""
+        return await toree_setup.install(client, toree_interrupt.HANDLER, toree_report.reporter(files.report))
+
+    @property
+    def product(self) -> tuple[str, str]:
+        return "Toree", self.toree.version
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.toree.warnings
+
+    def application(self, interpreter: str) -> str:
+        return f"Apache Toree - {interpreter}"
+
+    def java_options(self, installation: Installation) -> tuple[str, ...]:
+        return (ADD_OPENS,) if installation.java.major >= 9 else ()
+
+    def command(self, plan: Plan, files: KernelFiles) -> list[str]:
+        return [
+            *plan.nice,
+            os.path.join(plan.installation.spark.home, "bin", "spark-submit"),
+            *("--properties-file", str(files.properties)),
+            *("--class", "org.apache.toree.Main"),
+            self.toree.assembly,
+            *("--profile", files.connection_file),
+            # For SQL notebooks too: see web/toree_protocol/sql_cells.py.
+            *("--default-interpreter", "Scala"),
+            *("--spark-context-initialization-mode", plan.options.spark_context),
+            *("--alternate-sigint", toree_interrupt.SIGNAL),
+            *plan.options.toree_arguments,
+        ]
