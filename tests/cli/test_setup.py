@@ -375,6 +375,19 @@ def test_python_notebooks_on_a_spark_of_ones_own(
     assert not list(target.glob("venv/lib/*/site-packages/pandas"))
 
 
+def test_spark_4_has_python_notebooks_alone(
+    bundle: Path, target: Path, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    spark = make_spark(tmp_path / "spark-4", core="4.0.0", scala="2.13")
+    four = environ | {"SPARK_HOME": str(spark)}
+    status, _, err = run(bundle, target, four)
+    assert status == 1 and "built for Scala 2.12" in err
+    (spark / "python" / "lib").mkdir(parents=True)
+    (spark / "python" / "lib" / "py4j-0.10.9.9-src.zip").touch()
+    status, out, err = run(bundle, target, four)
+    assert status == 0 and "Warning: Toree's kernels are not offered: " in out, err
+
+
 def test_wrong_spark_home(bundle: Path, target: Path, environ: dict[str, str]) -> None:
     status, out, err = run(bundle, target, environ | {"SPARK_HOME": "/no/spark"})
     assert status == 1 and "Spark and Java ... failed" in out and "/no/spark" in err

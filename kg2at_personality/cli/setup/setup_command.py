@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from traitlets import Bool, Unicode
 
-from ...spark.installation import Installation, Toree
+from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
 from ..command import OK, WRONG, Command
 from ..jupyter_command import UsageError
@@ -113,13 +113,13 @@ class SetupApp(Command):
         finder = self.launcher.finder
         return replace(finder, spark_home=None, java_home=None, kernel_dirs=()) if self.embedded else finder
 
-    def _tell(self, site: Site, found: Installation, toree: Toree, environ: Mapping[str, str]) -> None:
+    def _tell(self, site: Site, found: Installation, toree: str, environ: Mapping[str, str]) -> None:
         missing = [name for name in WANTED if not environ.get(name)]
         conf = os.path.join(site.path, CONF)
         if self.as_json:
-            versions = {"spark": found.spark.version, "java": found.java.version, "toree": toree.version}
+            versions = {"spark": found.spark.version, "java": found.java.version, "toree": toree}
             return print_json({"directory": site.path, "conf": conf, "missing": missing, **versions})
-        for warning in (*found.warnings, *toree.warnings):
+        for warning in found.warnings:
             print(f"Warning: {warning}")
         for name in missing:
             print(f"{name} is not set: {WANTED[name]}.")
