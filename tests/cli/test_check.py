@@ -532,5 +532,6 @@ def test_start_runs_a_job_on_the_real_spark(place: Place) -> None:
     ran = place.run("check", "--start", "--json")
     assert ran.status == 0, ran.out + ran.err
     found = {each["check"]: each for each in json.loads(ran.out)}
-    assert "is 5050.0" in found["Spark job"]["said"]
-    assert found["shutdown"]["level"] == "ok"
+    for of_it in ("", ", spark_python"):
+        assert "is 5050.0" in found[f"Spark job{of_it}"]["said"]
+        assert found[f"shutdown{of_it}"]["level"] == "ok"
