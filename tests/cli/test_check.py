@@ -411,6 +411,23 @@ def told(place: Place, master: FakeMaster, *properties: str) -> tuple[int, dict[
     return ran.status, {name: found[name] for name in ("master", "room") if name in found}
 
 
+def test_workers_elsewhere_of_a_master_here(place: Place) -> None:
+    """The interpreter of the notebooks may not be there."""
+    master = FakeMaster()
+    for host in ("127.0.0.1", "192.0.2.8"):
+        master.add_worker(4, 4096, host)
+    del place.environ["PYSPARK_PYTHON"]
+    place.environ["PYSPARK_DRIVER_PYTHON"] = str(place.python)
+    with serving(master.to_json) as port:
+        place.defaults(f"spark.master spark://127.0.0.1:7077\nspark.master.ui.port {port}\n")
+        ran = place.run("check")
+        told = rf"warning +workers' Python +{place.python}, the notebooks' own, which has to be on 192.0.2.8 too"
+        assert re.search(f"(?m)^{told} +set spark.pyspark.python to one", ran.out), ran.out
+        assert ran.status == 0
+        place.environ["PYSPARK_PYTHON"] = str(place.python)
+        assert "has to be on" not in place.run("check").out
+
+
 def test_room_for_so_many_notebooks(place: Place) -> None:
     master = FakeMaster()
     master.add_worker(4, 4096)

@@ -65,7 +65,10 @@ class CheckApp(Command):
     random_device = Unicode("/dev/urandom", help="The device that random numbers come from.").tag(config=True)
 
     flags: ClassVar[Any] = Command.flags | {  # type: ignore[misc]
-        "start": ({"CheckApp": {"start_kernel": True}}, "Also run a Spark job in a kernel of each kind that is offered."),
+        "start": (
+            {"CheckApp": {"start_kernel": True}},
+            "Also run a Spark job in a kernel of each kind that is offered.",
+        ),
     }
 
     def run(self) -> int:
