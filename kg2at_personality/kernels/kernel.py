@@ -49,7 +49,7 @@ class GatewayKernel(JupyterKernel):
     """
 
     execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
-    reason = Unicode("", help="Why the kernel is dead.")
+    reason = Unicode("", help="Why the kernel is dead, or how its last process died.")
     core_wait = Instance(CoreWait, allow_none=True, help="What its cell waits for; None: it does not wait.")
     core_note = Unicode("", help="What its notebook is told once, under its next cell; empty: nothing.")
     parent: KernelHost
