@@ -208,7 +208,7 @@ class Settings(HasTraits):
         ever.""",
     ).tag(config=True)
 
-    # How a Toree is started.
+    # How a kernel is started.
 
     spark_context = Enum(
         ["lazy", "eager", "none"],
