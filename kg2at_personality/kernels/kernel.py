@@ -43,7 +43,7 @@ class GatewayKernel(JupyterKernel):
     """Kernel Gateway's manager of one kernel.
 
     `requested` is the environment that its client sent, `admission` what it was admitted with, `plan` that of its next
-    launch (None for what is not kg2at's), `sessions` the rows of its sessions, `launches` the number of its processes so
+    launch (None for what isn't kg2at's), `sessions` the rows of its sessions, `launches` the number of its processes so
     far, `adopted_group` the process group of a process that another gateway started. `running_cell` is the id of the
     execute_request that it is busy with, "" for none.
     """

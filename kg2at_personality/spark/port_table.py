@@ -49,7 +49,7 @@ class Port:
 def table(
     conf: SparkConf, environ: Mapping[str, str], toree: Sequence[Given], gateway: Given, here: frozenset[str]
 ) -> list[Port]:
-    """Return the rows: Spark's eight (nine when the driver's block manager has its own), a kernel's five, the gateway's.
+    """Return the rows: Spark's eight (nine when the driver's block manager has its own), a kernel's five, a gateway's.
 
     `environ` is the environment before spark-env.sh, `toree` the bounds of `kernel_ports` or (), `here` the names and
     addresses of this machine among the masters' hosts. Raises SparkConfError for what is no port.
