@@ -15,12 +15,13 @@ from .pending_call import PendingCall
 class ContextHooks:
     """Hooks for the module that has SparkContext: pyspark.context of Spark 3, pyspark.core.context of Spark 4.
 
-    `on_stop` is called with each context that has been stopped, and `on_made` when a constructor has ended.
+    `on_stop` is called with each context that has been stopped, and `on_delay` when somebody waits for Spark to start.
     """
 
-    def __init__(self, rules: ApplicationRules, jvm: Jvm, on_stop: Callable[[Any], None]) -> None:
-        self._rules, self._jvm, self._on_stop = rules, jvm, on_stop
-        self.on_made: Callable[[], None] = lambda: None
+    def __init__(
+        self, rules: ApplicationRules, jvm: Jvm, on_stop: Callable[[Any], None], on_delay: Callable[[], None]
+    ) -> None:
+        self._rules, self._jvm, self._on_stop, self._on_delay = rules, jvm, on_stop, on_delay
         self._module: ModuleType | None = None
         self._pending: PendingCall | None = None
         self._last: Any = None
@@ -30,8 +31,8 @@ class ContextHooks:
         """Whether the JVM is in the constructor of a SparkContext."""
         return self._pending is not None and self._pending.is_running
 
-    def install(self, module: ModuleType) -> None:
-        """Put the hooks in. Called when pyspark is imported."""
+    def install(self, module: ModuleType, on_made: Callable[[], None]) -> None:
+        """Put the hooks in. Called when pyspark is imported. `on_made` is called when a constructor has ended."""
         names: Any = module
         if not hasattr(module, "launch_gateway"):
             return
@@ -39,12 +40,13 @@ class ContextHooks:
 
         def launch_gateway(conf: Any = None, popen_kwargs: Any = None) -> Any:
             """Launch the JVM without a property on its command line."""
-            return self._jvm.gateway(launch, self._rules.for_launch(dict(conf.getAll()) if conf else {}))
+            values = dict(conf.getAll()) if conf else {}
+            return self._jvm.gateway(launch, self._rules.for_launch(values), self._on_delay)
 
         names.launch_gateway = launch_gateway
-        self._hook(names.SparkContext)
+        self._hook(names.SparkContext, on_made)
 
-    def _hook(self, context: Any) -> None:
+    def _hook(self, context: Any, on_made: Callable[[], None]) -> None:
         hooks, make, stop = self, context.__init__, context.stop
 
         @functools.wraps(make)
@@ -52,7 +54,7 @@ class ContextHooks:
             try:
                 make(self, *args, **kwargs)
             finally:
-                hooks.on_made()  # pyspark has put its own handler for SIGINT in
+                on_made()  # pyspark has put its own handler for SIGINT in
 
         @functools.wraps(stop)
         def stop_and_tell(self: Any) -> None:
@@ -73,11 +75,11 @@ class ContextHooks:
             print(sentence)
         context.appName = jconf.get("spark.app.name")
         if self._pending is not None and self._pending.is_running:
-            _stop(self._pending.result())
+            _stop(self._pending.result(self._on_delay))
         _stop(self._last)
         self._last = None
         self._pending = PendingCall(original, _stop)
-        self._last = self._pending.result()
+        self._last = self._pending.result(self._on_delay)
         return self._last
 
     def stopped(self, context: Any) -> None:

@@ -64,9 +64,9 @@ class DriverReporter:
 
     def _report(self) -> dict[str, Any]:
         try:
-            return self._work.report(self._driver)
+            return self._work.report(self._driver.is_starting, self._driver.context)
         except Exception:
-            return Work().report(None)  # the JVM has gone, or the context has been stopped meanwhile
+            return self._work.report(self._driver.is_starting, None)  # the JVM, or the context, has ended meanwhile
 
 
 class Work:
@@ -76,10 +76,8 @@ class Work:
         self._begun, self._jobs = 0, 0
         self._idle_since: float | None = None
 
-    def report(self, driver: Reported | None) -> dict[str, Any]:
-        """Return the report's fields. Raises what py4j raises."""
-        context = driver.context if driver is not None else None
-        is_starting = driver is not None and driver.is_starting
+    def report(self, is_starting: bool, context: Any) -> dict[str, Any]:
+        """Return the report's fields; `context` is the SparkContext or None. Raises what py4j raises."""
         seen = _NOTHING if context is None else self._seen(context)
         return {"is_starting": is_starting, **seen, "idle_since": self._idle_since}
 
@@ -110,7 +108,5 @@ def _tasks(tracker: Any) -> int:
 
 def _streams(gateway: Any) -> int:
     """Return how many streaming queries there are, of all sessions. All threads come in one answer."""
-    thread = gateway.jvm.java.lang.Thread
-    threads = gateway.new_array(thread, 2 * thread.activeCount())
-    thread.enumerate(threads)
-    return len(_STREAM.findall(gateway.jvm.java.util.Arrays.toString(threads)))
+    threads = gateway.jvm.java.lang.Thread.getAllStackTraces().keySet()
+    return len(_STREAM.findall(threads.toString()))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import re
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from .pyspark_internals import context_of
@@ -21,6 +25,9 @@ class Maker(Protocol):
 
     def make(self) -> dict[str, Any]: ...
 
+    @property
+    def context(self) -> Any: ...
+
 
 class LazyName:
     """Stands for one of the names. What cells hold of it after the session is made goes on to the real object."""
@@ -34,6 +41,8 @@ class LazyName:
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith(("_repr_", "_ipython_")) or (attribute[:2] == "__" == attribute[-2:]):
             raise AttributeError(attribute)  # a front end looks how to show it, and must not start a JVM
+        if attribute == "stop" and self._lazy_maker.context is None:
+            return _nothing_to_stop
         return getattr(self._lazy_real(), attribute)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
@@ -62,6 +71,10 @@ class LazyName:
         """The real one, for isinstance, as soon as anybody can have that class to compare with."""
         module, name = CLASSES[self._lazy_name]
         return getattr(sys.modules.get(module), name, LazyName)
+
+
+def _nothing_to_stop() -> None:
+    """Stand for the method of a session that is not made: nothing is started to be stopped."""
 
 
 def is_lazy(value: Any) -> bool:
@@ -95,6 +108,25 @@ class LazyNames:
     def fill(self, objects: dict[str, Any]) -> None:
         """Put the real objects where the names are still lazy; what a cell has given such a name stays."""
         self.namespace.update({name: objects[name] for name in self.unmade if name in objects})
+
+    @contextlib.contextmanager
+    def blank(self, text: str) -> Iterator[None]:
+        """Have empty objects for the lazy names in `text` inside the block: looking into their class starts nothing.
+
+        No-op in other threads than the main one, since a cell may run meanwhile.
+        """
+        names = set(self.unmade) & set(re.findall(r"\w+", text))
+        if not names or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        empty = {name: object.__new__(real_class(name)) for name in names}
+        self.namespace.update(empty)
+        try:
+            yield
+        finally:
+            for name in names:
+                if self.namespace.get(name) is empty[name]:
+                    self.namespace[name] = self._lazy[name]
 
     def forget(self, context: Any) -> None:
         """Make those names lazy again that stand for an object of this SparkContext, which has ended."""
