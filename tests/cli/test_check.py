@@ -139,6 +139,10 @@ def bare_python(place: Place) -> None:
     make_python(place.python, ipykernel="")
 
 
+def hanging_python(place: Place) -> None:
+    place.python.write_text("#!/bin/sh\nsleep 60\n")
+
+
 def other_python(place: Place) -> None:
     """A driver's, beside that of the workers."""
     place.environ["PYSPARK_DRIVER_PYTHON"] = str(make_python(place.directory / "python3.12", "3.12.1"))
@@ -220,6 +224,7 @@ FAULTS = [
     Fault(
         "no ipykernel", bare_python, r"warning  Python kernels +not offered: .* has no ipykernel \(`\S+ -m pip inst", 0
     ),
+    Fault("Python hangs", hanging_python, r"warning  Python kernels +not offered: .* did not answer within 0.9 s", 0),
     Fault("wrong Python", options("--KG2ATPersonality.python=/no"), r"error +Python kernels +Python: trait python is"),
     Fault(
         "front end", variables(PYSPARK_DRIVER_PYTHON="jupyter"), r"warning  Python kernels +\S+ is 'jupyter', which", 0
