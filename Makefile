@@ -48,7 +48,7 @@ run: $(READY)  ## serve Toree kernels; prints the URL, its token and how Jupyter
 	@exec $(BIN)/jupyter kernelgateway --KernelGatewayApp.api=kg2at_personality \
 	  --KG2ATPersonality.allow_unauthenticated=False $(ARGS)
 
-demo: $(READY)  ## run examples/pi.ipynb through a gateway on a Spark cluster of its own, then stop both
+demo: $(READY)  ## run the notebooks of examples/ through a gateway on a Spark cluster of its own, then stop both
 	@exec $(BIN)/python examples/demo.py $(ARGS)
 
 test: $(READY)  ## all tests

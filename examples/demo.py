@@ -1,7 +1,8 @@
-"""The whole of kg2at in a minute: a Spark cluster, the gateway in front of it, and a notebook that comes from afar.
+"""The whole of kg2at in a minute: a Spark cluster, the gateway in front of it, and notebooks that come from afar.
 
-`make demo` runs this. It starts a standalone master and worker, serves them by kg2at, runs the cells of pi.ipynb
-through the gateway as JupyterLab would, shows what the master says of it, and stops everything it started.
+`make demo` runs this. It starts a standalone master and worker, serves them by kg2at, runs the cells of pi.ipynb in
+Scala and of plot.ipynb in Python through the gateway as JupyterLab would, shows what the master says of them, and stops
+everything it started.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from kg2at_personality.errors import KG2ATError
-from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.installation_finder import InstallationFinder
 from kg2at_personality.spark.standalone import HOST, StandaloneCluster
 from kg2at_personality.system.free_ports import free_ports
@@ -124,17 +124,30 @@ def text_of(kind: str, content: dict[str, Any]) -> str:
     if kind == "stream":
         return str(content["text"])
     if kind in ("execute_result", "display_data"):
-        return str(content["data"].get("text/plain", "")) + "\n"
+        images = [f"[{mime}, {len(data) * 3 // 4000} kB]" for mime, data in content["data"].items() if "image/" in mime]
+        return "\n".join(images or [content["data"].get("text/plain", "")]) + "\n"
     if kind == "error":
         return "\n".join([f"{content['ename']}: {content['evalue']}", *content["traceback"]]) + "\n"
     return ""
 
 
-async def run_notebook(gateway: Gateway, cluster: StandaloneCluster, notebook: dict[str, Any]) -> None:
-    """Start a kernel, run the cells one by one, end the kernel; and what the cluster says of it."""
+async def run_notebooks(gateway: Gateway, cluster: StandaloneCluster, notebooks: list[Path]) -> None:
+    """Run those whose kernel is offered: Toree needs Spark 3, and Python needs ipykernel."""
     specs = await gateway.request("GET", "/api/kernelspecs")
     say(f"It offers {', '.join(sorted(specs['kernelspecs']))}")
-    name, start = notebook["metadata"]["kernelspec"]["name"], time.monotonic()
+    for path in notebooks:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        name = notebook["metadata"]["kernelspec"]["name"]
+        if name in specs["kernelspecs"]:
+            say(f"\n{path.name}:")
+            await run_notebook(gateway, cluster, name, notebook)
+        else:
+            say(f"\n{path.name} is left out: its kernel {name} is not offered here.")
+
+
+async def run_notebook(gateway: Gateway, cluster: StandaloneCluster, name: str, notebook: dict[str, Any]) -> None:
+    """Start a kernel, run the cells one by one, end the kernel; and what the cluster says of it."""
+    start = time.monotonic()
     kernel_id = (await patiently(gateway.request("POST", "/api/kernels", {"name": name}), "starting a kernel"))["id"]
     try:
         kernel = await patiently(gateway.connect(kernel_id), f"waiting for {name}")
@@ -171,15 +184,15 @@ async def cores_back(cluster: StandaloneCluster) -> None:
 
 
 @contextmanager
-def serving(cluster: StandaloneCluster, found: Installation, directory: Path) -> Iterator[Gateway]:
+def serving(cluster: StandaloneCluster, directory: Path) -> Iterator[Gateway]:
     """A gateway with kg2at on a free port of the loopback, with nothing of this machine's own configuration."""
     conf = [f"spark.master {cluster.master_url}", f"spark.master.ui.port {cluster.ui_url.rpartition(':')[2]}"]
     conf += [f"spark.cores.max {cluster.cores}", "spark.ui.enabled false"]
     (directory / "spark-defaults.conf").write_text("\n".join([*conf, ""]))
     [port] = free_ports(HOST, 0)
-    token, foreign = secrets.token_hex(24), ("KG_", "KG2AT_", "SPARK_", "JUPYTER_CONFIG")
+    token, foreign = secrets.token_hex(24), ("KG_", "KG2AT_", "SPARK_", "PYSPARK_", "JUPYTER_CONFIG")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    env |= {"SPARK_HOME": found.spark.home, "JAVA_HOME": found.java.home}
+    env |= {"SPARK_HOME": str(cluster.spark_home), "JAVA_HOME": str(cluster.java_home)}
     env |= {"SPARK_CONF_DIR": str(directory), "SPARK_LOCAL_IP": HOST, "KG_AUTH_TOKEN": token}
     env |= {f"JUPYTER_{kind}_DIR": str(directory / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     options = {"api": API, "ip": HOST, "port": port, "port_retries": 0}
@@ -220,18 +233,18 @@ def ignore_signals() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cores", type=int, default=2, help="cores of the cluster's worker (default: 2)")
-    parser.add_argument("--notebook", type=Path, default=Path(__file__).with_name("pi.ipynb"))
+    own = [Path(__file__).with_name(name) for name in ("pi.ipynb", "plot.ipynb")]
+    parser.add_argument("notebooks", type=Path, nargs="*", default=own, help="default: pi.ipynb and plot.ipynb")
     options = parser.parse_args()
-    notebook = json.loads(options.notebook.read_text(encoding="utf-8"))
     for signum in SIGNALS:
         signal.signal(signum, stop_at)
     try:
-        demo(notebook, options.cores)
+        demo(options.notebooks, options.cores)
     except (DemoError, KG2ATError) as error:
         sys.exit(f"The demo failed: {error}")
 
 
-def demo(notebook: dict[str, Any], worker_cores: int) -> None:
+def demo(notebooks: list[Path], worker_cores: int) -> None:
     found = InstallationFinder(kernel_dirs=tuple(jupyter_path("kernels"))).find(os.environ)
     say(f"Starting a master and a worker of Spark {found.spark.version} on Java {found.java.version} ...")
     with (
@@ -239,10 +252,10 @@ def demo(notebook: dict[str, Any], worker_cores: int) -> None:
         StandaloneCluster(found.spark.home, found.java.home, cores=worker_cores, memory="2g") as cluster,
     ):
         say(f"{cluster.master_url} is up: {cores(cluster)}")
-        with serving(cluster, found, Path(directory)) as gateway:
+        with serving(cluster, Path(directory)) as gateway:
             say(f"kg2at listens at {gateway.url}")
             try:
-                asyncio.run(run_notebook(gateway, cluster, notebook))
+                asyncio.run(run_notebooks(gateway, cluster, notebooks))
             finally:
                 ignore_signals()
     say("Everything is stopped.")

@@ -82,9 +82,13 @@ class SparkConfError(ConfigError):
 
 
 class InstallationError(ConfigError):
-    """Spark, Java or Toree is missing, or they don't fit together."""
+    """Spark, Java, Toree or Python is missing, or they don't fit together."""
 
-    reason = "Spark, Java or Toree is missing"
+    reason = "Spark, Java, Toree or Python is missing"
+
+
+class WrongPlace(InstallationError):
+    """A place that a person set holds nothing of what it should: the gateway does not start with it."""
 
 
 class LaunchFailed(ConfigError):

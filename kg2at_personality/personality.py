@@ -26,6 +26,7 @@ from .assembly import (
 )
 from .errors import ConfigError, StateDirInUse
 from .kernels.manager import GatewayKernelManager
+from .kernels.offers import Offers
 from .kernels.prespawn import prespawn
 from .kernels.resource_limits import raise_limits
 from .kernels.sessions import GatewaySessionManager
@@ -65,8 +66,9 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             check_classes(app)
             check_defaults(self)
             self.launcher = launcher_of(self)
+            self.offers = Offers(self.launcher)
             if self.inject_kernelspecs:
-                check_spark(self.launcher, self.profiles, self.master_url, self.log)
+                check_spark(self.offers, self.launcher, self.master_url, self.log)
         except (ConfigError, TraitError) as error:
             app.log.critical("kg2at can't start. %s", error)
             app.exit(1)
@@ -95,7 +97,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         app = self.parent
         self.clusters = clusters_of(self, self.log)
         app.kernel_spec_manager = self._derived("kernel_spec_manager_class", SparkKernelSpecManager)(
-            parent=app, log=app.log, launcher=self.launcher, inject=self.inject_kernelspecs
+            parent=app, log=app.log, launcher=self.launcher, offers=self.offers, inject=self.inject_kernelspecs
         )
         app.kernel_manager = self._derived("kernel_manager_class", GatewayKernelManager)(
             parent=app,

@@ -79,6 +79,7 @@ def test_launches_are_what_the_settings_say() -> None:
         profiles={"large": {"spark.cores.max": 8}},
         niceness=5,
         toree_options=["--nosparkcontext"],
+        python="/python",
         max_cores_per_kernel=4,
         idle_cores_timeout=60,
         idle_cached_cores_timeout=600,
@@ -87,8 +88,9 @@ def test_launches_are_what_the_settings_say() -> None:
     assert made.reader == SparkConfReader("/spark", "/conf", {"spark.cores.max": "2"}, None, 3.0)
     assert (made.finder.spark_home, made.finder.java_home, made.finder.toree_assembly) == ("/spark", "/java", None)
     assert made.profiles == {"large": {"spark.cores.max": "8"}}
+    assert made.options.python == "/python"
     assert made.idle_cores == IdleCores(60, 600)
-    assert (made.options.niceness, made.options.arguments, made.bounds.cores) == (5, ("--nosparkcontext",), 4)
+    assert (made.options.niceness, made.options.toree_arguments, made.bounds.cores) == (5, ("--nosparkcontext",), 4)
 
 
 def test_a_range_of_ports() -> None:

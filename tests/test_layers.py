@@ -136,6 +136,12 @@ def test_the_commands_need_every_part() -> None:
     assert needed >= PARTS_FOR_CLI
 
 
+def test_a_kind_of_kernel_is_one_module() -> None:
+    """Only the list of kinds names one; all others know the interface."""
+    for kind in ("kernels.launch.toree", "kernels.launch.python"):
+        assert {module for module in modules() if kind in imported(module)} == {"kernels.launch.runtimes"}
+
+
 def test_no_module_is_in_a_circle() -> None:
     imports = {module: set(imported(module)) for module in modules()}
     found = set()

@@ -148,7 +148,8 @@ def test_the_sdist_is_the_whole_source(built: tuple[Path, Path]) -> None:
     root = f"kg2at-{__version__}"
     with tarfile.open(built[0]) as sdist:
         names = set(sdist.getnames())
-    expected = {"LICENSE", "CHANGELOG.md", "Makefile", ".ci/run", "examples/pi.ipynb", "tests/test_packaging.py"}
+    expected = {"LICENSE", "CHANGELOG.md", "Makefile", ".ci/run", "tests/test_packaging.py"}
+    expected |= {"examples/pi.ipynb", "examples/plot.ipynb"}
     assert names >= {f"{root}/{name}" for name in KERNELSPECS | expected}
 
 

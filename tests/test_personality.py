@@ -18,11 +18,14 @@ from traitlets import Float, Integer, List, Unicode
 from traitlets.config import Config
 
 from kg2at_personality.assembly import normal_base_url
+from kg2at_personality.kernels.launch.python import PythonRuntime
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.personality import KG2ATPersonality
 from kg2at_personality.settings import Settings
+from kg2at_personality.spark import python_interpreter
 from kg2at_personality.web.channels.connection import ChannelsConnection
 from tests.fakes.gateway_process import Gateway
+from tests.fakes.installation import add_pyspark, make_python
 from tests.fakes.processes import runs
 from tests.fakes.toree import FakeSpark
 
@@ -60,7 +63,6 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "idle_cached_cores_timeout": ("600", 600, "0", 0),
     "job_wait_timeout": ("30", 30.0, "0", 0.0),
     "spark_context": ("eager", "eager", "none", "none"),
-    "python": ("/a/python", "/a/python", "/d/python", "/d/python"),
     "toree_options": ("--a", ["--a"], "--d", ["--d"]),
     "niceness": ("3", 3, "4", 4),
     "job_name": ("TOREE1", "TOREE1", "TOREE2", "TOREE2"),
@@ -77,6 +79,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
 }
 #: Those that must name what is there.
 PLACES = {"spark_home": "spark", "java_home": "java", "toree_assembly": "toree", "spark_conf_dir": "conf"}
+PLACES |= {"python": "python"}
 
 
 @pytest.fixture
@@ -127,6 +130,7 @@ class TestSettings:
         assert VALUES.keys() | PLACES.keys() == set(Settings.class_trait_names(config=True))
 
     def test_each_can_be_set_by_a_variable(self, app: Any, spark: FakeSpark, monkeypatch: Any) -> None:
+        make_python(spark.root / "python")
         for name, (text, *_) in VALUES.items():
             monkeypatch.setenv(f"KG2AT_{name.upper()}", text)
         for name, folder in PLACES.items():
@@ -139,6 +143,7 @@ class TestSettings:
             assert getattr(personality, name) == str(spark.root / folder)
 
     def test_which_loses_to_the_command_line(self, app: Any, spark: FakeSpark, monkeypatch: Any) -> None:
+        make_python(spark.root / "python")
         for name, (text, *_) in VALUES.items():
             monkeypatch.setenv(f"KG2AT_{name.upper()}", text)
         for name in PLACES:
@@ -328,6 +333,57 @@ class TestRefusals:
     def test_a_missing_spark(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
         spark.submit.unlink()
         assert "$SPARK_HOME is" in refused(app, caplog)
+
+    def test_what_is_offered_is_told(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
+        """Python's absence is no warning, since Toree's kernels are the default."""
+        spark.become("3.5.2", pyspark=False)
+        made = app()
+        [record] = [each for each in caplog.records if "are not offered" in each.getMessage()]
+        assert record.levelno == logging.INFO
+        assert record.getMessage().startswith("Python kernels are not offered. Python: Spark 3.5.2 in")
+        assert "Java 17.0.15, Toree 0.5.0" in caplog.text
+        assert made.kernel_manager.default_kernel_name == "apache_toree_scala"
+        spark.become("3.5.2")
+        caplog.clear()
+        app()
+        assert "not offered" not in caplog.text and "Toree 0.5.0, Python 3." in caplog.text
+
+    def test_a_spark_4_has_python_alone(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
+        spark.become("4.0.1", "2.13")
+        made = app()
+        [record] = [each for each in caplog.records if "are not offered" in each.getMessage()]
+        assert record.levelno == logging.WARNING
+        assert record.getMessage().startswith("Scala and SQL kernels are not offered. ")
+        assert "is built for Scala 2.12, Spark 4.0.1" in record.getMessage()
+        assert made.kernel_manager.default_kernel_name == "spark_python"
+
+    def test_nothing_can_be_offered(self, app: Any, spark: FakeSpark, caplog: Any, monkeypatch: Any) -> None:
+        spark.become("4.0.1", "2.13")
+        monkeypatch.setenv("PYSPARK_PYTHON", "/no/python")
+        said = refused(app, caplog)
+        assert "is built for Scala 2.12" in said and "$PYSPARK_PYTHON is '/no/python', but that won't do" in said
+
+    def test_a_python_that_somebody_set(self, app: Any, spark: FakeSpark, caplog: Any, monkeypatch: Any) -> None:
+        """The setting has to be right; what else names one keeps Python from being offered."""
+        add_pyspark(spark.root / "spark")
+        said = refused(app, caplog, "--KG2ATPersonality.python=/no/python")
+        assert "Python: trait python is '/no/python', but that won't do: /no/python can't be run" in said
+        monkeypatch.setenv("PYSPARK_PYTHON", "/no/python")
+        caplog.clear()
+        app()
+        assert "Python kernels are not offered. Python: $PYSPARK_PYTHON is '/no/python'" in caplog.text
+
+    def test_a_toree_that_somebody_set(self, app: Any, spark: FakeSpark, caplog: Any, monkeypatch: Any) -> None:
+        """It has to be right, too, also where Python could do without."""
+        add_pyspark(spark.root / "spark")
+        monkeypatch.setenv("TOREE_HOME", "/no/toree")
+        assert "Toree: $TOREE_HOME is '/no/toree', but that won't do" in refused(app, caplog)
+
+    def test_a_start_asks_no_other_python(self, app: Any, spark: FakeSpark, monkeypatch: Any) -> None:
+        """The gateway's own tells without a process."""
+        add_pyspark(spark.root / "spark")
+        monkeypatch.setattr(python_interpreter, "run_within", None)
+        assert isinstance(app().personality.offers.look("").runtimes[PythonRuntime], PythonRuntime)
 
     def test_without_kernelspecs_of_its_own_it_needs_no_spark(self, app: Any, spark: FakeSpark) -> None:
         spark.submit.unlink()

@@ -64,11 +64,11 @@ class ConfigApp(Command):
         name = self.extra_args[0] if self.extra_args else ""
         if not name or name in self.launcher.profiles:
             return name
-        specs = SparkKernelSpecManager(launcher=self.launcher, log=self.log).injected
+        specs = SparkKernelSpecManager(launcher=self.launcher, log=self.log).own
         if name.lower() in specs:
-            return specs[name.lower()][1]
+            return specs[name.lower()].profile
         known = ", ".join([*specs, *self.launcher.profiles])
-        raise ConfigError(f"{name!r} is no Toree kernelspec and no profile. There are: {known}.")
+        raise ConfigError(f"{name!r} is no kernelspec of kg2at's and no profile. There are: {known}.")
 
     def _row(self, setting: Property, redactor: Redactor | None) -> dict[str, Any]:
         overrode = list(_overridden(setting, redactor))

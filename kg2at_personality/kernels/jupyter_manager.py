@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_client import KernelManager
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
+from traitlets import default, dlink
 
 from ..errors import NoRoom
 from .kernel import GatewayKernel
@@ -57,6 +58,13 @@ class JupyterKernelManager(SeedingMappingKernelManager):
         async def cull_kernel_if_idle(self, kernel_id: str) -> None: ...
         def _check_kernel_id(self, kernel_id: str) -> None: ...
         async def _finish_kernel_start(self, kernel_id: str) -> None: ...
+
+    @default("default_kernel_name")
+    def _default_kernel_name_default(self) -> str:
+        """Return the seed notebook's kernel, else the first that is offered; it follows what is offered later."""
+        if not self.seed_kernelspec:
+            dlink((self.kernel_spec_manager, "default_name"), (self, "default_kernel_name"))
+        return self.seed_kernelspec or self.kernel_spec_manager.default_name
 
     def get_kernel(self, kernel_id: str) -> GatewayKernel:
         """Return a kernel that is listed. Raises tornado's HTTPError 404, or KeyError."""

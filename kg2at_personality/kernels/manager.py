@@ -60,10 +60,6 @@ class GatewayKernelManager(JupyterKernelManager):
     def _clusters_default(self) -> Clusters:
         return Clusters(AdmissionPolicy(core_check="off"), MasterOptions(), self.log)
 
-    @default("default_kernel_name")
-    def _default_kernel_name_default(self) -> str:
-        return self.seed_kernelspec or self.kernel_spec_manager.default_name
-
     @default("kernel_info_timeout")
     def _kernel_info_timeout_default(self) -> float:
         # A Toree takes 10 s on an idle machine and a minute on a busy one.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.provisioning import KernelProvisionerFactory
-from traitlets import Bool, Instance, default
+from traitlets import Bool, Instance, Unicode, default
 
 from ..errors import KG2ATError
 from ..plural import counted
@@ -20,7 +21,8 @@ from ..spark.master_url import local_cores
 from ..spark.units import spark_size
 from .launch.launcher import Launcher
 from .launch.plan import Runtime
-from .launch.runtimes import RUNTIMES, runtime_of
+from .launch.runtimes import runtime_of
+from .offers import Offer, Offers
 
 PACKAGE = Path(__file__).parents[1]
 #: The templates. A wheel has the folder in the package; a checkout, and so an editable install, has it beside the
@@ -32,6 +34,15 @@ DEFAULT_KERNEL_NAMES = ("apache_toree_scala", "spark_python")
 PROFILE_NAME = re.compile(r"[A-Za-z0-9._-]+")
 #: What of a foreign spec's metadata a client may see: provisioner stanzas can hold hosts and passwords.
 PRIVATE_METADATA = frozenset({"kernel_provisioner", "process_proxy"})
+
+
+@dataclass(frozen=True)
+class OwnSpec:
+    """One of kg2at's kernelspecs: the directory of its template, the kind of its kernels, and its profile or ""."""
+
+    template: Path
+    kind: type[Runtime]
+    profile: str
 
 
 class PublicKernelSpec(KernelSpec):
@@ -48,6 +59,8 @@ class SparkKernelSpecManager(KernelSpecManager):
 
     inject = Bool(True, help="Whether kg2at's kernelspecs are offered at all.")
     launcher = Instance(Launcher)
+    offers = Instance(Offers)
+    default_name = Unicode(help="The kernel of those who name none, as of the last look.")
 
     @default("launcher")
     def _launcher_default(self) -> Launcher:
@@ -57,124 +70,98 @@ class SparkKernelSpecManager(KernelSpecManager):
     def _kernel_spec_class_default(self) -> type[KernelSpec]:
         return PublicKernelSpec
 
+    @default("offers")
+    def _offers_default(self) -> Offers:
+        return Offers(self.launcher)
+
+    @default("default_name")
+    def _default_name_default(self) -> str:
+        return next((name for name in DEFAULT_KERNEL_NAMES if name in self.injected), NATIVE_KERNEL_NAME)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._shadowed: set[str] = set()
-        self._runtimes: dict[type[Runtime], Runtime | KG2ATError] | None = None
 
     @property
-    def injected(self) -> dict[str, tuple[Path, str]]:
-        """Return kernel name -> (template directory, profile); {} when injection is off."""
+    def own(self) -> dict[str, OwnSpec]:
+        """Return kg2at's kernelspecs by their names, offered or not; {} when injection is off."""
         names = dict(self._variants()) if self.inject else {}
         allowed = self.allowed_kernelspecs
-        return {name: at for name, at in names.items() if not allowed or name in allowed}
+        return {name: spec for name, spec in names.items() if not allowed or name in allowed}
 
     @property
-    def default_name(self) -> str:
-        """Return the kernel of those who name none."""
-        return next((name for name in DEFAULT_KERNEL_NAMES if name in self.injected), NATIVE_KERNEL_NAME)
+    def injected(self) -> dict[str, OwnSpec]:
+        """Return those of them that are offered, as of the last look. Blocking when there was none."""
+        return {name: spec for name, spec in self.own.items() if self.offers.includes(spec.kind, spec.profile)}
 
-    def _variants(self) -> Iterator[tuple[str, tuple[Path, str]]]:
+    def _variants(self) -> Iterator[tuple[str, OwnSpec]]:
         for template, interpreter in _templates():
-            if not self._offers(interpreter):
+            kind = runtime_of(interpreter)
+            if kind is None:
                 continue
-            yield template.name, (template, "")
+            yield template.name, OwnSpec(template, kind, "")
             for profile in self.launcher.profiles:
-                yield f"{template.name}_{profile}".lower(), (template, profile)
+                yield f"{template.name}_{profile}".lower(), OwnSpec(template, kind, profile)
 
     def find_kernel_specs(self) -> dict[str, str]:
         """Return kernel name -> resource directory, kg2at's own before installed ones of the same name."""
         installed = super().find_kernel_specs()
-        injected = {name: str(template) for name, (template, _) in self.injected.items()}
+        injected = {name: str(spec.template) for name, spec in self.injected.items()}
         for name in (installed.keys() & injected.keys()) - self._shadowed:
             self._shadowed.add(name)
             self.log.info("kg2at's kernelspec %s is used instead of the one in %s", name, installed[name])
         return installed | injected
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """Return the spec that is launched. Reads no Spark configuration; raises NoSuchKernel."""
-        at = self.injected.get(kernel_name.lower())
-        if at is None:
+        """Return the spec that is launched. Reads no Spark configuration; raises NoSuchKernel.
+
+        One of kg2at's own that is not offered is there, too: its launch looks again, and says why it can't be.
+        """
+        own = self.own.get(kernel_name.lower())
+        if own is None:
             return super().get_kernel_spec(kernel_name)
-        template, profile = at
-        spec = self.kernel_spec_class.from_resource_dir(str(template))
+        spec = self.kernel_spec_class.from_resource_dir(str(own.template))
         if not KernelProvisionerFactory.instance(parent=self.parent).is_provisioner_available(spec):
             raise NoSuchKernel(kernel_name)
-        spec.metadata["kg2at"]["profile"] = profile
+        spec.metadata["kg2at"]["profile"] = own.profile
         return spec
 
     def get_all_specs(self) -> dict[str, Any]:
         """Return all specs as clients see them, with what the cluster gives a kernel. Blocking: reads Spark's files."""
-        self.refresh()
+        found = {profile: self._look(profile) for profile in {spec.profile for spec in self.own.values()}}
+        self.set_trait("default_name", self._default_name_default())
         specs = super().get_all_specs()
-        confs: dict[str, SparkConf | KG2ATError] = {}
-        for name, (_, profile) in self.injected.items():
+        for name, own in self.injected.items():
             if name in specs:
-                if profile not in confs:
-                    confs[profile] = self._conf(profile)
-                self._describe(specs[name]["spec"], profile, confs[profile])
+                self._describe(specs[name]["spec"], own, found[own.profile])
         return specs
 
     def public_spec(self, kernel_name: str) -> dict[str, Any]:
         """Return one spec as clients see it. Blocking. Raises NoSuchKernel."""
+        own = self.own.get(kernel_name.lower())
         spec = self.get_kernel_spec(kernel_name).to_dict()
-        if kernel_name.lower() in self.injected:
-            _, profile = self.injected[kernel_name.lower()]
-            self._describe(spec, profile, self._conf(profile))
+        if own is not None:
+            self._describe(spec, own, self._look(own.profile))
+            if not self.offers.includes(own.kind, own.profile):
+                raise NoSuchKernel(kernel_name)
         return spec
 
-    def _offers(self, interpreter: str) -> bool:
-        """Return whether there is what runs such notebooks. Where nothing is, Toree's specs stay and say why."""
-        kind, found = runtime_of(interpreter), self.runtimes
-        return kind is not None and (isinstance(found.get(kind), Runtime) or (kind.is_toree and not any_found(found)))
+    def _look(self, profile: str) -> Offer:
+        found = self.offers.look(profile)
+        if isinstance(found.conf, KG2ATError):
+            self.log.error("%s", found.conf)
+        return found
 
-    @property
-    def runtimes(self) -> dict[type[Runtime], Runtime | KG2ATError]:
-        """Return each kind of kernel with what was found to run it when the specs were last listed, or why none was."""
-        if self._runtimes is None:
-            self.refresh()
-        return self._runtimes or {}
-
-    def refresh(self) -> None:
-        """Look again at what is installed. Blocking: reads Spark's files."""
-        conf = self._conf("")
-        if isinstance(conf, SparkConf):
-            try:
-                self._runtimes = {**self.launcher.runtimes(conf)}
-            except KG2ATError as error:
-                self._runtimes = dict.fromkeys(RUNTIMES, error)
-        elif self._runtimes is None:
-            self._runtimes = dict.fromkeys(RUNTIMES, conf)
-
-    def _conf(self, profile: str) -> SparkConf | KG2ATError:
-        try:
-            return self.launcher.conf(profile)
-        except KG2ATError as error:
-            self.log.error("%s", error)
-            return error
-
-    def _describe(self, spec: dict[str, Any], profile: str, conf: SparkConf | KG2ATError) -> None:
+    def _describe(self, spec: dict[str, Any], own: OwnSpec, offer: Offer) -> None:
         """Say in `display_name` and `metadata.kg2at` what a kernel of this spec gets."""
-        about: dict[str, Any] = {"interpreter": spec["metadata"]["kg2at"]["interpreter"], "profile": profile}
-        if isinstance(conf, KG2ATError):
-            about["error"] = str(conf)
+        about: dict[str, Any] = {"interpreter": spec["metadata"]["kg2at"]["interpreter"], "profile": own.profile}
+        if isinstance(offer.conf, KG2ATError):
+            about["error"] = str(offer.conf)
         else:
-            about |= sizes(conf) | self._versions(about["interpreter"], conf)
+            about |= sizes(offer.conf) | _versions(own.kind, offer)
         spec["metadata"] = spec["metadata"] | {"kg2at": about}
-        if profile:
-            spec["display_name"] += f" ({_size_label(profile, about.get('cores'))})"
-
-    def _versions(self, interpreter: str, conf: SparkConf) -> dict[str, str]:
-        kind = runtime_of(interpreter)
-        if kind is None:
-            return {}
-        try:
-            found = self.launcher.finder.find(conf.environ)
-            runtime = kind.find(self.launcher.finder, found, conf, self.launcher.options)
-        except KG2ATError as error:
-            return {"error": str(error)}
-        name, version = runtime.product
-        return {"spark_version": found.spark.version, f"{name.lower()}_version": version}
+        if own.profile:
+            spec["display_name"] += f" ({_size_label(own.profile, about.get('cores'))})"
 
 
 @cache
@@ -184,9 +171,13 @@ def _templates() -> tuple[tuple[Path, str], ...]:
     return tuple((folder, spec["metadata"]["kg2at"]["interpreter"]) for folder, spec in found)
 
 
-def any_found(runtimes: Mapping[type[Runtime], Runtime | KG2ATError]) -> bool:
-    """Return whether any kind of kernel can run."""
-    return any(isinstance(found, Runtime) for found in runtimes.values())
+def _versions(kind: type[Runtime], offer: Offer) -> dict[str, str]:
+    """Return the versions of Spark and of what runs such kernels, or why there is none."""
+    runtime = offer.runtimes[kind]
+    if isinstance(runtime, KG2ATError) or isinstance(offer.installation, KG2ATError):
+        return {"error": str(runtime)}
+    name, version = runtime.product
+    return {"spark_version": offer.installation.spark.version, f"{name.lower()}_version": version}
 
 
 def sizes(conf: SparkConf) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import ebcdic  # noqa: F401  (registers cp1047, the EBCDIC of z/OS Unix)
 
-from ..errors import InstallationError
+from ..errors import InstallationError, WrongPlace
 from ..system.time_limits import run_within
 from .installation import Installation, Java, Spark, Toree, check_py4j, check_scala, unsupported_java
 from .toree_assembly import read_assembly
@@ -150,7 +150,7 @@ def _group(pattern: str, text: str) -> str:
 def _first(what: str, variable: str, read: Callable[[str], T], places: Iterable[_Place]) -> tuple[T, _Place]:
     """Return what `read` makes of the first place that is any good, and that place.
 
-    Raises InstallationError: at a firm place that is no good, or with all places when none is any good.
+    Raises WrongPlace at a firm place that is no good, InstallationError with all places when none is any good.
     """
     looked = []
     for place in places:
@@ -163,7 +163,7 @@ def _first(what: str, variable: str, read: Callable[[str], T], places: Iterable[
             except (InstallationError, ValueError, TimeoutExpired) as error:
                 problem = str(error)
             if place.firm:
-                raise InstallationError(f"{what}: {place.name} is {place.path!r}, but that won't do: {problem}.")
+                raise WrongPlace(f"{what}: {place.name} is {place.path!r}, but that won't do: {problem}.")
         looked.append(f"{place.name} ({problem})")
     remedy = f'`pip install "kg2at[embedded]"` brings it, or set {variable} to where it is.'
     raise InstallationError(f"{what} not found. Looked at: {'; '.join(looked)}. {remedy}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.fakes.forkserver import ForkServer
-from tests.fakes.installation import make_jar, make_java, make_spark
+from tests.fakes.installation import add_pyspark, make_jar, make_java, make_python, make_spark
 from tests.fakes.ports import held_port
 
 ROOT = Path(__file__).parents[2]
@@ -52,20 +52,28 @@ class Ran:
 
 
 class Place:
-    """A directory with a fake Spark, Java and Toree that suit each other, and the variables that lead there."""
+    """A directory with a fake Spark, Java, Toree and Python that suit each other, and the variables that lead there."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.conf = directory / "conf"
         self.conf.mkdir()
         self.spark = make_spark(directory / "spark")
+        add_pyspark(self.spark)
+        self.python = make_python(directory / "python")
         self.java = make_java(directory / "java")
         self.toree = make_jar(directory / "toree" / "lib" / "toree-assembly-0.5.0-incubating.jar").parents[1]
         own = {"SPARK_HOME": self.spark, "JAVA_HOME": self.java, "TOREE_HOME": self.toree, "SPARK_CONF_DIR": self.conf}
         own |= {f"JUPYTER_{name.upper()}_DIR": directory / name for name in ("config", "data", "runtime")}
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
         self.environ |= {name: str(value) for name, value in own.items()}
-        self.environ |= {"SPARK_LOCAL_IP": "127.0.0.1", "TERM": "dumb", "LC_ALL": "C.UTF-8", "HOME": str(directory)}
+        self.environ |= {
+            "PYSPARK_PYTHON": str(self.python),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "TERM": "dumb",
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(directory),
+        }
         self.environ |= {"KG_PORT": str(held_port()), "PYTHONPATH": str(ROOT), "COLUMNS": "300"}
 
     def defaults(self, text: str) -> Path:

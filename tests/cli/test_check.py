@@ -20,7 +20,7 @@ import pytest
 
 from tests.cli.authority import Authority
 from tests.cli.program import Place
-from tests.fakes.installation import PYSPARK_CLASS, make_jar, make_java, make_spark
+from tests.fakes.installation import PYSPARK_CLASS, add_pyspark, make_jar, make_java, make_python, make_spark
 from tests.fakes.master import FakeMaster
 from tests.fakes.ports import held_port
 
@@ -108,6 +108,53 @@ def unknown_spark(place: Place) -> None:
     place.environ["SPARK_HOME"] = str(make_spark(place.directory / "odd-spark", core=""))
 
 
+def become(place: Place, version: str, scala: str, pyspark: bool = True) -> None:
+    """Be another Spark."""
+    spark = make_spark(place.directory / "other-spark", version, scala)
+    if pyspark:
+        add_pyspark(spark, version)
+    place.environ["SPARK_HOME"] = str(spark)
+
+
+def spark_4(place: Place) -> None:
+    become(place, "4.0.1", "2.13")
+
+
+def spark_4_without_python(place: Place) -> None:
+    spark_4(place)
+    place.environ["PYSPARK_PYTHON"] = "/nowhere"
+
+
+def spark_2(place: Place) -> None:
+    become(place, "2.4.8", "2.11")
+    toree("0.4.0", "2.11.12")(place)
+    java("1.8.0_392")(place)
+
+
+def no_pyspark(place: Place) -> None:
+    become(place, "3.5.2", "2.12", pyspark=False)
+
+
+def bare_python(place: Place) -> None:
+    make_python(place.python, ipykernel="")
+
+
+def hanging_python(place: Place) -> None:
+    place.python.write_text("#!/bin/sh\nsleep 60\n")
+
+
+def other_python(place: Place) -> None:
+    """A driver's, beside that of the workers."""
+    place.environ["PYSPARK_DRIVER_PYTHON"] = str(make_python(place.directory / "python3.12", "3.12.1"))
+
+
+def far_workers(place: Place) -> None:
+    dead_master(place)
+    path = place.conf / "spark-defaults.conf"
+    place.defaults(path.read_text().replace("127.0.0.1", "192.0.2.7"))
+    place.environ |= {"PYSPARK_PYTHON": "python3", "PYSPARK_DRIVER_PYTHON": str(place.python)}
+
+
 def ebcdic_gone_wrong(place: Place) -> list[str]:
     (place.conf / "spark-defaults.conf").write_bytes(b"spark.x.y caf\xe9\n")
     return []
@@ -159,7 +206,39 @@ FAULTS = [
     Fault("no Java", variables(JAVA_HOME="/nowhere"), r"error +Java +Java: \$JAVA_HOME is '/nowhere'"),
     Fault("wrong Java", java("21.0.1"), r"warning  Java +Java 21\.0\.1 .* supports \(8, 11, 17\)", 0),
     Fault("no Toree", variables(TOREE_HOME="/nowhere"), r"error +Toree +Toree: \$TOREE_HOME is '/nowhere'"),
-    Fault("wrong Scala", toree("0.6.0", "2.13.8"), r"error +Scala .* is built for Scala 2.13, Spark .* a Toree built"),
+    Fault(
+        "wrong Scala", toree("0.6.0", "2.13.8"), r"warning +Scala +not offered: .* for Scala 2.13, Spark .*a Toree", 0
+    ),
+    Fault(
+        "Spark 4", spark_4, r"warning  Scala +not offered: .* is built for Scala 2.12, Spark 4.0.1 .*a Toree built", 0
+    ),
+    Fault("Spark 4 alone", spark_4_without_python, r"error +Scala +\S+ is built for Scala 2.12, Spark 4.0.1"),
+    Fault("no Python either", spark_4_without_python, r"error +Python kernels +Python: \$PYSPARK_PYTHON is '/nowhere'"),
+    Fault("Spark 2", spark_2, r"warning  Python kernels +not offered: .*2.4.8 ends at Python 3.7.* Set SPARK_HOME", 0),
+    Fault(
+        "no Python",
+        variables(PYSPARK_PYTHON="/nowhere"),
+        r"warning  Python kernels +not offered: .*: /nowhere can't be run: No such .* Set python to one with ipykernel",
+        0,
+    ),
+    Fault(
+        "no ipykernel", bare_python, r"warning  Python kernels +not offered: .* has no ipykernel \(`\S+ -m pip inst", 0
+    ),
+    Fault("Python hangs", hanging_python, r"warning  Python kernels +not offered: .* did not answer within 0.9 s", 0),
+    Fault("wrong Python", options("--KG2ATPersonality.python=/no"), r"error +Python kernels +Python: trait python is"),
+    Fault(
+        "front end", variables(PYSPARK_DRIVER_PYTHON="jupyter"), r"warning  Python kernels +\S+ is 'jupyter', which", 0
+    ),
+    Fault("no pyspark", no_pyspark, r"warning  Python kernels +not offered: .*Spark 3.5.2 .* comes without PySpark", 0),
+    Fault(
+        "workers", other_python, r"error +workers' Python +\S+ notebook runs Python 3.12, and its workers Python 3.11"
+    ),
+    Fault(
+        "no worker's",
+        lambda place: void(other_python(place)) or variables(PYSPARK_PYTHON="/no")(place),
+        r"error +workers' Python +/no: /no can't be run: No such .* set spark.pyspark.python to a Python 3.12",
+    ),
+    Fault("far workers", far_workers, r"ok +workers' Python +python3 of each worker, not seen .*has to be Python 3.11"),
     Fault("unknown Scala", toree("9.9.9", ""), r"warning  Scala +Can't tell .* --start", 0),
     Fault("py4j", old_toree_without_py4j, r"error +py4j .*Put it there"),
     Fault("script fails", lambda p: void(p.script("exit 3\n")), rf"error +spark-env.sh +{SCRIPT}it ended .* status 3"),
@@ -235,7 +314,19 @@ def test_all_is_well(place: Place) -> None:
     ran = place.run("check")
     assert ran.status == 0, ran
     assert "warning" not in ran.out and "error" not in ran.out
-    for name in ("Python", "Spark", "Java", "Toree", "Scala", "py4j", "spark-defaults.conf", "spark-env.sh", "master"):
+    for name in (
+        "Python",
+        "Spark",
+        "Java",
+        "Toree",
+        "Scala",
+        "py4j",
+        "Python kernels",
+        "workers' Python",
+        "spark-defaults.conf",
+        "spark-env.sh",
+        "master",
+    ):
         assert re.search(rf"^ok +{name} ", ran.out, re.MULTILINE), name
     for name in ("SPARK_LOCAL_IP", "ports", "state directory", "random numbers", "TERM", "encodings", "address"):
         assert re.search(rf"^ok +{name} ", ran.out, re.MULTILINE), name
@@ -323,6 +414,23 @@ def told(place: Place, master: FakeMaster, *properties: str) -> tuple[int, dict[
         ran = place.run("check", "--json")
     found = {each["check"]: f"{each['level']}: {each['said']}" for each in json.loads(ran.out)}
     return ran.status, {name: found[name] for name in ("master", "room") if name in found}
+
+
+def test_workers_elsewhere_of_a_master_here(place: Place) -> None:
+    """The interpreter of the notebooks may not be there."""
+    master = FakeMaster()
+    for host in ("127.0.0.1", "192.0.2.8"):
+        master.add_worker(4, 4096, host)
+    del place.environ["PYSPARK_PYTHON"]
+    place.environ["PYSPARK_DRIVER_PYTHON"] = str(place.python)
+    with serving(master.to_json) as port:
+        place.defaults(f"spark.master spark://127.0.0.1:7077\nspark.master.ui.port {port}\n")
+        ran = place.run("check")
+        told = rf"warning +workers' Python +{place.python}, the notebooks' own, which has to be on 192.0.2.8 too"
+        assert re.search(f"(?m)^{told} +set spark.pyspark.python to one", ran.out), ran.out
+        assert ran.status == 0
+        place.environ["PYSPARK_PYTHON"] = str(place.python)
+        assert "has to be on" not in place.run("check").out
 
 
 def test_room_for_so_many_notebooks(place: Place) -> None:
@@ -438,7 +546,7 @@ def test_start_when_the_gateway_can_t(place: Place) -> None:
 
 @pytest.mark.e2e
 def test_start_runs_a_job_on_the_real_spark(place: Place) -> None:
-    for name in ("SPARK_HOME", "JAVA_HOME", "TOREE_HOME"):
+    for name in ("SPARK_HOME", "JAVA_HOME", "TOREE_HOME", "PYSPARK_PYTHON"):
         del place.environ[name]
         if name in os.environ:
             place.environ[name] = os.environ[name]
@@ -446,5 +554,6 @@ def test_start_runs_a_job_on_the_real_spark(place: Place) -> None:
     ran = place.run("check", "--start", "--json")
     assert ran.status == 0, ran.out + ran.err
     found = {each["check"]: each for each in json.loads(ran.out)}
-    assert "is 5050.0" in found["Spark job"]["said"]
-    assert found["shutdown"]["level"] == "ok"
+    for of_it in ("", ", spark_python"):
+        assert "is 5050.0" in found[f"Spark job{of_it}"]["said"]
+        assert found[f"shutdown{of_it}"]["level"] == "ok"

@@ -69,12 +69,12 @@ def test_each_value_with_its_file_and_line_and_what_it_overrode(place: Place) ->
 
 def test_a_profile_and_a_kernelspec(place: Place) -> None:
     profiles = {"KG2AT_PROFILES": '{"Large": {"spark.executor.memory": "8g"}}'}
-    for name in ("Large", "apache_toree_scala_large", "apache_toree_sql_large"):
+    for name in ("Large", "apache_toree_scala_large", "apache_toree_sql_large", "spark_python_large"):
         assert rows(place, name, **profiles)["spark.executor.memory"]["where"] == "profile Large"
     assert "spark.executor.memory" not in rows(place, "apache_toree_sql", **profiles)
     ran = place.run("config", "nix", **profiles)
     assert ran.status == 1
-    assert "'nix' is no Toree kernelspec and no profile" in ran.err and "apache_toree_sql_large, Large" in ran.err
+    assert "'nix' is no kernelspec of kg2at's and no profile" in ran.err and "apache_toree_sql_large" in ran.err
 
 
 def test_settings_come_from_option_file_and_variable_as_the_gateway_s_do(place: Place) -> None:

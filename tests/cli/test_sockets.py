@@ -1,4 +1,4 @@
-"""Addresses and ports, as `ports` and `check` see them."""
+"""Ports, as `ports` and `check` see them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,6 @@ def fresh() -> Iterator[None]:
     sockets._owners.cache_clear()
     yield
     sockets._owners.cache_clear()
-
-
-def test_hosts_of_this_machine() -> None:
-    assert sockets.hosts_here(["127.0.0.1", "localhost", "192.0.2.1", "no.such.invalid"]) == {"127.0.0.1", "localhost"}
-    assert sockets.is_here("[127.0.0.1]")
 
 
 def test_who_has_a_port(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
 from tornado.websocket import WebSocketClientConnection
+from traitlets.config import Config
 
 from kg2at_personality.cli.check import trial_run
+from kg2at_personality.cli.check.check_command import CheckApp
 from kg2at_personality.cli.check.finding import Finding
 from kg2at_personality.cli.check.trial_gateway import TrialGateway
 from kg2at_personality.cli.progress import Progress
 from kg2at_personality.errors import KG2ATError
+from tests.fakes.toree import FakeSpark
 
 Frames = list[Any]
+TOREE = ["apache_toree_scala"]
 
 
 class Socket:
@@ -80,10 +84,10 @@ class Gateway:
         return cast(WebSocketClientConnection, self.socket)
 
 
-def findings(gateway: Gateway, limit: float = 30.0) -> tuple[list[Finding], str]:
+def findings(gateway: Gateway, limit: float = 30.0, kernels: Sequence[str] = TOREE) -> tuple[list[Finding], str]:
     out = io.StringIO()
-    steps = trial_run._Steps(cast(TrialGateway, gateway), limit)
-    return asyncio.run(steps.findings(Progress(out))), out.getvalue()
+    trial = trial_run.Trial(cast(TrialGateway, gateway), limit, kernels)
+    return asyncio.run(trial.findings(Progress(out))), out.getvalue()
 
 
 def test_all_steps() -> None:
@@ -93,6 +97,31 @@ def test_all_steps() -> None:
     assert "is 5050.0" in found[3].said
     assert gateway.asked == ["POST /api/kernels", "DELETE /api/kernels/k1"]
     assert out.splitlines() == [f"[{number}/5] {each.check}" for number, each in enumerate(found, 1)]
+
+
+def test_python_is_tried_too() -> None:
+    gateway = Gateway(good)
+    found, _ = findings(gateway, kernels=[*TOREE, "spark_python"])
+    assert [each.level for each in found] == ["ok"] * 9
+    assert found[7].check == "Spark job, spark_python" and "range(1, 101)" in found[7].said
+    assert [each.said.split()[0] for each in found if each.said.endswith("started (0.0 s)")] == [*TOREE, "spark_python"]
+    assert gateway.asked == ["POST /api/kernels", "DELETE /api/kernels/k1"] * 2
+
+
+@pytest.mark.parametrize(
+    ("version", "scala", "inject", "expected"),
+    [
+        ("3.5.2", "2.12", True, [*TOREE, "spark_python"]),
+        ("4.0.1", "2.13", True, ["spark_python"]),
+        ("3.5.2", "2.12", False, TOREE),
+    ],
+)
+def test_those_that_are_offered_are_tried(
+    spark: FakeSpark, version: str, scala: str, inject: bool, expected: list[str]
+) -> None:
+    spark.become(version, scala)
+    command = CheckApp(config=Config({"KG2ATPersonality": {"inject_kernelspecs": inject}}))
+    assert trial_run._kernels(command) == expected
 
 
 @pytest.mark.parametrize(

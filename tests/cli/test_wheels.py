@@ -11,7 +11,7 @@ import pytest
 from packaging.tags import sys_tags
 
 from kg2at_personality.cli.setup.own_wheel import repack
-from kg2at_personality.cli.setup.wheels import expanded, glibc_of, metadata, misfits, needed, unfit
+from kg2at_personality.cli.setup.wheels import bare, embedded, expanded, glibc_of, metadata, misfits, needed, unfit
 from tests.cli.wheel import make_wheel
 
 MINOR, MICRO = "{}.{}".format(*sys.version_info[:2]), sys.version_info[2]
@@ -124,3 +124,10 @@ def test_the_machine_that_takes_them_all() -> None:
     names += ["c-1-cp311-abi3-manylinux1_x86_64.manylinux_2_28_x86_64.whl", "d-1-py3-none-manylinux_2_26_x86_64.whl"]
     assert needed(names) == "x86_64 with glibc 2.26 or later"
     assert needed(["a-1-py3-none-macosx_11_0_arm64.whl"]) == "macosx_11_0_arm64"
+
+
+def test_what_the_extra_adds() -> None:
+    lines = ["always", 'spark>=3; extra == "embedded"', 'other; extra == "test"', 'never; sys_platform == "win32"']
+    lines += ['old<2; python_version < "3.13" and extra == "embedded"', 'both[b,a]; extra == "embedded"']
+    assert list(map(bare, embedded(lines, {"python_version": "3.12"}))) == ["spark>=3", "old<2", "both[a,b]"]
+    assert list(map(bare, embedded(lines, {"python_version": "3.13"}))) == ["spark>=3", "both[a,b]"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -27,6 +28,41 @@ def make_spark(root: Path, core: str = "3.5.9", scala: str = "2.12", library: st
         (root / "jars" / f"spark-core_{scala}-{core}.jar").touch()
     (root / "jars" / (library or f"scala-library-{scala}.18.jar")).touch()
     return root
+
+
+def add_pyspark(
+    spark: Path, version: str = "3.5.9", package: bool = True, zips: bool = True, py4j: bool = True
+) -> None:
+    """Add python/ to a Spark tree: the package as a directory, and what Spark has in python/lib."""
+    lib = spark / "python" / "lib"
+    lib.mkdir(parents=True)
+    for name, wanted in (("pyspark.zip", zips), ("py4j-0.10.9.7-src.zip", py4j)):
+        if wanted:
+            (lib / name).touch()
+    if package:
+        make_package(spark / "python" / "pyspark", version)
+
+
+def make_package(folder: Path, version: str = "3.5.9") -> Path:
+    """Make a directory that is the package pyspark of a version."""
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / "version.py").write_text(f'# Made at its build.\n__version__: str = "{version}"\n')
+    return folder
+
+
+def make_python(path: Path, version: str = "3.11.7", script: str = "", **told: object) -> Path:
+    """Make an interpreter that tells what is `told` of its packages when it is asked; `script` runs before that.
+
+    Without `told` it has an ipykernel. Each question adds a line to the file beside it, PATH.asked.
+    """
+    answer = {"version": version, **(told or {"ipykernel": "7.4.0"})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = f"open({str(path) + '.asked'!r}, 'a').write('asked\\n')"
+    tell = f"os.write(int(sys.argv[3]), {json.dumps(answer).encode()!r})"
+    path.write_text("\n".join([f"#!{sys.executable} -IS", "import os, sys", count, script, tell, ""]))
+    path.chmod(0o755)
+    return path
 
 
 def make_java(root: Path, version: str | None = "17.0.15", script: str = "exit 1") -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -15,7 +16,7 @@ import zmq
 
 from kg2at_personality.kernels.kernel import GatewayKernel
 from tests.fakes.app import Client
-from tests.fakes.installation import make_jar, make_java, make_spark
+from tests.fakes.installation import add_pyspark, make_jar, make_java, make_spark
 from tests.fakes.processes import runs
 from tests.fakes.wait import until
 
@@ -43,6 +44,13 @@ class FakeSpark:
         self.submit.chmod(0o755)
         make_java(self.root / "java")
         make_jar(self.root / "toree" / "lib" / "toree-assembly-0.5.0-incubating.jar")
+
+    def become(self, version: str, scala: str = "2.12", pyspark: bool = True) -> None:
+        """Be another Spark, with PySpark or without."""
+        shutil.rmtree(self.root / "spark")
+        make_spark(self.root / "spark", version, scala)
+        if pyspark:
+            add_pyspark(self.root / "spark", version)
 
     @property
     def environ(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.errors import RequestError, SparkConfError, TooManyKernels, UnknownKernelSpec
+from kg2at_personality.errors import InstallationError, RequestError, SparkConfError, TooManyKernels, UnknownKernelSpec
 from kg2at_personality.kernels import provisioner
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.launch.launcher import Launcher
@@ -61,6 +61,27 @@ class TestStart:
         spark.defaults(HANGS)
         kernel_id = await manager.start_kernel()
         assert manager.get_kernel(kernel_id).kernel_name == manager.default_kernel_name == "apache_toree_scala"
+
+    async def test_the_default_follows_what_is_offered(
+        self, manager: GatewayKernelManager, spark: FakeSpark, monkeypatch: Any
+    ) -> None:
+        for version, scala, expected in (("4.0.1", "2.13", "spark_python"), ("3.5.2", "2.12", "apache_toree_scala")):
+            spark.become(version, scala)
+            manager.kernel_spec_manager.get_all_specs()
+            assert manager.default_kernel_name == expected
+
+    async def test_what_is_not_offered_says_why(
+        self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark
+    ) -> None:
+        """As it is now, whatever was listed before."""
+        spark.become("4.0.1", "2.13", pyspark=False)
+        for name, said in (
+            ("apache_toree_sql", "is built for Scala 2.12, Spark 4.0.1"),
+            ("spark_python", "comes without PySpark"),
+        ):
+            with pytest.raises(InstallationError, match=said):
+                await manager.start_kernel(kernel_name=name)
+        check_nothing_is_left(manager, spark)
 
     async def test_each_kernel_has_its_own_environment_and_nothing_else(
         self, gateway: Any, spark: FakeSpark, monkeypatch: Any

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from kg2at_personality.kernels.launch.launcher import Launcher
 from kg2at_personality.kernels.specs import SparkKernelSpecManager, sizes
 from kg2at_personality.spark.conf import SparkConfReader
 from kg2at_personality.spark.master_url import local_cores
+from tests.fakes.installation import make_python
 from tests.fakes.toree import FakeSpark
 
-TOREE = {"apache_toree_scala", "apache_toree_sql"}
+TOREE, PYTHON = {"apache_toree_scala", "apache_toree_sql"}, "spark_python"
 PRIVATE = {"kernel_provisioner": {"provisioner_name": "local-provisioner", "config": {"host": "h", "password": "hush"}}}
 
 
@@ -128,6 +130,64 @@ class TestListing:
         install(spark, "foreign", metadata=PRIVATE)
         spec = manager().get_kernel_spec("foreign")
         assert spec.metadata == PRIVATE and spec.argv == ["run", "--password=hush"] and spec.env == {"A": "hush"}
+
+
+class TestOffers:
+    """A fake Spark, and the gateway's own Python, which is that of the test."""
+
+    def test_all_three_languages_and_what_runs_them(self, spark: FakeSpark) -> None:
+        spark.become("3.5.2")
+        specs = manager({"large": {"spark.cores.max": "8"}})
+        found = specs.get_all_specs()
+        assert found.keys() >= TOREE | {PYTHON, f"{PYTHON}_large", "apache_toree_sql_large"}
+        assert described(found, PYTHON)[0] == "Apache Spark - Python"
+        about = described(found, PYTHON)[1]
+        assert about["interpreter"] == "Python" and about["spark_version"] == "3.5.2"
+        assert about["python_version"] == platform.python_version() and "toree_version" not in about
+        assert specs.public_spec(PYTHON) == found[PYTHON]["spec"]
+        assert specs.default_name == "apache_toree_scala"
+
+    @pytest.mark.parametrize(("version", "scala", "pyspark"), [("3.5.2", "2.12", False), ("4.0.1", "2.13", True)])
+    def test_only_what_can_run(self, spark: FakeSpark, version: str, scala: str, pyspark: bool) -> None:
+        spark.become(version, scala, pyspark)
+        specs = manager({"large": {}})
+        offered, missing = ({PYTHON}, TOREE) if pyspark else (TOREE, {PYTHON})
+        names = {name for name in specs.get_all_specs() if "spark" in name or "toree" in name}
+        assert names == offered | {f"{name}_large" for name in offered}
+        assert specs.default_name == (PYTHON if pyspark else "apache_toree_scala")
+        for name in missing:
+            with pytest.raises(NoSuchKernel):
+                specs.public_spec(name)
+            # Its launch says why.
+            assert specs.get_kernel_spec(name).metadata["kg2at"]["profile"] == ""
+
+    def test_what_changes_is_seen_at_the_next_listing(self, spark: FakeSpark) -> None:
+        specs = manager()
+        for version, scala, pyspark, offered in (
+            ("3.5.2", "2.12", False, TOREE),
+            ("3.5.2", "2.12", True, TOREE | {PYTHON}),
+            ("4.0.1", "2.13", True, {PYTHON}),
+            ("4.0.1", "2.13", False, {PYTHON}),  # nothing runs: what was there says why
+        ):
+            spark.become(version, scala, pyspark)
+            found = specs.get_all_specs()
+            assert found.keys() & (TOREE | {PYTHON}) == offered
+            assert specs.default_name == (PYTHON if scala == "2.13" else "apache_toree_scala")
+        assert "comes without PySpark" in described(found, PYTHON)[1]["error"]
+
+    def test_a_profile_may_have_another_python(self, spark: FakeSpark) -> None:
+        spark.become("3.5.2")
+        old = make_python(spark.root / "python", "3.9.2")
+        specs = manager({"old": {"spark.pyspark.python": str(old)}, "bad": {"spark.pyspark.python": "/no"}})
+        found = specs.get_all_specs()
+        assert described(found, f"{PYTHON}_old")[1]["python_version"] == "3.9.2"
+        assert found.keys() & {f"{PYTHON}_bad", "apache_toree_sql_bad"} == {"apache_toree_sql_bad"}
+
+    def test_the_kernel_of_those_who_name_none(self, spark: FakeSpark) -> None:
+        spark.become("3.5.2")
+        specs = manager(config=Config({"KernelSpecManager": {"allowed_kernelspecs": {PYTHON, "python3"}}}))
+        assert specs.default_name == PYTHON
+        assert manager(inject=False).default_name == "python3"
 
 
 class TestNames:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...errors import InstallationError, WrongPlace
+
 OK, WARNING, ERROR = "ok", "warning", "error"
 
 
@@ -30,3 +32,15 @@ def warning(check: str, said: str, remedy: str) -> Finding:
 def error(check: str, said: str, remedy: str) -> Finding:
     """Return a finding that keeps notebooks from running, or lets anyone run them."""
     return Finding(check, ERROR, said, remedy)
+
+
+def failed(check: str, failure: InstallationError, remedy: str = "", spare: bool = False) -> Finding:
+    """Return an error, or a warning where there is a `spare` for what failed, and no person set what is wrong.
+
+    An InstallationError says what to do in its last sentence, if it has several; `remedy` is for one that has not.
+    """
+    said, stop, advice = str(failure).rstrip(".").rpartition(". ")
+    said, remedy = said or advice, advice if stop else remedy or "mend that, and check again"
+    if spare and not isinstance(failure, WrongPlace):
+        return warning(check, f"not offered: {said}", remedy)
+    return error(check, said, remedy)

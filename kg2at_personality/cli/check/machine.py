@@ -15,7 +15,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 from ...spark.spark_defaults import NAME
 from ...spark.units import spark_size
 from ...system.loopback import is_loopback
-from ..ports.sockets import is_here
+from ...system.own_hosts import is_here
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 

@@ -8,8 +8,8 @@ from ...errors import ConfigError
 from ...spark.port_clashes import clashes, most_kernels
 from ...spark.port_table import HERE, Port
 from ...system.loopback import is_loopback
+from ...system.own_hosts import is_here
 from ..ports.port_states import free_of, ports_of, states
-from ..ports.sockets import is_here
 from .finding import Finding, error, ok, warning
 from .subject import Subject
 

@@ -1,4 +1,4 @@
-"""Checks Spark, Java and Toree: whether each is installed, and whether they fit each other."""
+"""Checks Spark, Java, Toree and Python: whether each is installed, and whether they fit each other."""
 
 from __future__ import annotations
 
@@ -8,32 +8,41 @@ from collections.abc import Iterator
 
 from ...errors import InstallationError
 from ...spark.installation import Spark, Toree, check_py4j, check_scala
-from .finding import Finding, error, ok, warning
+from ...spark.python_finder import PythonInstallation
+from .finding import Finding, failed, ok, warning
+from .python_kernels import CHECK, python_kernels, python_of
 from .subject import Subject
-
-MEND = "mend that, and check again"
 
 
 def installation(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each of the three, and for what they require of each other."""
-    spark = _spark(subject)
-    yield spark if isinstance(spark, Finding) else _spark_line(spark)
-    found = Spark("", "", "") if isinstance(spark, Finding) else spark
-    yield from _java(subject, found)
-    toree = _toree(subject)
-    yield (
-        toree if isinstance(toree, Finding) else ok("Toree", f"{toree.version or 'unknown version'}, {toree.assembly}")
-    )
-    if not isinstance(toree, Finding) and found.home:
-        yield _scala(found, toree)
-        yield _py4j(found, toree)
+    """Yield a finding for each, and for what they require of each other.
 
-
-def _spark(subject: Subject) -> Spark | Finding:
+    Notebooks need Toree or Python: where one of the two runs, it is a warning that the other does not, unless a person
+    set what is wrong.
+    """
     try:
-        return subject.launcher.finder.spark(subject.environ)
+        spark = subject.launcher.finder.spark(subject.environ)
     except InstallationError as failure:
-        return _failed("Spark", failure, "set SPARK_HOME")
+        yield failed("Spark", failure, "set SPARK_HOME")
+        yield from _java(subject, Spark("", "", ""))
+        yield from _toree(subject, None, spare=False)
+        return
+    yield _spark_line(spark)
+    yield from _java(subject, spark)
+    python = python_of(subject, spark)
+    yield from _toree(subject, spark, spare=isinstance(python, PythonInstallation))
+    if isinstance(python, PythonInstallation):
+        yield from python_kernels(subject, python)
+    elif python is not None:
+        yield failed(CHECK, python, spare=_runs_toree(subject, spark))
+
+
+def _runs_toree(subject: Subject, spark: Spark) -> bool:
+    try:
+        subject.launcher.finder.toree_for(spark, subject.environ)
+    except InstallationError:
+        return False
+    return True
 
 
 def _spark_line(spark: Spark) -> Finding:
@@ -46,7 +55,7 @@ def _java(subject: Subject, spark: Spark) -> Iterator[Finding]:
     try:
         java, warnings = subject.launcher.finder.java(subject.environ, spark)
     except InstallationError as failure:
-        yield _failed("Java", failure, "set JAVA_HOME")
+        yield failed("Java", failure, "set JAVA_HOME")
         return
     for sentence in warnings:
         yield warning("Java", sentence, "set JAVA_HOME to a Java that this Spark supports")
@@ -54,35 +63,35 @@ def _java(subject: Subject, spark: Spark) -> Iterator[Finding]:
         yield ok("Java", f"{java.version} in {java.home}")
 
 
-def _toree(subject: Subject) -> Toree | Finding:
+def _toree(subject: Subject, spark: Spark | None, spare: bool) -> Iterator[Finding]:
+    """Yield what runs notebooks in Scala and SQL. `spare`: there is Python without it."""
     try:
-        return subject.launcher.finder.toree(subject.environ)
+        toree = subject.launcher.finder.toree(subject.environ)
     except InstallationError as failure:
-        return _failed("Toree", failure, "set TOREE_HOME")
+        yield failed("Toree", failure, "set TOREE_HOME", spare)
+        return
+    yield ok("Toree", f"{toree.version or 'unknown version'}, {toree.assembly}")
+    if spark is not None:
+        yield _scala(spark, toree, spare)
+        yield _py4j(spark, toree, spare)
 
 
-def _scala(spark: Spark, toree: Toree) -> Finding:
+def _scala(spark: Spark, toree: Toree, spare: bool) -> Finding:
     """Check that both are built for the same Scala."""
     try:
         doubts = check_scala(spark, toree)
     except InstallationError as failure:
-        return _failed("Scala", failure, "")
+        return failed("Scala", failure, spare=spare)
     if doubts:
         return warning("Scala", " ".join(doubts), "start a notebook to find out: check --start")
     return ok("Scala", f"{spark.scala}, for Spark and Toree alike")
 
 
-def _py4j(spark: Spark, toree: Toree) -> Finding:
+def _py4j(spark: Spark, toree: Toree, spare: bool) -> Finding:
     """Check that py4j is in SPARK_HOME, without which a Toree before 0.3 ends at its start."""
     try:
         check_py4j(spark, toree)
     except InstallationError as failure:
-        return _failed("py4j", failure, "")
+        return failed("py4j", failure, spare=spare)
     found = glob.glob(os.path.join(spark.home, "python", "lib", "py4j-*-src.zip"))
     return ok("py4j", found[0] if found else "not there, and this Toree needs none")
-
-
-def _failed(check: str, failure: InstallationError, remedy: str) -> Finding:
-    """Return an error; an InstallationError says what to do in its last sentence, if it has several."""
-    said, stop, advice = str(failure).rstrip(".").rpartition(". ")
-    return error(check, said or advice, advice if stop else remedy or MEND)

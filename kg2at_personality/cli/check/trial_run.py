@@ -8,20 +8,25 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tornado.websocket import WebSocketClientConnection
 
 from ...errors import KG2ATError
+from ...kernels.specs import SparkKernelSpecManager
 from ..command import Command
 from ..progress import Progress
 from .finding import Finding, error, ok
 from .trial_gateway import TrialGateway, trial_gateway
 
-CODE, RESULT = "println(sc.parallelize(1 to 100).sum())", "5050.0"
-CELL = {"code": CODE, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
-KERNEL = "apache_toree_scala"
+#: What is run in each kernel that is tried, and shows RESULT; in Python it needs the workers' Python, too.
+JOBS = {
+    "apache_toree_scala": "println(sc.parallelize(1 to 100).sum())",
+    "spark_python": "print(sc.parallelize(range(1, 101)).map(float).sum())",
+}
+RESULT = "5050.0"
 SHOW_LINES = 5
 
 
@@ -32,39 +37,47 @@ def trial_run(command: Command, limit: float) -> list[Finding]:
 
 
 async def _run(command: Command, directory: Path, limit: float) -> list[Finding]:
+    kernels = await asyncio.to_thread(_kernels, command)
     # The gateway ends before asyncio waits for threads that still ask it, as after Ctrl-C.
     with Progress(sys.stderr, transient=True) as progress, trial_gateway(command, directory) as gateway:
-        return await _Steps(gateway, limit).findings(progress)
+        return await Trial(gateway, limit, kernels).findings(progress)
 
 
-class _Steps:
-    """The steps of the trial run: what a notebook's user does."""
+def _kernels(command: Command) -> list[str]:
+    """Return the kernels to try: of those that are offered, one for each kind. Blocking."""
+    settings = command.settings
+    specs = SparkKernelSpecManager(launcher=command.launcher, inject=settings.inject_kernelspecs, log=command.log)
+    return [name for name in JOBS if name in specs.injected] or list(JOBS)[:1]
 
-    def __init__(self, gateway: TrialGateway, limit: float) -> None:
-        self.gateway, self.limit = gateway, limit
+
+class Trial:
+    """A trial run of `kernels`, one after the other, in at most `limit` seconds."""
+
+    def __init__(self, gateway: TrialGateway, limit: float, kernels: Sequence[str]) -> None:
+        self.gateway, self.limit, self.kernels = gateway, limit, kernels
         self.deadline = time.monotonic() + limit
-        self.kernel_id = ""
 
-    @property
     def left(self) -> float:
-        """Seconds until the limit."""
+        """Return the seconds until the limit."""
         return max(0.1, self.deadline - time.monotonic())
+
+    def steps(self) -> dict[str, Callable[[], Awaitable[str]]]:
+        """Return what to do, by the name of its finding: all for the first kernel, and then for the others."""
+        steps: dict[str, Callable[[], Awaitable[str]]] = {"gateway": self.listen}
+        for name in self.kernels:
+            of_it = "" if name == self.kernels[0] else f", {name}"
+            steps |= {f"{step}{of_it}": do for step, do in _Kernel(self.gateway, name, self.left).steps().items()}
+        return steps
 
     async def findings(self, progress: Progress) -> list[Finding]:
         """Take the steps in turn, and return what came of them; one that fails is the last."""
-        steps = {
-            "gateway": self.listen,
-            "kernel": self.launch,
-            "kernel's answer": self.answer,
-            "Spark job": self.job,
-            "shutdown": self.end,
-        }
+        steps = self.steps()
         found: list[Finding] = []
         for number, (name, step) in enumerate(steps.items(), 1):
             progress.show(f"[{number}/{len(steps)}] {name}")
             began = time.monotonic()
             try:
-                said = await asyncio.wait_for(step(), self.left)
+                said = await asyncio.wait_for(step(), self.left())
             except (asyncio.TimeoutError, TimeoutError):
                 return [*found, self._failed(name, f"not done within {self.limit:g} s")]
             except (KG2ATError, OSError) as failure:
@@ -83,10 +96,21 @@ class _Steps:
         await self.gateway.listening()
         return "listens"
 
+
+class _Kernel:
+    """What a notebook's user does with one kernel. `left` returns the seconds that are left for it."""
+
+    def __init__(self, gateway: TrialGateway, name: str, left: Callable[[], float]) -> None:
+        self.gateway, self.name, self.left = gateway, name, left
+        self.kernel_id = ""
+
+    def steps(self) -> dict[str, Callable[[], Awaitable[str]]]:
+        return {"kernel": self.launch, "kernel's answer": self.answer, "Spark job": self.job, "shutdown": self.end}
+
     async def launch(self) -> str:
-        answer = await self.gateway.ask("POST", "/api/kernels", self.left, {"name": KERNEL, "env": {}})
+        answer = await self.gateway.ask("POST", "/api/kernels", self.left(), {"name": self.name, "env": {}})
         self.kernel_id = answer["id"]
-        return f"{KERNEL} started"
+        return f"{self.name} started"
 
     async def answer(self) -> str:
         self.channels = _Channels(await self.gateway.connect(self.kernel_id))
@@ -94,14 +118,16 @@ class _Steps:
         return "ready for cells"
 
     async def job(self) -> str:
-        text = await self.channels.run("execute_request", CELL)
+        code = JOBS[self.name]
+        cell = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+        text = await self.channels.run("execute_request", cell)
         if RESULT not in text:
-            raise KG2ATError(f"{CODE} gave {text.strip() or 'nothing'}")
-        return f"{CODE} is {RESULT}"
+            raise KG2ATError(f"{code} gave {text.strip() or 'nothing'}")
+        return f"{code} is {RESULT}"
 
     async def end(self) -> str:
         self.channels.socket.close()
-        await self.gateway.ask("DELETE", f"/api/kernels/{self.kernel_id}", self.left)
+        await self.gateway.ask("DELETE", f"/api/kernels/{self.kernel_id}", self.left())
         return "the kernel is gone"
 
 

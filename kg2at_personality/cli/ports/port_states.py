@@ -9,9 +9,10 @@ from ...assembly import port_range_of
 from ...spark.conf import SparkConf
 from ...spark.port_lookup import Given
 from ...spark.port_table import HERE, Port, table
+from ...system.own_hosts import hosts_here
 from ..command import Command
 from ..setting_origin import origin
-from .sockets import answering, hosts_here, taken_by
+from .sockets import answering, taken_by
 
 
 def ports_of(command: Command, conf: SparkConf) -> list[Port]:

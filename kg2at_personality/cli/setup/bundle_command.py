@@ -33,7 +33,7 @@ class BundleApp(Command):
     python_version = Unicode(
         "", help="Its Python, as in 3.11, whichever 3.11.x. Empty: as the one that runs this."
     ).tag(config=True)
-    embedded = Bool(True, help="Whether Spark and Java go into it (360 MB). That machine may have its own.").tag(
+    embedded = Bool(True, help="Whether Spark, Java and what Python notebooks expect go into it (460 MB).").tag(
         config=True
     )
 
@@ -44,7 +44,7 @@ class BundleApp(Command):
     }
     flags: ClassVar[Any] = {  # type: ignore[misc]
         **Command.flags,
-        "no-embedded": ({"BundleApp": {"embedded": False}}, "Leave out Spark and Java: that machine has its own."),
+        "no-embedded": ({"BundleApp": {"embedded": False}}, "Leave out Spark, Java, pandas: that machine has its own."),
     }
 
     def run(self) -> int:

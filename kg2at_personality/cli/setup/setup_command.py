@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from traitlets import Bool, Unicode
 
-from ...spark.installation import Installation, Toree
+from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
 from ..command import OK, WRONG, Command
 from ..jupyter_command import UsageError
@@ -35,6 +35,7 @@ class SetupApp(Command):
     name = "jupyter-kg2at-setup"
     description = (
         "Install kg2at and Toree into a virtual environment in DIR, and Spark and Java too if this machine has none. "
+        "Python notebooks get pandas, PyArrow and matplotlib with that Spark, ipykernel alone beside one of your own. "
         "Run again, it goes on where it stopped. `setup bundle` gathers what a machine without a network needs."
     )
     examples = "jupyter kg2at setup -i $PWD/kg2at\njupyter kg2at setup -i /opt/kg2at -t /media/bundle"
@@ -101,6 +102,7 @@ class SetupApp(Command):
         installer = Installer(site, source, self._finder(), self.embedded, self.confirm)
         installer.install_toree()
         installer.install_spark()
+        installer.install_python()
         found, toree = installer.check_py4j()
         installer.write_conf(found)
         self._tell(site, found, toree, installer.environ)
@@ -111,13 +113,13 @@ class SetupApp(Command):
         finder = self.launcher.finder
         return replace(finder, spark_home=None, java_home=None, kernel_dirs=()) if self.embedded else finder
 
-    def _tell(self, site: Site, found: Installation, toree: Toree, environ: Mapping[str, str]) -> None:
+    def _tell(self, site: Site, found: Installation, toree: str, environ: Mapping[str, str]) -> None:
         missing = [name for name in WANTED if not environ.get(name)]
         conf = os.path.join(site.path, CONF)
         if self.as_json:
-            versions = {"spark": found.spark.version, "java": found.java.version, "toree": toree.version}
+            versions = {"spark": found.spark.version, "java": found.java.version, "toree": toree}
             return print_json({"directory": site.path, "conf": conf, "missing": missing, **versions})
-        for warning in (*found.warnings, *toree.warnings):
+        for warning in found.warnings:
             print(f"Warning: {warning}")
         for name in missing:
             print(f"{name} is not set: {WANTED[name]}.")

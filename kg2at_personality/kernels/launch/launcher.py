@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from ...admission.request import SOURCE as REQUEST
 from ...admission.request import RequestBounds, requested_properties
-from ...errors import InstallationError
+from ...errors import InstallationError, KG2ATError
 from ...spark.conf import SparkConf, SparkConfReader
 from ...spark.conflicts import check_together
 from ...spark.idle_cores import IdleCores
+from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
 from ...spark.master_url import is_standalone
 from .plan import LaunchOptions, Plan, Runtime
@@ -54,13 +55,9 @@ class Launcher:
         conf_dir, timeout = reader.conf_dir or "", reader.env_script_timeout
         return Plan(conf, found, runtime, interpreter, self.options, conf_dir, timeout)
 
-    def runtimes(self, conf: SparkConf) -> dict[type[Runtime], Runtime | InstallationError]:
-        """Return each kind of kernel with what was found to run it, or why there is none. Blocking.
-
-        Raises InstallationError where there is no Spark or no Java for any.
-        """
-        installation = self.finder.find(conf.environ)
-        found: dict[type[Runtime], Runtime | InstallationError] = {}
+    def runtimes(self, conf: SparkConf, installation: Installation) -> dict[type[Runtime], Runtime | KG2ATError]:
+        """Return each kind of kernel with what was found to run it, or why there is none. Blocking."""
+        found: dict[type[Runtime], Runtime | KG2ATError] = {}
         for kind in RUNTIMES:
             try:
                 found[kind] = kind.find(self.finder, installation, conf, self.options)

@@ -12,7 +12,7 @@ from typing import ClassVar
 from ...spark.conf import SparkConf
 from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
-from ...spark.python_installation import PythonInstallation, find_python
+from ...spark.python_finder import PythonFinder, PythonInstallation
 from ..files import KernelFiles
 from .plan import LaunchOptions, Plan, Runtime
 
@@ -32,11 +32,15 @@ class PythonRuntime(Runtime):
     def find(
         cls, finder: InstallationFinder, installation: Installation, conf: SparkConf, options: LaunchOptions
     ) -> PythonRuntime:
-        return cls(find_python(options.python, installation.spark, conf))
+        return cls(PythonFinder(options.python).find(conf, installation.spark))
 
     @property
     def product(self) -> tuple[str, str]:
         return "Python", self.python.version
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.python.notes
 
     def application(self, interpreter: str) -> str:
         return "Apache Spark - Python"
