@@ -173,13 +173,14 @@ class TestWhoIsTold:
         pages.wait("waits")
         assert websocket.notebook.kinds() == ["busy"]
 
-    def test_not_who_has_no_lease(self, pages: Pages) -> None:
+    def test_of_who_has_no_lease_nothing_is_kept(self, pages: Pages) -> None:
+        """It never waits, so that none of its outputs has to be sent again."""
         websocket = pages.open()
         pages.kernel.admission = None
         websocket.send("a")
         pages.begin("a")
-        pages.wait("waits")
-        assert websocket.notebook.kinds() == ["busy"]
+        pages.prints("a", "one\n")
+        assert websocket.notice.running is not None and websocket.notice.running.outputs.messages == []
 
     def test_not_below_a_cell_with_a_header_that_no_client_sends(self, pages: Pages) -> None:
         websocket = pages.open()
