@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.errors import InstallationError
-from kg2at_personality.spark import python_interpreter
+from kg2at_personality.spark import python_interpreter, python_probe
 from kg2at_personality.spark.python_interpreter import Interpreter, interpreter_at, numbers, path_of
 from tests.fakes.installation import make_python
 
@@ -63,6 +64,10 @@ def test_a_process_tells_the_same() -> None:
         here.py4j,
     )
     assert "/nowhere" in asked.watched and "" not in asked.watched
+
+
+def test_the_question_is_one_for_python_3_8() -> None:
+    ast.parse(Path(python_probe.__file__).read_text("utf-8"), feature_version=(3, 8))
 
 
 def test_a_real_interpreter_without_packages_gets_one(tmp_path: Path) -> None:
