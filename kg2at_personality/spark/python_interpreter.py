@@ -29,7 +29,7 @@ if sys.version_info >= (3, 8):
     told = told()
 else:
     told = {"version": "%d.%d.%d" % sys.version_info[:3]}
-with open(int(sys.argv[1]), "wb") as file: file.write(json.dumps(told).encode("ascii"))
+os.write(int(sys.argv[1]), json.dumps(told).encode("ascii"))
 """
 #: Bytes of an answer that are read; a real one has 1,000.
 ANSWER_LIMIT = 65536

@@ -18,6 +18,12 @@ from kg2at_personality.spark.python_interpreter import Interpreter, interpreter_
 from tests.fakes.installation import make_python
 
 LIMIT = 60.0
+#: In pyenv's folder.
+OTHERS = [
+    path
+    for version in ("2.7", "3.6", "3.7", "3.8", "3.9")
+    for path in Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob(f"versions/{version}.*/bin/python")
+]
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +137,12 @@ def test_an_old_python_tells_its_version_alone(tmp_path: Path) -> None:
     assert (tmp_path / "answer").read_text() == '{"version": "2.7.18"}'
     told = at(make_python(tmp_path / "python2", "2.7.18", ipykernel=""))
     assert (told.minor, told.ipykernel, told.is_at_least(3, 8), told.is_at_least(2, 7)) == ("2.7", "", False, True)
+
+
+@pytest.mark.skipif(not OTHERS, reason="no Python 2.7 to 3.9 is at hand")
+def test_the_old_pythons_at_hand() -> None:
+    for path in OTHERS:
+        assert at(path).version == path.parts[-3]
 
 
 def test_what_is_no_interpreter(tmp_path: Path) -> None:
