@@ -71,7 +71,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.idle_cached_cores_timeout = 0  # the same for executors with cached data
 # c.KG2ATPersonality.job_wait_timeout = 0.0  # seconds that a cell may wait at the master for cores; 0: for ever
 
-# How a Toree is started.
+# How a kernel is started.
 # c.KG2ATPersonality.spark_context = "lazy"  # or "eager", "none"
 # c.KG2ATPersonality.toree_options = []
 # c.KG2ATPersonality.niceness = 0  # up to 19, which leaves the processor to all others

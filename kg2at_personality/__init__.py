@@ -1,4 +1,4 @@
-"""kg2at: a Jupyter Kernel Gateway personality that serves Apache Toree kernels on Spark."""
+"""kg2at: a Jupyter Kernel Gateway personality that serves kernels on Spark, Toree's and Python's."""
 
 from __future__ import annotations
 

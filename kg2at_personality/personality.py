@@ -46,7 +46,7 @@ __all__ = ["ENV_PREFIX", "KG2ATPersonality"]
 
 
 class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[misc]
-    """Serves Toree notebooks on Spark.
+    """Serves notebooks on Spark.
 
     Kernel Gateway builds it after its own managers and before its web application (gatewayapp.py,
     `init_configurables`), so the constructor puts kg2at's managers in their place. A set-up that can't work ends the

@@ -32,8 +32,9 @@ class Settings(HasTraits):
     ).tag(config=True)
     python = Unicode(
         "",
-        help="""Interpreter of Python kernels, with ipykernel in it. Empty: spark.pyspark.driver.python, else
-        spark.pyspark.python, PYSPARK_DRIVER_PYTHON, PYSPARK_PYTHON, else the gateway's own.""",
+        help="""Python of Python notebooks, a path or a name, with ipykernel in it. Empty: the first that is set of
+        spark.pyspark.driver.python, spark.pyspark.python, PYSPARK_DRIVER_PYTHON and PYSPARK_PYTHON, else the
+        gateway's own.""",
     ).tag(config=True)
     toree_assembly = Unicode(
         "",
@@ -208,7 +209,7 @@ class Settings(HasTraits):
         ever.""",
     ).tag(config=True)
 
-    # How a Toree is started.
+    # How a kernel is started.
 
     spark_context = Enum(
         ["lazy", "eager", "none"],

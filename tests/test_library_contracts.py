@@ -29,11 +29,13 @@ ADAPTERS = {
     "kernels.jupyter_kernel",
     "kernels.jupyter_manager",
     "kernels.jupyter_sessions",
+    "spark_python.ipykernel_internals",
+    "spark_python.pyspark_internals",
     "web.library_internals",
 }
 #: Modules whose class is what a library wants overridden, and nothing else: private methods may stand there that
 #: override the library's, and calls of these.
-OVERRIDERS = {"kernels.kernel", "kernels.manager"}
+OVERRIDERS = {"kernels.kernel", "kernels.manager", "spark_python.spark_kernel"}
 #: Import name -> distribution, where they differ.
 DISTRIBUTIONS = {"kernel_gateway": "jupyter_kernel_gateway", "zmq": "pyzmq"}
 
@@ -139,10 +141,12 @@ FILE = "jupyter_client.connect:ConnectionFileMixin"
 KERNELS = "jupyter_client.multikernelmanager:MultiKernelManager"
 MAPPING = "jupyter_server.services.kernels.kernelmanager:MappingKernelManager"
 CHANNELS = "jupyter_server.services.kernels.connection.channels:ZMQChannelsWebsocketConnection"
+CONTEXT = "pyspark.context:SparkContext"
 GATEWAY = "kernel_gateway.gatewayapp:KernelGatewayApp"
 
 ONE, ALL, WEB = "kernels.jupyter_kernel", "kernels.jupyter_manager", "web.library_internals"
 OURS, OURS_ALL, CLI = "kernels.kernel", "kernels.manager", "cli.jupyter_command"
+PYSPARK = "spark_python.pyspark_internals"
 
 CONTRACTS: list[Attribute] = [
     # One kernel.
@@ -220,6 +224,29 @@ CONTRACTS: list[Attribute] = [
     Key(GATEWAY, "kg_personality", "web.handler", "to find the personality"),
     Attribute("tornado.http1connection:HTTP1Connection", "stream", WEB, "to know whether a client has hung up"),
     Attribute("tornado.tcpserver:TCPServer", "_sockets", WEB, "to let more connections wait"),
+    # Python notebooks.
+    Attribute(CONTEXT, "_active_spark_context", PYSPARK, "to know whether there is a session"),
+    Attribute(CONTEXT, "_gateway", PYSPARK, "to know the JVM, and to forget it when it has ended"),
+    Attribute(CONTEXT, "_jvm", PYSPARK, "to forget the JVM when it has ended"),
+    Attribute(CONTEXT, "_jsc", PYSPARK, "to tell what the driver does"),
+    Method(CONTEXT, "_initialize_context", PYSPARK, "to make contexts of the kernel's size and name", "jconf"),
+    Attribute("pyspark.sql.session:SparkSession", "_sc", PYSPARK, "to know what ends with a context"),
+    Attribute("pyspark.sql.session:SparkSession", "_instantiatedSession", PYSPARK, "to forget what has ended"),
+    Attribute("pyspark.sql.session:SparkSession", "_activeSession", PYSPARK, "to forget what has ended"),
+    Attribute("pyspark.sql.context:SQLContext", "_instantiatedContext", PYSPARK, "to forget what has ended"),
+    Attribute(
+        "ipykernel.iostream:OutStream",
+        "_original_stdstream_copy",
+        "spark_python.ipykernel_internals",
+        "to keep the JVM's output out of notebooks",
+    ),
+    Override(
+        "ipykernel.ipkernel:IPythonKernel",
+        "_cancel_on_sigint",
+        "spark_python.spark_kernel",
+        "to cancel Spark's jobs as well",
+        "future",
+    ),
     # The command line.
     Override(
         "traitlets.config.application:Application",
@@ -248,6 +275,8 @@ def contract(user: str, name: str) -> Attribute:
 
 @pytest.mark.parametrize("each", CONTRACTS, ids=lambda each: f"{each.user}-{each}")
 def test_the_installed_release_has_it(each: Attribute) -> None:
+    if each.user == PYSPARK:
+        pytest.importorskip("pyspark")  # an installation of Spark may have its own
     said = each.sentence()
     assert said is None, said
 

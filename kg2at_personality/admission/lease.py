@@ -1,6 +1,6 @@
 """A lease: the cores that one kernel was admitted with, and how much of them the master grants already.
 
-A kernel is admitted before it takes anything: Toree registers its application with the master when its user first
+A kernel is admitted before it takes anything: it registers its application with the master when its user first
 touches Spark. Until then the master shows those cores as free, and only the lease says that they are reserved. What the
 master still has to grant of a lease is outstanding.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from ..system.foreign_process import UNKNOWN_STATUS
 from .files import KernelFiles
 from .interfaces import Kernel
 from .output import ProcessOutput
@@ -26,6 +28,12 @@ class Console:
         with self._output.opened(env) as sink:
             yield sink
 
+    async def ending(self) -> str:
+        """Return how its process ended, and what it printed last that tells why. Called when it has ended."""
+        lines = await self.last_lines()
+        said = f" Its last lines:\n{lines}" if lines else " It printed nothing."
+        return f"({_how(await self._kernel.provisioner.poll())}).{said}"
+
     async def last_lines(self) -> str:
         """Return what its process printed last that tells why it died, without secrets; "" for none."""
         redactor = self._kernel.kind.redactor()
@@ -43,3 +51,13 @@ class Console:
     @property
     def _files(self) -> KernelFiles:
         return KernelFiles(self._kernel.connection_file)
+
+
+def _how(status: int | None) -> str:
+    """Return in words what Popen.returncode says. SIGKILL is what Linux ends a process by when memory runs out."""
+    if status is None or status == UNKNOWN_STATUS:
+        return "exit status unknown"
+    if status >= 0:
+        return f"exit status {status}"
+    name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+    return f"ended by {name}" + (", as when memory runs out" if -status == signal.SIGKILL else "")

@@ -40,6 +40,12 @@ class KernelHost(Protocol):
         """Hear nothing any more of what a kernel's last process said."""
 
 
+class KernelConsole(Protocol):
+    """What a kernel prints; see Console."""
+
+    async def ending(self) -> str: ...
+
+
 class Kernel(ClientKernel, Protocol):
     """A kernel, as its parts and its provisioner see it; see GatewayKernel and jupyter_client's KernelManager."""
 
@@ -63,6 +69,8 @@ class Kernel(ClientKernel, Protocol):
 
     @property
     def parent(self) -> KernelHost: ...
+    @property
+    def console(self) -> KernelConsole: ...
     @property
     def kind(self) -> KernelKind: ...
     @property

@@ -43,13 +43,13 @@ class GatewayKernel(JupyterKernel):
     """Kernel Gateway's manager of one kernel.
 
     `requested` is the environment that its client sent, `admission` what it was admitted with, `plan` that of its next
-    launch (None for what is no Toree), `sessions` the rows of its sessions, `launches` the number of its processes so
+    launch (None for what isn't kg2at's), `sessions` the rows of its sessions, `launches` the number of its processes so
     far, `adopted_group` the process group of a process that another gateway started. `running_cell` is the id of the
     execute_request that it is busy with, "" for none.
     """
 
     execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
-    reason = Unicode("", help="Why the kernel is dead.")
+    reason = Unicode("", help="Why the kernel is dead, or how its last process died.")
     core_wait = Instance(CoreWait, allow_none=True, help="What its cell waits for; None: it does not wait.")
     core_note = Unicode("", help="What its notebook is told once, under its next cell; empty: nothing.")
     parent: KernelHost
@@ -89,7 +89,7 @@ class GatewayKernel(JupyterKernel):
 
     @property
     def is_toree(self) -> bool:
-        """Return whether kg2at launches it by spark-submit."""
+        """Return whether its messages need web/toree_protocol."""
         return self.kind.is_toree
 
     @property

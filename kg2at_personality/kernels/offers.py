@@ -45,7 +45,7 @@ class Offers:
     def look(self, profile: str) -> Offer:
         """Return what there is now for `profile` ("" for none). Blocking: reads Spark's files, runs spark-env.sh."""
         found = self._look(profile)
-        kinds = frozenset(kind for kind, each in found.runtimes.items() if isinstance(each, Runtime))
+        kinds = frozenset(type(each) for each in found.found)
         self._kinds[profile] = kinds or self._kinds.get(profile) or frozenset(RUNTIMES[:1])
         return found
 

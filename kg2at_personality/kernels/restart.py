@@ -20,14 +20,26 @@ class Restarter(AsyncIOLoopKernelRestarter):
     """Restarts a kernel that died after it had answered. One that never did would only die again."""
 
     async def poll(self) -> None:  # type: ignore[override]
-        """Called every `time_to_dead` seconds."""
+        """Called every `time_to_dead` seconds. What tells of the restart finds the death in the kernel's `reason`."""
         kernel: Kernel = self.kernel_manager
-        if not kernel.has_answered or kernel.shutting_down:
+        if not _is_watched(kernel):
             return
+        death = "" if await kernel.is_alive() else f"The kernel died {await kernel.console.ending()}"
+        if not _is_watched(kernel):
+            return
+        if death:
+            kernel.reason = death
+            kernel.log.error("Kernel %s: %s", kernel.kernel_id, death)
         try:
             await super().poll()
         except KG2ATError as error:
             await kernel.mark_dead(f"The kernel died, and can't be restarted: {error}")
+        kernel.reason = kernel.reason or death
+
+
+def _is_watched(kernel: Kernel) -> bool:
+    """Return whether its end would be a death: nobody has asked for it, and it is not one at the start."""
+    return kernel.has_answered and not kernel.shutting_down
 
 
 class Restart:

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..errors import KernelDied, NoRoom
 from ..state.record import RESTARTING, STARTING
-from ..system.foreign_process import UNKNOWN_STATUS
 from .application import learn_user, rename_application
 from .client import KernelClient, silent
 from .console import Console
@@ -142,11 +141,7 @@ class Startup:
         self._recorder.write_if_possible()
 
     async def _mark_dead(self) -> None:
-        status: Any = await self._kernel.provisioner.poll()
-        status = "unknown" if status == UNKNOWN_STATUS else status
-        lines = await self._console.last_lines()
-        said = f" Its last lines:\n{lines}" if lines else " It printed nothing."
-        await self._kernel.mark_dead(f"The kernel died before it answered (exit status {status}).{said}")
+        await self._kernel.mark_dead(f"The kernel died before it answered {await self._console.ending()}")
 
     # A kernel of another gateway.
 

@@ -35,7 +35,7 @@ _TRAFFIC = {
 
 
 def firewall(ports: Sequence[Port], loopback: bool) -> list[Opening]:
-    """Return what must be let through. `loopback`: only this machine reaches the gateway. Toree's ports are local."""
+    """Return what must be let through. `loopback`: only this machine reaches the gateway. Kernels' ports are local."""
     rows = [port for port in ports if port.used and port.first is not None and port.name in _TRAFFIC]
     local = not any(port.name == "Master" and port.used for port in ports)
     inside = {"Driver", "Block Manager", "Block Manager (driver)"} if local else set()

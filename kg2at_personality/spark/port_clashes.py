@@ -24,7 +24,7 @@ def most_kernels(ports: Sequence[Port]) -> tuple[int, Port] | None:
     bounds += [
         ((port.last - port.first + 1) // 5, port)
         for port in ports
-        if port.component == "Toree" and port.name == "shell_port" and port.first
+        if port.component == "Kernel" and port.name == "shell_port" and port.first
     ]
     return min(bounds, key=lambda bound: bound[0], default=None)
 
@@ -40,8 +40,8 @@ def mismatch(conf: SparkConf, environ: Mapping[str, str]) -> str | None:
 
 
 def _counts(port: Port) -> bool:
-    """Tell whether the row is compared: of Toree's five, which share a range, only one is."""
-    return port.component != "Toree" or port.name == "shell_port"
+    """Tell whether the row is compared: of a kernel's five, which share a range, only one is."""
+    return port.component != "Kernel" or port.name == "shell_port"
 
 
 def _meet(one: Port, other: Port) -> bool:

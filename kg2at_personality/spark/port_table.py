@@ -1,4 +1,4 @@
-"""The ports of Spark, Toree and the gateway: which they are and who set them. Pure: no port is tried.
+"""The ports of Spark, the kernels and the gateway: which they are and who set them. Pure: no port is tried.
 
 Drivers try `spark.port.maxRetries` more ports when one is in use (`Utils.startServiceOnPort`).
 """
@@ -49,7 +49,7 @@ class Port:
 def table(
     conf: SparkConf, environ: Mapping[str, str], toree: Sequence[Given], gateway: Given, here: frozenset[str]
 ) -> list[Port]:
-    """Return the rows: Spark's eight (nine when the driver's block manager has its own), Toree's five, the gateway's.
+    """Return the rows: Spark's eight (nine when the driver's block manager has its own), a kernel's five, a gateway's.
 
     `environ` is the environment before spark-env.sh, `toree` the bounds of `kernel_ports` or (), `here` the names and
     addresses of this machine among the masters' hosts. Raises SparkConfError for what is no port.
@@ -119,7 +119,7 @@ def _toree(bounds: Sequence[Given]) -> Iterator[Port]:
     first, last = (bounds[0].port, bounds[-1].port) if bounds else (0, 0)
     where = bounds[0].where if bounds else DEFAULT
     for name in ("stdin_port", "control_port", "hb_port", "shell_port", "iopub_port"):
-        yield Port("Toree", name, None, first, last, where, "KG2ATPersonality.kernel_ports")
+        yield Port("Kernel", name, None, first, last, where, "KG2ATPersonality.kernel_ports")
 
 
 def _gateway(given: Given) -> Port:

@@ -23,8 +23,12 @@ def workers_python(conf: SparkConf, driver: Interpreter) -> str:
     As Spark: the property, then the variable. Else the driver's own where the workers are here, and elsewhere a Python
     of its minor version (Spark takes `python3`, whatever that is). Blocking: looks up the masters' names.
     """
-    named = conf.get(PROPERTY) or conf.environ.get(VARIABLE)
-    return named or (driver.executable if is_all_here(conf) else f"python{driver.minor}")
+    return named_by(conf) or (driver.executable if is_all_here(conf) else f"python{driver.minor}")
+
+
+def named_by(conf: SparkConf) -> str:
+    """Return the workers' Python that somebody set; "" where nobody did."""
+    return conf.get(PROPERTY) or conf.environ.get(VARIABLE) or ""
 
 
 def is_all_here(conf: SparkConf) -> bool:

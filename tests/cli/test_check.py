@@ -139,6 +139,10 @@ def bare_python(place: Place) -> None:
     make_python(place.python, ipykernel="")
 
 
+def hanging_python(place: Place) -> None:
+    place.python.write_text("#!/bin/sh\nsleep 60\n")
+
+
 def other_python(place: Place) -> None:
     """A driver's, beside that of the workers."""
     place.environ["PYSPARK_DRIVER_PYTHON"] = str(make_python(place.directory / "python3.12", "3.12.1"))
@@ -220,6 +224,7 @@ FAULTS = [
     Fault(
         "no ipykernel", bare_python, r"warning  Python kernels +not offered: .* has no ipykernel \(`\S+ -m pip inst", 0
     ),
+    Fault("Python hangs", hanging_python, r"warning  Python kernels +not offered: .* did not answer within 0.9 s", 0),
     Fault("wrong Python", options("--KG2ATPersonality.python=/no"), r"error +Python kernels +Python: trait python is"),
     Fault(
         "front end", variables(PYSPARK_DRIVER_PYTHON="jupyter"), r"warning  Python kernels +\S+ is 'jupyter', which", 0
@@ -411,6 +416,23 @@ def told(place: Place, master: FakeMaster, *properties: str) -> tuple[int, dict[
     return ran.status, {name: found[name] for name in ("master", "room") if name in found}
 
 
+def test_workers_elsewhere_of_a_master_here(place: Place) -> None:
+    """The interpreter of the notebooks may not be there."""
+    master = FakeMaster()
+    for host in ("127.0.0.1", "192.0.2.8"):
+        master.add_worker(4, 4096, host)
+    del place.environ["PYSPARK_PYTHON"]
+    place.environ["PYSPARK_DRIVER_PYTHON"] = str(place.python)
+    with serving(master.to_json) as port:
+        place.defaults(f"spark.master spark://127.0.0.1:7077\nspark.master.ui.port {port}\n")
+        ran = place.run("check")
+        told = rf"warning +workers' Python +{place.python}, the notebooks' own, which has to be on 192.0.2.8 too"
+        assert re.search(f"(?m)^{told} +set spark.pyspark.python to one", ran.out), ran.out
+        assert ran.status == 0
+        place.environ["PYSPARK_PYTHON"] = str(place.python)
+        assert "has to be on" not in place.run("check").out
+
+
 def test_room_for_so_many_notebooks(place: Place) -> None:
     master = FakeMaster()
     master.add_worker(4, 4096)
@@ -532,5 +554,6 @@ def test_start_runs_a_job_on_the_real_spark(place: Place) -> None:
     ran = place.run("check", "--start", "--json")
     assert ran.status == 0, ran.out + ran.err
     found = {each["check"]: each for each in json.loads(ran.out)}
-    assert "is 5050.0" in found["Spark job"]["said"]
-    assert found["shutdown"]["level"] == "ok"
+    for of_it in ("", ", spark_python"):
+        assert "is 5050.0" in found[f"Spark job{of_it}"]["said"]
+        assert found[f"shutdown{of_it}"]["level"] == "ok"

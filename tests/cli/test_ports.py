@@ -35,7 +35,7 @@ def test_every_row_of_the_recipe_in_its_order(place: Place) -> None:
     spark = ["Application WebUI", "Block Manager", "Driver", "Master", "Master WebUI", "Worker", "Worker WebUI"]
     toree = ["stdin_port", "control_port", "hb_port", "shell_port", "iopub_port"]
     expected = [("Spark", name) for name in [*spark, "History Server WebUI"]]
-    assert found == [*expected, *(("Toree", name) for name in toree), ("Kernel Gateway", "KernelGatewayApp")]
+    assert found == [*expected, *(("Kernel", name) for name in toree), ("Kernel Gateway", "KernelGatewayApp")]
 
 
 def test_who_set_the_gateway_s_port(place: Place) -> None:

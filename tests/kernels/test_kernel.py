@@ -166,7 +166,7 @@ class TestDeathAtStart:
         spark.defaults("spark.fake.does hang")
         kernel_id, kernel = await start(gateway)
         os.kill((await spark.launched(kernel_id))["pid"], signal.SIGKILL)
-        assert "(exit status -9)" in await dead(kernel)
+        assert "(ended by SIGKILL, as when memory runs out)" in await dead(kernel)
 
     async def test_it_is_not_started_again_and_holds_nothing(self, gateway: Any, spark: FakeSpark) -> None:
         spark.defaults("spark.fake.does die")

@@ -50,22 +50,25 @@ class CheckApp(Command):
     description = """Is this machine ready for the first notebook?
 
     One line for each thing that a notebook needs: ok, warning or error, and what to do. It ends within 3 seconds, also
-    when nothing answers. With --start it then starts a gateway and a kernel, runs a Spark job and ends both. Exit
-    status 1 when there is an error; warnings don't count."""
+    when nothing answers. With --start it then starts a gateway, runs a Spark job in a kernel of each kind that is
+    offered, and ends all of it. Exit status 1 when there is an error; warnings don't count."""
     examples = """
     jupyter kg2at check
     jupyter kg2at check --start
     jupyter kg2at check --KG2ATPersonality.spark_home=/opt/spark --KernelGatewayApp.ip=0.0.0.0
     """
 
-    start_kernel = Bool(False, help="Also start one kernel, run a Spark job, and shut it down.").tag(config=True)
+    start_kernel = Bool(False, help="Also run a Spark job in a kernel of each kind that is offered.").tag(config=True)
     start_timeout = Float(
         180.0, min=1, help="Seconds that --start may take. A busy cluster needs longer; a shorter limit tells sooner."
     ).tag(config=True)
     random_device = Unicode("/dev/urandom", help="The device that random numbers come from.").tag(config=True)
 
     flags: ClassVar[Any] = Command.flags | {  # type: ignore[misc]
-        "start": ({"CheckApp": {"start_kernel": True}}, "Also start one kernel, run a Spark job, and shut it down."),
+        "start": (
+            {"CheckApp": {"start_kernel": True}},
+            "Also run a Spark job in a kernel of each kind that is offered.",
+        ),
     }
 
     def run(self) -> int:

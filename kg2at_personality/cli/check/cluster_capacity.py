@@ -19,6 +19,7 @@ from ...spark.master_url import is_local, is_standalone, local_cores
 from ...spark.placement import IdleCluster, Placement
 from ...spark.units import spark_size
 from .finding import Finding, error, ok, warning
+from .python_kernels import far_workers
 from .subject import Subject
 
 #: Seconds that a master has for its answer here.
@@ -44,6 +45,7 @@ def master(subject: Subject) -> Iterator[Finding]:
         return
     yield _master(state)
     yield from _room(subject.conf, state)
+    yield from far_workers(subject, {worker.host for worker in state.workers if worker.state == ALIVE})
 
 
 def _other_master(conf: SparkConf) -> Finding:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...errors import InstallationError
 from ...spark.conf import SparkConf
 from ...spark.installation import Spark
 from ...spark.python_finder import PythonFinder, PythonInstallation
-from ...spark.workers_python import PROPERTY, check_minor, minor_on_workers
+from ...spark.workers_python import PROPERTY, check_minor, is_all_here, minor_on_workers, named_by
+from ...system.own_hosts import hosts_here
 from .finding import Finding, error, failed, ok, warning
 from .subject import Subject
 
@@ -51,3 +52,23 @@ def _workers(python: PythonInstallation, conf: SparkConf) -> Finding:
     if minor:
         return ok(WORKERS, f"{name}, which is Python {minor} as the notebooks are")
     return ok(WORKERS, f"{name} of each worker, not seen from here; it has to be Python {python.minor}")
+
+
+def far_workers(subject: Subject, hosts: Iterable[str]) -> Iterator[Finding]:
+    """Warn of workers elsewhere (their `hosts`) that would look for the notebooks' own interpreter.
+
+    That is taken where the master is this machine, and nobody says which. Blocking: looks up the names.
+    """
+    conf = subject.conf
+    if conf is None or named_by(conf) or not is_all_here(conf):
+        return
+    try:
+        python = python_of(subject, subject.launcher.finder.spark(conf.environ))
+    except InstallationError:
+        return
+    if not isinstance(python, PythonInstallation):
+        return
+    away = set(hosts) - hosts_here(hosts)
+    if away:
+        said = f"{python.workers_python}, the notebooks' own, which has to be on {', '.join(sorted(away))} too"
+        yield warning(WORKERS, said, f"set {PROPERTY} to one that is on each worker")

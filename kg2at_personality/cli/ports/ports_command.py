@@ -30,7 +30,7 @@ class PortsApp(Command):
     """Print all ports."""
 
     name = "jupyter-kg2at-ports"
-    description = """Every port of Spark, Toree and the gateway.
+    description = """Every port of Spark, the kernels and the gateway.
 
     Which it is, its default, who set it (spark-defaults.conf, spark-env.sh, environment, argument), whether it is free
     and who has it; then what clashes, and what to open in a firewall. Exit status 1 when something clashes."""

@@ -28,14 +28,14 @@ OUTPUTS = (*ADDING, UPDATE, CLEAR)
 class CellNotice:
     """Belongs to one open websocket, whose client gave `session_id` ("": none). Stands before its notebook.
 
-    It follows the cells that its session has sent to a kernel with a lease, and keeps `limit` bytes of their outputs.
+    It follows the cells that its session has sent, and keeps `limit` bytes of their outputs if the kernel has a lease.
     """
 
     def __init__(self, kernel: GatewayKernel, notebook: Notebook, session_id: str, limit: int = LIMIT) -> None:
         self._kernel, self.notebook, self._session_id, self._limit = kernel, notebook, session_id, limit
         self._outputs = GatewayOutputs(notebook.session)
         self._line = CellLine(kernel, self._outputs, self._publish, session_id)
-        self._cells = SessionCells(session_id)
+        self.cells = SessionCells(session_id)
         self._is_open = self._is_late = False
         self._is_behind: Callable[[], bool] = lambda: False
         self.running: CellRun | None = None
@@ -52,7 +52,7 @@ class CellNotice:
         self._is_open, self._is_behind = True, is_behind
         self._kernel.observe(self._on_wait, "core_wait")
         self._kernel.observe(self._on_state, "execution_state")
-        self._cells = cells_of(self._kernel).join(self, self._session_id)
+        self.cells = cells_of(self._kernel).join(self, self._session_id)
 
     def close(self) -> None:
         """Leave the cell that runs to the next websocket of its client. No-op if it was never open."""
@@ -60,15 +60,14 @@ class CellNotice:
             return
         self._kernel.unobserve(self._on_wait, "core_wait")
         self._kernel.unobserve(self._on_state, "execution_state")
-        cells_of(self._kernel).leave(self, self._cells)
+        cells_of(self._kernel).leave(self, self.cells)
         self.running = None
 
     def note_sent(self, message: Message) -> None:
         """Called for each message that is sent to the kernel."""
-        if self._kernel.admission is None or message.msg_type != "execute_request":
-            return
-        if len(message.parts[0]) <= MAX_HEADER and not message.content.get("silent"):
-            self._cells.add(message.header)
+        is_shown = message.msg_type == "execute_request" and not message.content.get("silent")
+        if is_shown and len(message.parts[0]) <= MAX_HEADER:
+            self.cells.add(message.header)
 
     def tell(self, cell: dict[str, Any], text: str) -> None:
         """Write text on standard error below a cell; `cell` is its request's header."""
@@ -78,7 +77,7 @@ class CellNotice:
 
     def write(self, channel: str, message: list[Any]) -> None:
         """Write a message from the kernel to the notebook. Called for each, in order."""
-        if self.running is None and not self._cells.sent and self._failing is None:
+        if self.running is None and not self.cells.sent and self._failing is None:
             self.notebook.write(channel, message)
             return
         changed = self._heard(channel, message)
@@ -106,13 +105,13 @@ class CellNotice:
     def _hear_status(self, message: list[Any], parts: list[Any]) -> list[Any] | None:
         msg_id, state = str(parsed(parts[PARENT]).get("msg_id")), parsed(parts[CONTENT]).get("execution_state")
         if state == "idle":
-            self._cells.end(msg_id)
+            self.cells.end(msg_id)
             if self.running is not None and self.running.cell.msg_id == msg_id:
                 self._end(self.running)
-        elif state == "busy" and (cell := self._cells.begin(msg_id)) is not None:
+        elif state == "busy" and (cell := self.cells.begin(msg_id)) is not None:
             self.notebook.write("iopub", message)
             if self.running is None or self.running.cell is not cell:
-                self._begin(CellRun(cell, CellOutputs(self._limit)))
+                self._begin(CellRun(cell, CellOutputs(self._limit if self._kernel.admission is not None else 0)))
             return None
         return message
 
@@ -124,6 +123,7 @@ class CellNotice:
             cell.note, kernel.core_note = kernel.core_note, ""
         if cell.note:
             self._add(running, "display_data", self._outputs.display(cell.header, cell.note))
+        self._show()  # the gateway may have heard of the cell, and told of its wait, before this websocket did
 
     def _end(self, running: CellRun) -> None:
         """Called before the notebook gets a cell's idle status, or hears of its kernel's end."""
@@ -223,5 +223,5 @@ class CellNotice:
         if change["new"] in ("starting", "dead"):
             if self.running is not None:
                 self._end(self.running)
-            self._cells.sent.clear()
+            self.cells.sent.clear()
             self._failing = None

@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 import zmq
 
+from ...errors import KernelDied
 from ...kernels.kernel import GatewayKernel
 from ...kernels.loop_turn import turn
 from ...kernels.output_buffer import OutputBuffer
 from ..protocol.client_message import Message
 from ..protocol.gateway_replies import GatewayReplies
+from ..protocol.request_rules import error_content
 from ..toree_protocol.toree_messages import ToreeMessages
 from .cell_notice import CellNotice
 from .iopub_check import is_check_reply
@@ -67,9 +69,11 @@ class Relay:
         self.notice.open(self._is_behind)
         self.write_queue.open()
         self.restart_buffer.open()
+        self._kernel.observe(self._on_reason, "reason")
 
     def close(self) -> OutputBuffer:
         """Send the kernel what was kept back, and return what the notebook has not been sent."""
+        self._kernel.unobserve(self._on_reason, "reason")
         waiting = self.write_queue.close()
         for held in reversed(self.toree_messages.close() if self.toree_messages is not None else []):
             waiting.put_back(held)
@@ -105,6 +109,17 @@ class Relay:
                 return
         self.write_queue.take(channel, message)
         self._requests.hear(channel, message)
+
+    def _on_reason(self, change: Any) -> None:
+        """End the cell that runs, if its session has sent it, when it is known how the kernel died.
+
+        The next message tells of the restart, after which a front end hears of its cells no more. So nothing waits, not
+        even for those that a slow notebook has not read.
+        """
+        cell = self.notice.cells.unended(self._kernel.running_cell)
+        if change["new"] and cell is not None:
+            replies = GatewayReplies(self.notebook.session, self.notice.write)
+            replies.end(cell.header, error_content(change["new"], KernelDied.__name__))
 
     def _is_behind(self) -> bool:
         """Return whether something that was heard has not been written yet."""

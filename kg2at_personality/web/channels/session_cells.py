@@ -64,6 +64,10 @@ class SessionCells:
                 del self.sent[earlier]
         return self.sent.get(msg_id)
 
+    def unended(self, msg_id: str) -> Cell | None:
+        """Return a cell that runs, None if it is another's; for "", as nobody knows it, the one that has to be next."""
+        return self.sent.get(msg_id) if msg_id else next(iter(self.sent.values()), None)
+
     def end(self, msg_id: str) -> None:
         """Called when a cell has ended. Idempotent."""
         self.sent.pop(msg_id, None)

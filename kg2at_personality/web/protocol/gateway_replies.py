@@ -22,13 +22,14 @@ class GatewayReplies:
 
         What is no request gets the statuses alone.
         """
-        self._publish(message, "status", {"execution_state": "busy"})
+        header = message.header
+        self._publish(header, "status", {"execution_state": "busy"})
         if shown is not None:
-            self._publish(message, "error", shown)
+            self._publish(header, "error", shown)
         kind, is_request, _ = message.msg_type.rpartition("_request")
         if is_request:
-            self._send(message, message.channel, f"{kind}_reply", content)
-        self._publish(message, "status", {"execution_state": "idle"})
+            self._send(header, message.channel, f"{kind}_reply", content)
+        self._publish(header, "status", {"execution_state": "idle"})
 
     def refuse(self, message: Message, sentence: str) -> None:
         """Reply that a message can't go to the kernel. `sentence` says why; if it is a cell, the cell shows it."""
@@ -36,16 +37,26 @@ class GatewayReplies:
         if message.msg_type != "execute_request":
             self.reply(message, content)
             return
-        shown = {name: content[name] for name in ("ename", "evalue", "traceback")}
-        self.reply(message, content | {"execution_count": 0}, shown=shown)
+        self.reply(message, content | {"execution_count": 0}, shown=_shown(content))
+
+    def end(self, header: dict[str, Any], content: dict[str, Any]) -> None:
+        """End a cell, whose execute_request has `header`, with an error in the place of a kernel that has begun it."""
+        self._publish(header, "error", _shown(content))
+        self._send(header, "shell", "execute_reply", content | {"execution_count": 0})
+        self._publish(header, "status", {"execution_state": "idle"})
 
     def abort(self, message: Message) -> None:
         """Reply to a cell that is not run as one before it failed (jupyter_client's documentation, «aborted»)."""
         self.reply(message, {"status": "aborted"})
 
-    def _publish(self, message: Message, msg_type: str, content: dict[str, Any]) -> None:
-        self._send(message, "iopub", msg_type, content)
+    def _publish(self, header: dict[str, Any], msg_type: str, content: dict[str, Any]) -> None:
+        self._send(header, "iopub", msg_type, content)
 
-    def _send(self, message: Message, channel: str, msg_type: str, content: dict[str, Any]) -> None:
-        parent = {"header": message.header}
-        self._forward(channel, self._session.serialize(self._session.msg(msg_type, content, parent=parent)))
+    def _send(self, header: dict[str, Any], channel: str, msg_type: str, content: dict[str, Any]) -> None:
+        message = self._session.msg(msg_type, content, parent={"header": header})
+        self._forward(channel, self._session.serialize(message))
+
+
+def _shown(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of the error that a cell shows, of the content of its reply."""
+    return {name: content[name] for name in ("ename", "evalue", "traceback")}

@@ -15,8 +15,8 @@ from typing import Any
 from jupyter_client.session import DELIM, Session
 
 from ...kernels.message import CONTENT, HEADER, parsed, with_content
+from ...spark_python.sql_statements import statements
 from .cell_substitute import blank, literals, substitute
-from .sql_statements import statements
 
 #: What Toree's SQL interpreter says of itself.
 LANGUAGE_INFO = {

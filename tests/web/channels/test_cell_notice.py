@@ -48,6 +48,18 @@ class TestTheLine:
         assert page.notebook.kinds() == ["clear_output", "stream"]
         is_clean(pages, "a")
 
+    def test_a_wait_that_is_known_before_the_notebook_has_heard_of_the_cell(self, pages: Pages) -> None:
+        """The gateway hears a kernel by another socket than the websocket does."""
+        websocket = pages.open()
+        websocket.send("a")
+        pages.kernel.running_cell = "a"
+        pages.wait("waits")
+        assert websocket.notebook.kinds() == []
+        pages.deliver(pages.message("a", "status", {"execution_state": "busy"}))
+        assert pages.texts("a") == ["waits"]
+        pages.ends("a")
+        is_clean(pages, "a")
+
     def test_it_goes_when_the_cell_ends(self, pages: Pages, page: Websocket) -> None:
         pages.wait("waits")
         pages.prints("a", "two\n")
@@ -161,13 +173,14 @@ class TestWhoIsTold:
         pages.wait("waits")
         assert websocket.notebook.kinds() == ["busy"]
 
-    def test_not_who_has_no_lease(self, pages: Pages) -> None:
+    def test_of_who_has_no_lease_nothing_is_kept(self, pages: Pages) -> None:
+        """It never waits, so that none of its outputs has to be sent again."""
         websocket = pages.open()
         pages.kernel.admission = None
         websocket.send("a")
         pages.begin("a")
-        pages.wait("waits")
-        assert websocket.notebook.kinds() == ["busy"]
+        pages.prints("a", "one\n")
+        assert websocket.notice.running is not None and websocket.notice.running.outputs.messages == []
 
     def test_not_below_a_cell_with_a_header_that_no_client_sends(self, pages: Pages) -> None:
         websocket = pages.open()

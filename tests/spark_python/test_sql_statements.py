@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kg2at_personality.web.toree_protocol.sql_statements import statements
+from kg2at_personality.spark_python.sql_statements import statements
 
 
 def parted(text: str) -> list[str]:

@@ -1,0 +1,61 @@
+"""The driver's JVM: launched by the first use of Spark, and watched until it ends."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable
+
+from .ipykernel_internals import log_descriptors
+from .pending_call import PendingCall
+from .properties_file import PropertiesFile
+
+#: pyspark's shells have it on, and it would go through the log.
+_QUIET = {"spark.ui.showConsoleProgress": "false"}
+
+
+class Jvm:
+    """Launches the JVM with pyspark's own `launch_gateway`, one at a time.
+
+    `on_exit` is called with the gateway and the exit status of a JVM that has ended, in a thread of its own. That
+    thread also takes the status at once, so that ipykernel doesn't wait 20 s for a zombie when it shuts down.
+    """
+
+    def __init__(self, properties: PropertiesFile, on_exit: Callable[[Any, int], None]) -> None:
+        self._properties, self._on_exit = properties, on_exit
+        self._launch: PendingCall | None = None
+        self._process: Any = None
+        self._has_ended = threading.Event()
+
+    def gateway(self, launch: Callable[..., Any], values: dict[str, str], on_delay: Callable[[], None]) -> Any:
+        """Return a gateway to a new JVM that has these properties too. Raises what `launch` raises.
+
+        Called under SparkContext's lock. An interrupted launch goes on, and the next call waits for it.
+        """
+        if self._launch is None:
+            missing = {key: value for key, value in _QUIET.items() if key not in self._properties.admitted}
+            self._properties.add({**missing, **values})
+            self._launch = PendingCall(lambda: launch(None, dict(log_descriptors())))
+        try:
+            gateway = self._launch.result(on_delay)
+        finally:
+            if not self._launch.is_running:
+                self._launch = None
+        self._process, self._has_ended = gateway.proc, threading.Event()
+        arguments = [gateway, self._has_ended]
+        threading.Thread(target=self._watch, args=arguments, name="kg2at JVM watch", daemon=True).start()
+        return gateway
+
+    def _watch(self, gateway: Any, has_ended: threading.Event) -> None:
+        self._on_exit(gateway, gateway.proc.wait())
+        has_ended.set()
+
+    def wait_for_end(self, limit: float) -> None:
+        """Wait until the JVM has ended and everybody knows it, for so many seconds. No-op without a JVM."""
+        if self._process is not None:
+            self._has_ended.wait(limit)
+
+    def end(self, limit: float) -> None:
+        """Have the JVM end with its application, and wait for so many seconds. No-op without a JVM."""
+        if self._process is not None:
+            self._process.terminate()
+            self.wait_for_end(limit)
