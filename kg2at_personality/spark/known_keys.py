@@ -79,8 +79,6 @@ def _texts(content: bytes) -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
-    print(
-        "# What Spark's classes hold that looks like a property's key; from the jars of pyspark 3.5.9 and 4.3.0, made by"
-    )
+    print("# What Spark's classes hold that looks like a property's key; of the jars of pyspark 3.5.9 and 4.3.0")
     print("# python -m kg2at_personality.spark.known_keys JARS JARS > kg2at_personality/spark/known_keys.txt")
     print("\n".join(keys_in(*map(Path, sys.argv[1:]))))
