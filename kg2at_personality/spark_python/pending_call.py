@@ -5,9 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Any, Callable
 
-#: Seconds after which a wait is worth a word.
-PATIENCE = 1.0
-
 
 class PendingCall:
     """Calls `function` at once. Its result is kept until somebody asks for it.
@@ -16,8 +13,10 @@ class PendingCall:
     is None. One thread waits at a time, and who made the call waits first.
     """
 
-    def __init__(self, function: Callable[[], Any], discard: Callable[[Any], None] | None = None) -> None:
-        self._function, self._discard = function, discard
+    def __init__(
+        self, function: Callable[[], Any], discard: Callable[[Any], None] | None = None, patience: float = 1.0
+    ) -> None:
+        self._function, self._discard, self._patience = function, discard, patience
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._is_wanted = True
@@ -34,12 +33,12 @@ class PendingCall:
         """Wait for the result and return it, or None if it was discarded. Raises the call's error.
 
         What interrupts the wait leaves the call as it is, to be waited for again. `on_delay` is called when it takes
-        longer than a second.
+        longer than `patience` seconds.
         """
         with self._lock:
             self._is_wanted = True
         try:
-            if not self._ended.wait(PATIENCE):
+            if not self._ended.wait(self._patience):
                 on_delay()
             self._ended.wait()
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -84,8 +85,16 @@ class SparkKernel(IPythonKernel):
     @contextlib.contextmanager
     def _cancel_on_sigint(self, future: Any) -> Iterator[None]:
         """End Spark's jobs too when ipykernel ends a cell with a top-level `await`, which may stand in one of them."""
-        with super()._cancel_on_sigint(future), self.interrupts.then(signal.getsignal(signal.SIGINT)):
-            yield
+        loop = asyncio.get_running_loop()
+        with super()._cancel_on_sigint(future):
+            theirs: Any = signal.getsignal(signal.SIGINT)
+
+            def end_cell(signum: int, frame: Any) -> None:
+                theirs(signum, frame)
+                loop.call_soon_threadsafe(bool)  # theirs doesn't wake a loop that waits, such as in asyncio.sleep
+
+            with self.interrupts.then(end_cell):
+                yield
 
     def do_complete(self, code: str, cursor_pos: int) -> Any:
         """Complete without making a session."""
