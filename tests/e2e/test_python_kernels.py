@@ -34,7 +34,8 @@ def gateway(
     directory: Path = tmp_path_factory.mktemp("gateway")
     options = (f"--KG2ATPersonality.kernel_ports={kernel_ports}", "--KernelRestarter.time_to_dead=0.5", "--debug")
     defaults = f"{defaults_on(cluster)}{DEFAULTS}"
-    with Gateway(directory, *options, environ={"KG2AT_PROFILES": str(PROFILES)}, defaults=defaults) as running:
+    environ = {"KG2AT_PROFILES": str(PROFILES), "SPARK_SUBMIT_OPTS": f"-Dmy.submit={SECRET}-submit"}
+    with Gateway(directory, *options, environ=environ, defaults=defaults) as running:
         yield running
 
 
@@ -83,6 +84,7 @@ class TestAnswers:
         java = "sc._jvm.java.lang.System.getProperty"
         assert "visible" in notebook.text(f"{java}('my.plain')")
         assert f"{SECRET}-option" in notebook.text(f"{java}('my.password')")
+        assert f"{SECRET}-submit" in notebook.text(f"{java}('my.submit')")
         megabytes = notebook.text("print(sc._jvm.java.lang.Runtime.getRuntime().maxMemory() // 2**20)")
         assert 600 < int(megabytes) <= 700
 
@@ -219,6 +221,16 @@ class TestSessions:
         [name] = notebook.granted()
         assert name == f"own {notebook.kernel_id}"
         assert OWN not in lines_of_ps()
+
+    def test_so_does_one_that_it_gives_to_a_new_jvm(self, notebook: PythonNotebook) -> None:
+        notebook.restart()
+        notebook.connect()
+        options = f"-Dmy.own={OWN}-option"
+        code = f"SparkSession.builder.config('spark.my.own.secret', '{OWN}')"
+        code += f".config('spark.driver.extraJavaOptions', '{options}').getOrCreate()"
+        notebook.text(f"from pyspark.sql import SparkSession\nspark = {code}; sc = spark.sparkContext")
+        assert OWN in notebook.text("sc.getConf().get('spark.my.own.secret')") and ANSWER in notebook.text(JOB)
+        assert OWN not in lines_of_ps() and len(notebook.granted()) == 1
 
     def test_the_end_of_its_jvm_is_told_and_the_next_use_makes_another(self, notebook: PythonNotebook) -> None:
         notebook.run("kept = 8")
