@@ -1,4 +1,4 @@
-"""Real Torees that jupyter_server's culler looks at each second: those whose drivers work stay."""
+"""Real Torees and Pythons that jupyter_server's culler looks at each second: those whose drivers work stay."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ STREAM = 'val query = spark.readStream.format("rate").load().writeStream.format(
 JOB = """val thread = new Thread { override def run() =
   sc.parallelize(1 to 2, 2).foreach { _ => while (!new java.io.File("GATE").exists) Thread.sleep(50) } }
 thread.start()"""
+PYTHON_STREAM = "query = spark.readStream.format('rate').load().writeStream.format('noop').start()"
+PYTHON_JOB = """import os, threading, time
+def wait(_):
+    while not os.path.exists("GATE"): time.sleep(0.05)
+threading.Thread(target=lambda: sc.parallelize(range(2), 2).foreach(wait)).start()"""
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +49,24 @@ def test_a_stream_and_a_job_in_a_thread_are_never_culled_and_what_is_culled_says
     gateway: Gateway, tmp_path: Path
 ) -> None:
     """The one that is not used last tells when the others would have been culled."""
-    streams = gateway.start_kernel()
-    run(gateway, streams, STREAM)
-    works = gateway.start_kernel()
-    run(gateway, works, JOB.replace("GATE", str(tmp_path / "gate")))
+    cells = {"apache_toree_scala": (STREAM, JOB), "spark_python": (PYTHON_STREAM, PYTHON_JOB)}
+    streams, works = [], []
+    for name, (stream, job) in cells.items():
+        streams.append(gateway.start_kernel(name))
+        run(gateway, streams[-1], stream)
+        works.append(gateway.start_kernel(name))
+        run(gateway, works[-1], job.replace("GATE", str(tmp_path / "gate")))
     unused = gateway.start_kernel()
     run(gateway, unused, "sc.parallelize(1 to 2).count()")
     wait_until(lambda: not lives(gateway, unused), "the end of the one that nobody uses", 60)
-    assert lives(gateway, streams) and lives(gateway, works)
+    assert all(lives(gateway, kernel_id) for kernel_id in streams + works)
     for method, action in (("GET", ""), ("GET", "/channels"), ("POST", "/restart")):
         answer = gateway.request(method, f"/api/kernels/{unused}{action}")
         assert answer.status == 404 and f"not been used for {TIMEOUT} s (cull_idle_timeout)" in answer.body["message"]
 
-    run(gateway, streams, "query.stop()")
+    for kernel_id in streams:
+        run(gateway, kernel_id, "query.stop()")
     (tmp_path / "gate").touch()
-    for kernel_id in (streams, works):
+    for kernel_id in streams + works:
         wait_until(lambda kernel_id=kernel_id: not lives(gateway, kernel_id), "the end of the others", 60)
     assert not list(gateway.runtime.glob("kernel-*"))

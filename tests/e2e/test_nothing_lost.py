@@ -1,4 +1,4 @@
-"""A gateway that dies loses nothing: Torees on a real standalone cluster, and kill -9."""
+"""A gateway that dies loses nothing: Torees and Pythons on a real standalone cluster, and kill -9."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 
 from kg2at_personality.spark.standalone import StandaloneCluster
 from kg2at_personality.state import failpoints
+from tests.e2e import language
+from tests.e2e.language import LANGUAGES, Language
 from tests.e2e.survival import DYING, Ward
-from tests.fakes.channels import HERE
 from tests.fakes.gateway_process import Gateway, defaults_on
 from tests.fakes.wait import wait_until
 
@@ -32,13 +33,22 @@ def ward(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -
     assert Ward(running, cluster).files() == []
 
 
+@pytest.fixture(scope="module", params=LANGUAGES, ids=language.name)
+def spoken(request: Any) -> Language:
+    """Return the language of the kernels under test."""
+    found: Language = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def survivor(ward: Ward) -> str:
-    """Start a Toree with a variable, and two of the four cores."""
+def survivor(ward: Ward, spoken: Language) -> str:
+    """Start a kernel with a variable, and two of the four cores."""
     kernel_id = ward.gateway.start_kernel(
-        env={"KERNEL_SPARK_CORES_MAX": "2", "KERNEL_USERNAME": "ada"}, kernel_id="12345678-1234-1234-1234-123456789abc"
+        spoken.kernel,
+        env={"KERNEL_SPARK_CORES_MAX": "2", "KERNEL_USERNAME": "ada"},
+        kernel_id="12345678-1234-1234-1234-123456789abc",
     )
-    assert "55" in ward.run(kernel_id, "val kept = sc.parallelize(1 to 10).sum; println(kept)")
+    assert "55" in ward.run(kernel_id, spoken.let("kept", spoken.sum(10)) + spoken.show("kept"))
     return kernel_id
 
 
@@ -52,13 +62,12 @@ def granted(cluster: StandaloneCluster) -> dict[str, int]:
 
 
 def test_a_kernel_goes_on_and_so_does_its_job(
-    ward: Ward, survivor: str, cluster: StandaloneCluster, tmp_path: Path
+    ward: Ward, spoken: Language, survivor: str, cluster: StandaloneCluster, tmp_path: Path
 ) -> None:
     before, process = lease(ward, survivor), psutil.Process(lease(ward, survivor)["pid"])
     channels = ward.gateway.connect(survivor)
     gate = tmp_path / "gate"
-    wait = f'{HERE}; while (!new java.io.File("{gate}").exists) Thread.sleep(10); n'
-    channels.begin(f"val long = sc.parallelize(1 to 2, 2).map {{ n => {wait} }}.sum", tmp_path / "here")
+    channels.begin(spoken.let("long", spoken.gated(gate)), tmp_path / "here", spoken.here)
     ward.killed()
     assert ward.kernels()[survivor]["execution_state"] == "busy", "its job runs on"
     gate.touch()
@@ -68,7 +77,8 @@ def test_a_kernel_goes_on_and_so_does_its_job(
     ]
     assert process.is_running() and granted(cluster) == {survivor: 2}
     wait_until(lambda: lease(ward, survivor)["app_id"], lambda: lease(ward, survivor))
-    assert ward.run(survivor, 'println(s"$kept $long")').strip() == "55.0 3.0"
+    shown = ward.run(survivor, spoken.show("kept") + spoken.show("long")).split()
+    assert [float(each) for each in shown] == [55, 3]
     wait_until(lambda: ward.kernels()[survivor]["execution_state"] == "idle", ward.kernels)
 
 
@@ -81,16 +91,19 @@ def test_its_cores_are_held_for_it(ward: Ward, survivor: str) -> None:
     ward.is_well()
 
 
-def test_it_can_be_interrupted(ward: Ward, survivor: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("uses_spark", [False, True])
+def test_it_can_be_interrupted(ward: Ward, spoken: Language, survivor: str, uses_spark: bool, tmp_path: Path) -> None:
     ward.killed()
     channels = ward.gateway.connect(survivor)
-    message = channels.begin(f"{HERE}; Thread.sleep(60000)", tmp_path / "here")
+    code = spoken.gated(tmp_path / "never") if uses_spark else spoken.sleep(60)
+    message = channels.begin(code, tmp_path / "here", spoken.here)
     assert ward.gateway.request("POST", f"/api/kernels/{survivor}/interrupt", {}).status == 204
     assert channels.finish(message, timeout=30).reply["status"] == "error"
-    assert "55.0" in ward.run(survivor, "println(kept)")
+    (tmp_path / "never").touch()  # Spark may let tasks run on that were cancelled (spark.job.interruptOnCancel)
+    assert "55" in ward.run(survivor, spoken.show("kept"))
 
 
-def test_a_planned_restart_keeps_it_too(ward: Ward, survivor: str) -> None:
+def test_a_planned_restart_keeps_it_too(ward: Ward, spoken: Language, survivor: str) -> None:
     ward.gateway.argv.append("--KG2ATPersonality.keep_kernels_on_exit=True")
     ward.killed()
     pid = lease(ward, survivor)["pid"]
@@ -99,15 +112,15 @@ def test_a_planned_restart_keeps_it_too(ward: Ward, survivor: str) -> None:
     ward.gateway.argv.pop()
     ward.gateway.start()
     assert lease(ward, survivor)["pid"] == pid
-    assert "55.0" in ward.run(survivor, "println(kept)")
+    assert "55" in ward.run(survivor, spoken.show("kept"))
 
 
 # kill -9 at each step. The survivor is there all the time, and has to answer after each.
 
 
 @pytest.mark.parametrize("point", failpoints.START)
-def test_killed_at_a_start(ward: Ward, survivor: str, point: str) -> None:
-    ward.dies_at(point, lambda: ward.gateway.request("POST", "/api/kernels", {}))
+def test_killed_at_a_start(ward: Ward, spoken: Language, survivor: str, point: str) -> None:
+    ward.dies_at(point, lambda: ward.gateway.request("POST", "/api/kernels", {"name": spoken.kernel}))
     ward.is_well()
     more = set(ward.kernels()) - {survivor}
     assert len(more) == (point == "start: done"), "the one that was written down before anybody was told is kept"
@@ -117,10 +130,10 @@ def test_killed_at_a_start(ward: Ward, survivor: str, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", failpoints.STOP)
-def test_killed_at_a_stop(ward: Ward, survivor: str, point: str) -> None:
-    kernel_id = ward.gateway.start_kernel()
+def test_killed_at_a_stop(ward: Ward, spoken: Language, survivor: str, point: str) -> None:
+    kernel_id = ward.gateway.start_kernel(spoken.kernel)
     if point == "stop: ended":
-        assert "3.0" in ward.run(kernel_id, "println(sc.parallelize(1 to 2).sum)")
+        assert "3" in ward.run(kernel_id, spoken.show(spoken.sum(2)))
     ward.dies_at(point, lambda: ward.gateway.delete(kernel_id))
     ward.is_well(gone=(kernel_id,))
     assert ward.gateway.delete(kernel_id) in (204, 404)
@@ -128,8 +141,8 @@ def test_killed_at_a_stop(ward: Ward, survivor: str, point: str) -> None:
 
 
 @pytest.fixture(scope="class")
-def restarted(ward: Ward, survivor: str) -> Iterator[str]:
-    kernel_id = ward.gateway.start_kernel()
+def restarted(ward: Ward, spoken: Language, survivor: str) -> Iterator[str]:
+    kernel_id = ward.gateway.start_kernel(spoken.kernel)
     yield kernel_id
     assert ward.gateway.delete(kernel_id) == 204
     ward.is_well(gone=(kernel_id,))
@@ -137,17 +150,17 @@ def restarted(ward: Ward, survivor: str) -> Iterator[str]:
 
 class TestRestart:
     @pytest.mark.parametrize("point", [*failpoints.RESTART, "start: recorded", "start: launched"])
-    def test_killed_at_a_restart(self, ward: Ward, restarted: str, point: str) -> None:
+    def test_killed_at_a_restart(self, ward: Ward, spoken: Language, restarted: str, point: str) -> None:
         """The notebook that asked for the restart gets its new process."""
-        assert "1" in ward.run(restarted, "val old = 1")
+        assert "1" in ward.run(restarted, spoken.let("old", "1") + spoken.show("old"))
         ward.dies_at(point, lambda: ward.gateway.request("POST", f"/api/kernels/{restarted}/restart", {}))
         ward.is_well()
-        assert "not found" in ward.run(restarted, "println(old)")
+        assert spoken.unknown in ward.run(restarted, spoken.show("old"))
 
 
-def test_one_that_died_meanwhile_is_cleaned_up(ward: Ward, survivor: str) -> None:
-    kernel_id = ward.gateway.start_kernel()
-    assert "3.0" in ward.run(kernel_id, "println(sc.parallelize(1 to 2).sum)")
+def test_one_that_died_meanwhile_is_cleaned_up(ward: Ward, spoken: Language, survivor: str) -> None:
+    kernel_id = ward.gateway.start_kernel(spoken.kernel)
+    assert "3" in ward.run(kernel_id, spoken.show(spoken.sum(2)))
     pid = lease(ward, kernel_id)["pid"]
     ward.gateway.kill()
     os.kill(pid, signal.SIGKILL)
@@ -157,10 +170,10 @@ def test_one_that_died_meanwhile_is_cleaned_up(ward: Ward, survivor: str) -> Non
     assert ward.gateway.delete(kernel_id) == 204
 
 
-def test_a_stopped_one_is_ended_by_one_click(ward: Ward, survivor: str) -> None:
+def test_a_stopped_one_is_ended_by_one_click(ward: Ward, spoken: Language, survivor: str) -> None:
     """SIGSTOP: it hears neither request nor SIGTERM."""
-    kernel_id = ward.gateway.start_kernel()
-    assert "3.0" in ward.run(kernel_id, "println(sc.parallelize(1 to 2).sum)")
+    kernel_id = ward.gateway.start_kernel(spoken.kernel)
+    assert "3" in ward.run(kernel_id, spoken.show(spoken.sum(2)))
     ward.killed()
     os.kill(lease(ward, kernel_id)["pid"], signal.SIGSTOP)
     assert ward.gateway.delete(kernel_id) == 204
@@ -171,21 +184,23 @@ def test_a_stopped_one_is_ended_by_one_click(ward: Ward, survivor: str) -> None:
 class TestAtRandom:
     """Killed at any moment of whatever a gateway does."""
 
-    def test_nothing_is_left_that_no_kernel_owns(self, ward: Ward, survivor: str) -> None:
+    def test_nothing_is_left_that_no_kernel_owns(self, ward: Ward, spoken: Language, survivor: str) -> None:
         seed = random.randrange(2**32)
         print(f"seed {seed}, {ROUNDS} rounds")
         chance = random.Random(seed)
         for _ in range(ROUNDS):
-            self.one_round(ward, survivor, chance)
+            self.one_round(ward, spoken, survivor, chance)
             ward.is_well()
-            assert "55.0" in ward.run(survivor, "println(kept)")
+            assert "55" in ward.run(survivor, spoken.show("kept"))
         for kernel_id in set(ward.kernels()) - {survivor}:
             assert ward.gateway.delete(kernel_id) == 204
         ward.is_well()
 
-    def one_round(self, ward: Ward, survivor: str, chance: random.Random) -> None:
+    def one_round(self, ward: Ward, spoken: Language, survivor: str, chance: random.Random) -> None:
         others = sorted(set(ward.kernels()) - {survivor})
-        doings: list[Callable[[], Any]] = [lambda: ward.gateway.request("POST", "/api/kernels", {})]
+        doings: list[Callable[[], Any]] = [
+            lambda: ward.gateway.request("POST", "/api/kernels", {"name": spoken.kernel})
+        ]
         if others:
             victim = chance.choice(others)
             doings = [

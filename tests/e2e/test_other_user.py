@@ -16,6 +16,8 @@ import pytest
 
 from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster
+from tests.e2e import language
+from tests.e2e.language import LANGUAGES, Language
 from tests.e2e.survival import Ward
 from tests.fakes.gateway_process import Gateway, defaults_on
 from tests.fakes.wait import wait_until
@@ -63,12 +65,21 @@ def spark_home(directory: Path, installation: Installation) -> Path:
     return home
 
 
+def python(directory: Path) -> Path:
+    """Make a Python that runs as the other user."""
+    path = directory / "python"
+    path.write_text(f'#!/bin/sh\nexport HOME={directory}\nexec {" ".join(become(KERNEL))} {sys.executable} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
 @pytest.fixture(scope="module")
 def ward(directory: Path, cluster: StandaloneCluster, installation: Installation) -> Iterator[Ward]:
     defaults = defaults_on(cluster, "spark.ui.enabled false")
     environ = {"HOME": str(directory), "USER": "gateway", "LOGNAME": "gateway"}
     environ |= {"KG2AT_SPARK_HOME": str(spark_home(directory, installation)), "KG2AT_JAVA_HOME": installation.java.home}
-    gateway = Gateway(directory / "gateway", "--KernelManager.shutdown_wait_time=2", defaults=defaults, environ=environ)
+    options = ("--KernelManager.shutdown_wait_time=2", f"--KG2ATPersonality.python={python(directory)}")
+    gateway = Gateway(directory / "gateway", *options, defaults=defaults, environ=environ)
     spec = directory / "gateway" / "data" / "kernels" / "other"
     spec.mkdir(parents=True)
     argv = [*become(KERNEL), sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -106,7 +117,7 @@ def lives(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("name", ["other", "apache_toree_scala"])
+@pytest.mark.parametrize("name", ["other", "apache_toree_scala", "spark_python"])
 @pytest.mark.parametrize("is_adopted", [False, True])
 def test_one_click_is_enough(ward: Ward, name: str, is_adopted: bool) -> None:
     """The refused signals stop nothing: the kernel is asked to end, and does."""
@@ -126,9 +137,12 @@ def test_an_interrupt_that_is_refused_is_told(ward: Ward) -> None:
     assert ward.gateway.delete(kernel_id) == 204
 
 
-def test_what_lives_on_is_a_zombie_and_its_application_is_ended(ward: Ward, cluster: StandaloneCluster) -> None:
-    kernel_id, pid = started(ward, "apache_toree_scala")
-    assert "3.0" in ward.run(kernel_id, "println(sc.parallelize(1 to 2).sum)")
+@pytest.mark.parametrize("spoken", LANGUAGES, ids=language.name)
+def test_what_lives_on_is_a_zombie_and_its_application_is_ended(
+    ward: Ward, cluster: StandaloneCluster, spoken: Language
+) -> None:
+    kernel_id, pid = started(ward, spoken.kernel)
+    assert "3" in ward.run(kernel_id, spoken.show(spoken.sum(2)))
     assert ward.applications() != []
     group = os.getpgid(pid)
     os.killpg(group, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""A real Toree on a real standalone master and worker, through a real gateway."""
+"""A real Toree and a real Python on a real standalone master and worker, through a real gateway."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.spark.standalone import StandaloneCluster
+from tests.e2e import language
+from tests.e2e.language import LANGUAGES, Language
 from tests.fakes.channels import HERE
 from tests.fakes.gateway_process import Gateway, defaults_on
 from tests.fakes.wait import wait_until
@@ -33,13 +35,17 @@ def app_id(gateway: Gateway, kernel_id: str) -> str | None:
     return next(row["app_id"] for row in rows if row["kernel_id"] == kernel_id)
 
 
-def test_a_notebook_takes_its_cores_and_gives_them_back(gateway: Gateway, cluster: StandaloneCluster) -> None:
-    kernel_id = gateway.start_kernel(env={"KERNEL_SPARK_CORES_MAX": "2", "KERNEL_SPARK_EXECUTOR_CORES": "2"})
+@pytest.mark.parametrize("spoken", LANGUAGES, ids=language.name)
+def test_a_notebook_takes_its_cores_and_gives_them_back(
+    gateway: Gateway, cluster: StandaloneCluster, spoken: Language
+) -> None:
+    env = {"KERNEL_SPARK_CORES_MAX": "2", "KERNEL_SPARK_EXECUTOR_CORES": "2"}
+    kernel_id = gateway.start_kernel(spoken.kernel, env=env)
     channels = gateway.connect(kernel_id)
-    assert granted(cluster) == {}, "Toree is lazy: no core before the first use of sc"
-    assert "5050.0" in channels.run("sc.parallelize(1 to 100).sum()").text
-    assert granted(cluster) == {f"Apache Toree - Scala {kernel_id}": 2}
-    assert "5050.0" in channels.run("println(sc.parallelize(1 to 100).sum())").text
+    assert granted(cluster) == {}, "it is lazy: no core before the first use of sc"
+    assert "5050" in channels.run(spoken.sum(100)).text
+    assert granted(cluster) == {f"{spoken.application} {kernel_id}": 2}
+    assert "5050" in channels.run(spoken.show(spoken.sum(100))).text
     [app] = cluster.state()["activeapps"]
     wait_until(lambda: app_id(gateway, kernel_id) == app["id"], f"known by its name, its user and its age: {app}", 30)
     assert gateway.delete(kernel_id) == 204

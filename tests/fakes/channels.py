@@ -15,8 +15,9 @@ from tests.fakes.wait import wait_until
 
 #: Seconds within which an answer has to come.
 ANSWER_LIMIT = 120.0
-#: Stands in a Scala cell where it is to tell that it has come there.
+#: Stands in a cell where it is to tell that it has come there; what is put there makes the file PATH.
 HERE = "HERE"
+SCALA, PYTHON = 'new java.io.File("PATH").createNewFile()', "open('PATH', 'w').close()"
 
 
 @dataclass
@@ -65,9 +66,9 @@ class Channels:
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
         return self.send("execute_request", content | {"stop_on_error": True})
 
-    def begin(self, code: str, marker: Path) -> str:
-        """Begin to run a Scala cell; return its message id when it comes to `HERE`, where it makes `marker`."""
-        msg_id = self.execute(code.replace(HERE, f'new java.io.File("{marker}").createNewFile()'))
+    def begin(self, code: str, marker: Path, language: str = SCALA) -> str:
+        """Begin to run a cell; return its message id when it comes to `HERE`, where it makes `marker`."""
+        msg_id = self.execute(code.replace(HERE, language.replace("PATH", str(marker))))
         wait_until(marker.exists, "the cell", ANSWER_LIMIT)
         return msg_id
 

@@ -12,10 +12,12 @@ from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
 from kg2at_personality.errors import KernelDied, SparkConfError
+from kg2at_personality.kernels.files import KernelFiles
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.resource_limits import no_room
 from kg2at_personality.kernels.timing import Timing
 from tests.fakes.clock import ticks
+from tests.fakes.held_calls import HeldCalls
 from tests.fakes.processes import runs
 from tests.fakes.toree import QUICK, FakeSpark, slowly, start
 from tests.fakes.wait import until
@@ -245,6 +247,22 @@ class TestDeathLater:
         os.kill(spark.launches(kernel_id)[0]["pid"], signal.SIGKILL)
         await until(lambda: kernel.is_dead and spark.left() == [], "the kernel's death")
         assert "spark-defaults.conf, line 2" in kernel.reason
+
+
+    async def test_one_that_is_shut_down_while_its_last_lines_are_read_is_not_restarted(
+        self, gateway: Any, spark: FakeSpark, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kernel_id, kernel = await start(gateway)
+        await kernel.answered()
+        lines = HeldCalls(monkeypatch, KernelFiles, "last_lines")
+        lines.hold()
+        os.kill(spark.launches(kernel_id)[0]["pid"], signal.SIGKILL)
+        await lines.reached()
+        click = asyncio.ensure_future(gateway.ask("DELETE", f"/api/kernels/{kernel_id}"))
+        await until(lambda: kernel.shutting_down, "the shutdown")
+        lines.release()
+        assert (await click).code == 204
+        assert len(spark.launches(kernel_id)) == 1 and kernel.reason == ""
 
 
 class TestDeathAgainAndAgain:
