@@ -248,7 +248,6 @@ class TestDeathLater:
         await until(lambda: kernel.is_dead and spark.left() == [], "the kernel's death")
         assert "spark-defaults.conf, line 2" in kernel.reason
 
-
     async def test_one_that_is_shut_down_while_its_last_lines_are_read_is_not_restarted(
         self, gateway: Any, spark: FakeSpark, monkeypatch: pytest.MonkeyPatch
     ) -> None:
