@@ -33,7 +33,8 @@ class Settings(HasTraits):
     python = Unicode(
         "",
         help="""Python of Python notebooks, a path or a name, with ipykernel in it. Empty: the first that is set of
-        spark.pyspark.driver.python, spark.pyspark.python, PYSPARK_DRIVER_PYTHON, PYSPARK_PYTHON, else the gateway's.""",
+        spark.pyspark.driver.python, spark.pyspark.python, PYSPARK_DRIVER_PYTHON and PYSPARK_PYTHON, else the
+        gateway's own.""",
     ).tag(config=True)
     toree_assembly = Unicode(
         "",

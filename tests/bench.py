@@ -2,8 +2,9 @@
 
 Both are measured in the same run and in turn (stock, kg2at, stock, ...), so that a busy machine is busy for both. Each
 number is a median; what counts is how two of them compare. "Stock" is Kernel Gateway's own personality with the
-kernelspec that `jupyter toree install` writes. What only kg2at does is measured beside less of the same: stopping eight
-kernels beside one, adopting 20 beside none; what a notebook waits for beside a client that talks to the kernel itself.
+kernelspec that `jupyter toree install` writes; "EG-like" is the same gateway with a kernelspec that launches Python on
+Spark as Enterprise Gateway does. What only kg2at does is measured beside less of the same: stopping eight kernels
+beside one, adopting 20 beside none; what a notebook waits for beside a client that talks to the kernel itself.
 """
 
 from __future__ import annotations
@@ -13,15 +14,12 @@ import json
 import os
 import shutil
 import signal
-import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -35,106 +33,42 @@ sys.path.insert(0, str(ROOT))
 from kg2at_personality.spark.installation import Installation  # noqa: E402
 from kg2at_personality.spark.installation_finder import InstallationFinder  # noqa: E402
 from kg2at_personality.spark.standalone import StandaloneCluster  # noqa: E402
+from tests.bench_table import (  # noqa: E402
+    ADOPTED,
+    BURST,
+    LIKE_EG,
+    SIDES,
+    STOPPED,
+    CannotMeasure,
+    Samples,
+    fill,
+    report,
+    table,
+)
 from tests.fakes.channels import Channels  # noqa: E402
 from tests.fakes.gateway_process import Answer, Gateway  # noqa: E402
 
-SIDES = {"stock": "kernel_gateway.jupyter_websocket", "kg2at": "kg2at_personality"}
+STOCK, KG2AT = "kernel_gateway.jupyter_websocket", "kg2at_personality"
+PERSONALITIES = {"stock": STOCK, "EG-like": STOCK, "kg2at": KG2AT}
 #: kg2at's own name for its kernel; the stock gateway finds an installed one of that name.
 KERNEL = "apache_toree_scala"
 DEFAULTS = "spark.master local[1]\nspark.ui.enabled false\n"
 #: The same for the stock gateway's kernelspec.
 OPTIONS = "--master local[1] --conf spark.ui.enabled=false"
-#: How many kernels are stopped at the same time, and how many are adopted, beside how many.
-STOPPED = {"one": 1, "eight": 8}
-ADOPTED = {"none": 0, "twenty": 20}
-#: What a notebook's cells take by ZeroMQ alone, and through the gateway.
-DIRECT = ("direct", "kg2at")
+#: kg2at's own name for its Python kernel, which the EG-like gateway has too; and the first cell on both.
+PYTHON, FIRST = "spark_python", "spark.range(1000).count()"
 #: part -> how often it is done with --quick, and without.
 ROUNDS = {"starts": (3, 10), "posts": (3, 10), "admissions": (3, 10), "lives": (1, 3), "stops": (2, 5)}
-ROUNDS |= {"adoptions": (1, 3), "cells": (20, 60), "bursts": (4, 10)}
+ROUNDS |= {"adoptions": (1, 3), "cells": (20, 60), "bursts": (4, 10), "python": (2, 5)}
 #: A cell that does and shows nothing, by the kind of kernel.
 NOTHING = {"python3": "", KERNEL: "()"}
-#: How many outputs one cell makes, and how many cells a kernel runs before any is measured.
-BURST, WARM = 3000, 10
+#: How many cells a kernel runs before any is measured.
+WARM = 10
 BURST_CODE = f"for n in range({BURST}): display(n)"
 #: Seconds between two looks at a gateway that starts or a kernel that ends: what that is measured to.
 POLL = 0.005
 DEATH_LIMIT = 60.0
 MIB = 2**20
-
-
-class CannotMeasure(Exception):
-    """Something did not run; the message says what."""
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One row of the table. `limit` bounds the second side: a ratio to the first, or with `more` what it has on top."""
-
-    what: str
-    unit: str
-    limit: float | None = None
-    more: bool = False
-    sides: tuple[str, ...] = tuple(SIDES)
-
-    def compared(self, first: float, second: float) -> float:
-        return second - first if self.more else second / first
-
-    def verdict(self, first: float, second: float) -> str:
-        if self.limit is None:
-            return ""
-        return "ok" if self.compared(first, second) <= self.limit else "over"
-
-    def cells(self, first: float, second: float) -> list[str]:
-        """Both values, and how they compare. Sides that the table's head does not name are named."""
-        named = ["", ""] if self.sides == tuple(SIDES) else [f" {side}" for side in self.sides]
-        values = [f"{shown(value)} {self.unit}{name}" for value, name in zip((first, second), named, strict=True)]
-        compared = self.compared(first, second)
-        return [*values, f"{shown(compared, '+')} {self.unit}" if self.more else f"{compared:.2f}"]
-
-    @property
-    def bound(self) -> str:
-        if self.limit is None:
-            return ""
-        return f"+{self.limit:g} {self.unit}" if self.more else f"{self.limit:g} x"
-
-
-QUANTITIES = {
-    "start": Quantity("gateway start, to the first answer", "ms", 1.1),
-    "post": Quantity("POST /api/kernels, to 201", "ms", 1.1),
-    "post_env": Quantity('POST with {"env": {}}, to 201', "ms", 1.1),
-    "admission": Quantity("POST on a cluster with free cores", "ms", 5, more=True),
-    "ready": Quantity("POST to kernel ready", "ms"),
-    "cell": Quantity("first cell", "ms"),
-    "memory": Quantity("the gateway's memory, one kernel", "MiB", 15, more=True),
-    "delete": Quantity("DELETE of a ready kernel", "ms"),
-    "stop": Quantity("DELETE of a Toree kernel, to its cores back", "ms", 1.1),
-    "stops": Quantity("stopping 8 kernels side by side", "ms", 2, sides=tuple(STOPPED)),
-    "small": Quantity("a Python cell that does nothing", "ms", 1 / 8),
-    "python": Quantity("the same through kg2at", "ms", 3, more=True, sides=DIRECT),
-    "toree": Quantity("a Toree cell that does nothing", "ms", 10, more=True, sides=DIRECT),
-    "burst": Quantity(f"{BURST:,} outputs of a Python cell", "ms", 1),
-    "adoption": Quantity("start, adopting 20 kernels", "ms", 2000, more=True, sides=tuple(ADOPTED)),
-}
-
-
-@dataclass
-class Samples:
-    """All that was measured: quantity -> side -> values, in the order they were taken."""
-
-    values: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
-
-    def add(self, quantity: str, side: str, value: float) -> None:
-        self.values[quantity][side].append(value)
-
-    @contextmanager
-    def timed(self, quantity: str, side: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.add(quantity, side, (time.perf_counter() - began) * 1000)
-
-    def median(self, quantity: str, side: str) -> float:
-        return statistics.median(self.values[quantity][side])
 
 
 class Measured(Gateway):
@@ -154,6 +88,10 @@ class Measured(Gateway):
         assert self.process is not None
         return psutil.Process(self.process.pid).children(recursive=True)
 
+    def kernel_memory(self) -> float:
+        """Resident MiB of its kernels' processes."""
+        return sum(process.memory_info().rss for process in self.children()) / MIB
+
     def memory(self) -> float:
         """Resident MiB of the gateway itself."""
         assert self.process is not None
@@ -172,9 +110,12 @@ class Bench:
         """A gateway of that side, not started, in a directory of its own."""
         self._made += 1
         directory = self.scratch / f"{self._made:02}-{side}"
-        gateway = Measured(directory, environ=self._environ(), defaults=defaults, personality=SIDES[side])
+        gateway = Measured(directory, environ=self._environ(), defaults=defaults, personality=PERSONALITIES[side])
+        kernels = directory / "data" / "kernels"
         if side == "stock":
-            self._install_kernelspec(directory / "data" / "kernels" / KERNEL, options)
+            write_spec(kernels / KERNEL, self._toree_spec(options))
+        elif side == "EG-like":
+            write_spec(kernels / PYTHON, self._python_spec(options))
         return gateway
 
     def _environ(self) -> dict[str, str]:
@@ -183,13 +124,13 @@ class Bench:
         homes = {"SPARK_HOME": found.spark.home, "JAVA_HOME": found.java.home, "TOREE_HOME": self.toree}
         return homes | {"PATH": java}
 
-    def _install_kernelspec(self, directory: Path, options: str) -> None:
+    def _toree_spec(self, options: str) -> dict[str, Any]:
         """What `jupyter toree install` writes (toreeapp.py); by hand, since that ignores its --prefix."""
         home = Path(self.toree).parents[1]
         script = home / "bin" / "run.sh"
         if not script.is_file():
             raise CannotMeasure(f"The stock gateway needs {script}, which `pip install toree` brings.")
-        spec = {
+        return {
             "argv": [str(script), "--profile", "{connection_file}"],
             "env": {
                 "DEFAULT_INTERPRETER": "Scala",
@@ -202,8 +143,17 @@ class Bench:
             "interrupt_mode": "signal",
             "metadata": {},
         }
-        directory.mkdir(parents=True)
-        (directory / "kernel.json").write_text(json.dumps(spec))
+
+    def _python_spec(self, options: str) -> dict[str, Any]:
+        """In the way of Enterprise Gateway's spark_python_yarn_client, whose run.sh comes to the same command."""
+        submit = Path(self.installation.spark.home, "bin", "spark-submit")
+        return {
+            "argv": [str(submit), *options.split(), str(ROOT / "tests" / "eg_launcher.py"), "{connection_file}"],
+            "env": {"SPARK_HOME": self.installation.spark.home, "PYSPARK_PYTHON": sys.executable},
+            "display_name": "Spark - Python",
+            "language": "python",
+            "metadata": {},
+        }
 
     def starts(self, rounds: int) -> None:
         """How long a gateway takes to answer GET /api."""
@@ -362,6 +312,35 @@ class Bench:
                     if len(result.messages) < BURST:
                         raise CannotMeasure(f"A notebook got {len(result.messages)} of {BURST} outputs from {side}.")
 
+    def python(self, rounds: int) -> None:
+        """A Python kernel's life on a cluster, to its first answer of Spark, in a gateway for each side."""
+        with self._cluster("python") as (cluster, defaults), ExitStack() as stack:
+            options = f"--master {cluster.master_url} --conf spark.ui.enabled=false"
+            gateways = {side: stack.enter_context(ended(self.gateway(side, defaults, options))) for side in LIKE_EG}
+            for gateway in gateways.values():
+                gateway.start()
+            for number in range(rounds):
+                for side, gateway in gateways.items():
+                    note(f"round {number + 1} of {rounds}, {side}")
+                    self._python(gateway, side)
+                    wait_until(lambda: cluster.state()["coresused"] == 0, "The master still has a kernel's core")
+
+    def _python(self, gateway: Measured, side: str) -> None:
+        """The first cell is sent as soon as the kernel is ready; the memory before is seen on the way."""
+        with self.samples.timed("python_first", side):
+            with self.samples.timed("python_ready", side):
+                kernel_id = gateway.start_kernel(PYTHON)
+                channels = gateway.connect(kernel_id)
+                channels.ask("kernel_info_request", {})
+            self.samples.add("python_unused", side, gateway.kernel_memory())
+            result = channels.run(FIRST)
+        self.samples.add("python_used", side, gateway.kernel_memory())
+        channels.close()
+        if "1000" not in result.text:
+            raise CannotMeasure(f"The {side} gateway's kernel did not count: {result}\n{gateway.log}")
+        with dying(gateway.children()):
+            gateway.delete(kernel_id)
+
     def adoptions(self, rounds: int) -> None:
         """How long kg2at takes from its start to its list of kernels: with none, and with those it adopts."""
         for number in range(rounds):
@@ -384,6 +363,11 @@ class Bench:
             listed = gateway.request("GET", "/api/kernels").body
         if len(listed) != ADOPTED[side]:
             raise CannotMeasure(f"The gateway lists {len(listed)} kernels, not {ADOPTED[side]}:\n{gateway.log}")
+
+
+def write_spec(directory: Path, spec: dict[str, Any]) -> None:
+    directory.mkdir(parents=True)
+    (directory / "kernel.json").write_text(json.dumps(spec))
 
 
 def used_kernel(gateway: Measured, name: str, code: str) -> str:
@@ -446,47 +430,6 @@ def note(text: str) -> None:
     """A line of progress on a terminal; nothing elsewhere."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-
-def shown(value: float, sign: str = "-") -> str:
-    return f"{value:{sign}.{0 if abs(value) >= 100 else 1}f}"
-
-
-def table(samples: Samples) -> list[str]:
-    """The medians side by side."""
-    rows = [("what (median)", *SIDES, "compared", "limit", "")]
-    for name, quantity in QUANTITIES.items():
-        if name in samples.values:
-            medians = [samples.median(name, side) for side in quantity.sides]
-            rows.append((quantity.what, *quantity.cells(*medians), quantity.bound, quantity.verdict(*medians)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def report(samples: Samples) -> dict[str, Any]:
-    """The same for programs, with every value that was measured."""
-    return {
-        name: {
-            "unit": quantity.unit,
-            "limit": quantity.limit,
-            "limit_is": "more" if quantity.more else "ratio",
-            "medians": {side: samples.median(name, side) for side in quantity.sides},
-            "verdict": quantity.verdict(*(samples.median(name, side) for side in quantity.sides)),
-            "values": samples.values[name],
-        }
-        for name, quantity in QUANTITIES.items()
-        if name in samples.values
-    }
-
-
-def fill(page: Path, samples: Samples) -> None:
-    """Put the table between the marks that docs/costs.md has for it."""
-    begin, end = "<!-- bench -->\n", "<!-- /bench -->"
-    head, found, rest = page.read_text(encoding="utf-8").partition(begin)
-    if not found or end not in rest:
-        raise CannotMeasure(f"{page} has no {begin.strip()} and {end} to fill.")
-    text = "\n".join(["```", *table(samples), "```", ""])
-    page.write_text(head + begin + text + rest[rest.index(end) :], encoding="utf-8")
 
 
 def main() -> None:

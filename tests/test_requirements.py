@@ -16,6 +16,9 @@ from setuptools.config.setupcfg import read_configuration
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "kg2at_personality"
+#: What runs inside the notebook's Python, which need not be the gateway's, and what each such Python has.
+NOTEBOOK = PACKAGE / "spark_python"
+IN_NOTEBOOKS = {"ipykernel", "IPython", "traitlets", "pyspark", "py4j"}
 LOWEST = ROOT / "tests" / "constraints-lowest.txt"
 #: The libraries whose private names kg2at uses: what a major version may drop.
 CAPPED = {"jupyter-client", "jupyter-kernel-gateway", "jupyter-server", "traitlets"}
@@ -33,10 +36,10 @@ def declared() -> dict[str, Requirement]:
 
 @pytest.fixture(scope="module")
 def imported() -> dict[str, str]:
-    """Each library that the package imports, by its distribution's name -> a file that does."""
+    """Each library that the gateway's side imports, by its distribution's name -> a file that does."""
     installed = distributions()
     found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted(path for path in PACKAGE.rglob("*.py") if NOTEBOOK not in path.parents):
         for name in libraries(path.read_text(encoding="utf-8")):
             assert name in installed, f"{path} imports {name}, which is not installed"
             found |= dict.fromkeys(installed[name], str(path))
@@ -79,6 +82,11 @@ def test_every_import_is_declared(declared: dict[str, Requirement], imported: di
 
 def test_nothing_is_declared_that_is_not_imported(declared: dict[str, Requirement], imported: dict[str, str]) -> None:
     assert declared.keys() <= imported.keys()
+
+
+def test_the_notebooks_side_imports_what_ipykernel_and_pyspark_bring() -> None:
+    names = {name for path in NOTEBOOK.rglob("*.py") for name in libraries(path.read_text(encoding="utf-8"))}
+    assert {"ipykernel", "pyspark"} <= names <= IN_NOTEBOOKS
 
 
 def test_the_next_major_version_is_kept_out_where_private_names_are_used(declared: dict[str, Requirement]) -> None:

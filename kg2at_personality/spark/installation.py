@@ -12,7 +12,8 @@ from .toree_assembly import read_assembly
 
 # The Javas for a Spark from this version on: "Spark runs on Java ..." in docs/index.md of each release
 # (https://spark.apache.org/docs/3.5.2/ and siblings). 2.x says "8+", but breaks on the modules of 9. 5.0 on: not known.
-SUPPORTED_JAVA = {(5, 0): (), (4, 0): (17, 21), (3, 3): (8, 11, 17), (3, 0): (8, 11), (2, 0): (8,)}
+SUPPORTED_JAVA: dict[tuple[int, int], tuple[int, ...]] = {(5, 0): (), (4, 2): (17, 21, 25), (4, 0): (17, 21)}
+SUPPORTED_JAVA |= {(3, 3): (8, 11, 17), (3, 0): (8, 11), (2, 0): (8,)}
 SPARK_OF_SCALA = {"2.11": "2.0 to 2.4", "2.12": "3.0 to 3.5", "2.13": "4 (or 3.2 to 3.5)"}
 
 

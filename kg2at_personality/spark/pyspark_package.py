@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def check_python(spark: Spark, interpreter: Interpreter) -> None:
         needed = ".".join(map(str, least))
         problem = f"it is Python {interpreter.version}, and PySpark {spark.version} needs {needed} or later"
         raise InstallationError(problem)
+
+
+def doubts(version: str, interpreter: Interpreter) -> Iterator[str]:
+    """Yield what does not work with a PySpark of this `version`, and what to do."""
+    # PySpark 4 has a loose_version of its own.
+    if numbers(version) < (4,) and interpreter.is_at_least(3, 12) and not interpreter.setuptools:
+        problem = f"PySpark {version} imports distutils when it meets pandas, and Python {interpreter.minor} has none."
+        yield f"{problem} `{interpreter.executable} -m pip install setuptools` brings it."
 
 
 def pyspark_for(spark: Spark, interpreter: Interpreter) -> PySpark:

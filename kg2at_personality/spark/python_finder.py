@@ -11,7 +11,7 @@ from ..errors import InstallationError, WrongPlace
 from . import workers_python
 from .conf import SparkConf
 from .installation import Spark
-from .pyspark_package import check_python, check_spark, pyspark_for
+from .pyspark_package import check_python, check_spark, doubts, pyspark_for
 from .python_interpreter import Interpreter, interpreter_at, minor, numbers, path_of
 
 PROPERTY, VARIABLE = "spark.pyspark.driver.python", "PYSPARK_DRIVER_PYTHON"
@@ -26,7 +26,7 @@ class PythonInstallation:
 
     `executable` is an absolute path; `version`, `ipykernel` and `pyspark` are versions; PYTHONPATH has to begin with
     `python_path`. `workers_python` is the kernel's PYSPARK_PYTHON: a path or a name, which the workers look up. `notes`
-    has a sentence for each thing that somebody set and that has no effect.
+    tell what was set in vain, and what may go wrong, each with what to do in its last sentence.
     """
 
     executable: str
@@ -83,7 +83,7 @@ class PythonFinder:
             pyspark.version,
             pyspark.python_path,
             workers_python.workers_python(conf, interpreter),
-            tuple(_notes(passed, conf)),
+            (*_notes(passed, conf), *doubts(pyspark.version, interpreter)),
         )
 
     def _named(self, conf: SparkConf) -> list[_Named]:
@@ -133,7 +133,7 @@ def _check_ipykernel(interpreter: Interpreter) -> None:
 
 def _notes(passed: list[_Named], conf: SparkConf) -> Iterator[str]:
     for each in passed:
-        yield f"{each.place} is {each.name!r}, which is a front end and no Python: it is passed over."
+        yield f"{each.place} is {each.name!r}, a front end and no Python: it is passed over. Name a Python there."
     if workers_python.FOR_EXECUTORS in conf:
         key, where = workers_python.FOR_EXECUTORS, conf.entry(workers_python.FOR_EXECUTORS).where
-        yield f"{where}: {key} does not choose the workers' Python; {workers_python.PROPERTY} does."
+        yield f"{where}: {key} does not choose the workers' Python. Set {workers_python.PROPERTY}."

@@ -29,7 +29,7 @@ if sys.version_info >= (3, 8):
     told = told()
 else:
     told = {"version": "%d.%d.%d" % sys.version_info[:3]}
-with open(int(sys.argv[1]), "wb") as file: file.write(json.dumps(told).encode("ascii"))
+os.write(int(sys.argv[1]), json.dumps(told).encode("ascii"))
 """
 #: Bytes of an answer that are read; a real one has 1,000.
 ANSWER_LIMIT = 65536
@@ -43,8 +43,8 @@ _PATHS = ("HOME", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPATH", "PYTHONUSERBAS
 class Interpreter:
     """`executable` is an absolute path, `version` as in "3.11.7", `ipykernel` the version of that package.
 
-    `pyspark` and `py4j` are the directories of those packages. "" where it has no such package. `watched` are the
-    directories in which packages come and go.
+    `pyspark`, `py4j` and `setuptools` are the directories of those packages. "" where it has no such package. `watched`
+    are the directories in which packages come and go.
     """
 
     executable: str
@@ -52,6 +52,7 @@ class Interpreter:
     ipykernel: str = ""
     pyspark: str = ""
     py4j: str = ""
+    setuptools: str = ""
     watched: tuple[str, ...] = ()
 
     @property
@@ -140,7 +141,7 @@ def _read(executable: str, answer: object) -> Interpreter:
     """Return what `answer` says. Raises InstallationError for one of another shape."""
     try:
         fields = Fields(answer)
-        words = {name: fields.text(name, "") for name in ("ipykernel", "pyspark", "py4j")}
+        words = {name: fields.text(name, "") for name in ("ipykernel", "pyspark", "py4j", "setuptools")}
         watched = tuple(fields.texts("watched")) if "watched" in fields.content else ()
         return Interpreter(executable, fields.text("version"), **words, watched=watched)
     except ValueError:

@@ -13,7 +13,7 @@ from typing import Any
 
 
 def told() -> dict[str, Any]:
-    """Return the interpreter's version, that of ipykernel, and the directories of pyspark and py4j; "" for none.
+    """Return the interpreter's version, that of ipykernel, and the directories of other packages; "" for none.
 
     `watched` are the directories that change when a package comes or goes.
     """
@@ -22,6 +22,7 @@ def told() -> dict[str, Any]:
         "ipykernel": _version("ipykernel") if _folder("ipykernel") else "",
         "pyspark": _folder("pyspark"),
         "py4j": _folder("py4j"),
+        "setuptools": _folder("setuptools"),
         "watched": [str(folder) for folder in (*sys.path, site.getusersitepackages())],
     }
 

@@ -227,7 +227,10 @@ FAULTS = [
     Fault("Python hangs", hanging_python, r"warning  Python kernels +not offered: .* did not answer within 0.9 s", 0),
     Fault("wrong Python", options("--KG2ATPersonality.python=/no"), r"error +Python kernels +Python: trait python is"),
     Fault(
-        "front end", variables(PYSPARK_DRIVER_PYTHON="jupyter"), r"warning  Python kernels +\S+ is 'jupyter', which", 0
+        "front end",
+        variables(PYSPARK_DRIVER_PYTHON="jupyter"),
+        r"warning  Python kernels +\S+ is 'jupyter', a front .* +Name a",
+        0,
     ),
     Fault("no pyspark", no_pyspark, r"warning  Python kernels +not offered: .*Spark 3.5.2 .* comes without PySpark", 0),
     Fault(

@@ -142,6 +142,8 @@ class Pages:
     def note(self, cell: str, content: dict[str, Any]) -> None:
         """What the gateway hears itself of the kernel's state."""
         state = content.get("execution_state")
+        if state == "busy":
+            self.kernel.core_wait = None  # that of the last cell has ended with it (CoreWatch)
         if state:
             self.kernel.running_cell = cell if state == "busy" else ""
 

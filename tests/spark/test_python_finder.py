@@ -91,7 +91,7 @@ def test_front_ends_are_passed_over(spark: Spark, tmp_path: Path, name: str) -> 
     python = make_python(tmp_path / "python", "3.9.2")
     found = finder().find(conf_of({"PYSPARK_DRIVER_PYTHON": name, "PYSPARK_PYTHON": str(python)}), spark)
     assert found.executable == str(python)
-    note = f"$PYSPARK_DRIVER_PYTHON is '{name}', which is a front end and no Python: it is passed over."
+    note = f"$PYSPARK_DRIVER_PYTHON is '{name}', a front end and no Python: it is passed over. Name a Python there."
     assert found.notes == (note,)
     only = finder().find(conf_of({"PYSPARK_DRIVER_PYTHON": name}), spark)
     assert (only.executable, only.notes) == (sys.executable, (note,))
@@ -140,6 +140,25 @@ def test_a_spark_without_pyspark_is_not_the_traits_fault(tmp_path: Path) -> None
     assert "ends at Python 3.7" in refused(Spark(spark.home, "2.0.2", "2.11"), conf_of(), python)
 
 
+def test_pandas_without_distutils(spark: Spark, tmp_path: Path) -> None:
+    """Python 3.12 came without it, setuptools brings it, and PySpark 4 needs none."""
+    for version, setuptools, of_spark, warned in (
+        ("3.11.7", "", "3.5.9", False),
+        ("3.12.1", "", "3.5.9", True),
+        ("3.12.1", "/site/setuptools", "3.5.9", False),
+        ("3.12.1", "", "4.0.1", False),
+    ):
+        python = make_python(tmp_path / "python", version, ipykernel="7.4.0", setuptools=setuptools)
+        notes = finder(python).find(conf_of(), Spark(spark.home, of_spark, "")).notes
+        assert bool(notes) is warned
+    python = make_python(tmp_path / "python", "3.13.0")
+    [note] = finder(python).find(conf_of(), spark).notes
+    assert note == (
+        "PySpark 3.5.9 imports distutils when it meets pandas, and Python 3.13 has none. "
+        f"`{python} -m pip install setuptools` brings it."
+    )
+
+
 # The workers.
 
 
@@ -177,7 +196,7 @@ def test_a_variable_of_the_executors_chooses_nothing(spark: Spark, tmp_path: Pat
     found = finder(make_python(tmp_path / "python")).find(conf, spark)
     assert found.workers_python == str(tmp_path / "python")
     assert found.notes == (
-        "here: spark.executorEnv.PYSPARK_PYTHON does not choose the workers' Python; spark.pyspark.python does.",
+        "here: spark.executorEnv.PYSPARK_PYTHON does not choose the workers' Python. Set spark.pyspark.python.",
     )
 
 

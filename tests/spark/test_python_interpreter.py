@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -12,11 +13,17 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality.errors import InstallationError
-from kg2at_personality.spark import python_interpreter
+from kg2at_personality.spark import python_interpreter, python_probe
 from kg2at_personality.spark.python_interpreter import Interpreter, interpreter_at, numbers, path_of
 from tests.fakes.installation import make_python
 
 LIMIT = 60.0
+#: In pyenv's folder.
+OTHERS = [
+    path
+    for version in ("2.7", "3.6", "3.7", "3.8", "3.9")
+    for path in Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob(f"versions/{version}.*/bin/python")
+]
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +70,10 @@ def test_a_process_tells_the_same() -> None:
         here.py4j,
     )
     assert "/nowhere" in asked.watched and "" not in asked.watched
+
+
+def test_the_question_is_one_for_python_3_8() -> None:
+    ast.parse(Path(python_probe.__file__).read_text("utf-8"), feature_version=(3, 8))
 
 
 def test_a_real_interpreter_without_packages_gets_one(tmp_path: Path) -> None:
@@ -126,6 +137,12 @@ def test_an_old_python_tells_its_version_alone(tmp_path: Path) -> None:
     assert (tmp_path / "answer").read_text() == '{"version": "2.7.18"}'
     told = at(make_python(tmp_path / "python2", "2.7.18", ipykernel=""))
     assert (told.minor, told.ipykernel, told.is_at_least(3, 8), told.is_at_least(2, 7)) == ("2.7", "", False, True)
+
+
+@pytest.mark.skipif(not OTHERS, reason="no Python 2.7 to 3.9 is at hand")
+def test_the_old_pythons_at_hand() -> None:
+    for path in OTHERS:
+        assert at(path).version == path.parts[-3]
 
 
 def test_what_is_no_interpreter(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.fakes.toree import FakeSpark
 
 SECRETS = [b"hush-hush-secret", b"spark-submit", b"connection_file"]
 
@@ -116,3 +119,21 @@ class TestChosenDefault:
     @pytest.mark.gen_test
     async def test_the_users_default_kernel_stays(self, gateway: Any) -> None:
         assert (await specs(gateway))["default"] == "python3"
+
+
+@pytest.mark.gen_test
+async def test_what_is_not_offered(gateway: Any, spark: FakeSpark) -> None:
+    """Neither in the listing nor by its name; who starts it all the same is told why."""
+    spark.become("4.0.1", "2.13")
+    found = await specs(gateway)
+    assert found["default"] == "spark_python"
+    assert {"spark_python", "spark_python_large"} < set(found["kernelspecs"])
+    assert not any("toree" in name for name in found["kernelspecs"])
+    about = found["kernelspecs"]["spark_python"]["spec"]["metadata"]["kg2at"]
+    assert (about["spark_version"], about["python_version"]) == ("4.0.1", platform.python_version())
+    assert (await gateway.ask("GET", "/api/kernelspecs/apache_toree_sql")).code == 404
+    answer = await gateway.ask("POST", "/api/kernels", {"name": "apache_toree_sql"})
+    assert answer.code == 503
+    said = json.loads(answer.body)
+    assert said["reason"] == "Spark, Java, Toree or Python is missing"
+    assert "is built for Scala 2.12, Spark 4.0.1" in said["message"]

@@ -39,8 +39,14 @@ def failed(check: str, failure: InstallationError, remedy: str = "", spare: bool
 
     An InstallationError says what to do in its last sentence, if it has several; `remedy` is for one that has not.
     """
-    said, stop, advice = str(failure).rstrip(".").rpartition(". ")
-    said, remedy = said or advice, advice if stop else remedy or "mend that, and check again"
+    said, advice = with_advice(str(failure))
+    remedy = advice or remedy or "mend that, and check again"
     if spare and not isinstance(failure, WrongPlace):
         return warning(check, f"not offered: {said}", remedy)
     return error(check, said, remedy)
+
+
+def with_advice(text: str) -> tuple[str, str]:
+    """Return what `text` says, and what its last sentence says to do; "" where it has one sentence only."""
+    said, stop, advice = text.rstrip(".").rpartition(". ")
+    return (said, advice) if stop else (advice, "")

@@ -10,7 +10,7 @@ from ...spark.installation import Spark
 from ...spark.python_finder import PythonFinder, PythonInstallation
 from ...spark.workers_python import PROPERTY, check_minor, is_all_here, minor_on_workers, named_by
 from ...system.own_hosts import hosts_here
-from .finding import Finding, error, failed, ok, warning
+from .finding import Finding, error, failed, ok, warning, with_advice
 from .subject import Subject
 
 CHECK, WORKERS = "Python kernels", "workers' Python"
@@ -29,11 +29,11 @@ def python_of(subject: Subject, spark: Spark) -> PythonInstallation | Installati
 
 
 def python_kernels(subject: Subject, python: PythonInstallation) -> Iterator[Finding]:
-    """Yield what runs Python notebooks, what was set in vain, and what runs their tasks."""
+    """Yield what runs Python notebooks, what may go wrong, and what runs their tasks."""
     parts = f"ipykernel {python.ipykernel}, pyspark {python.pyspark}"
     yield ok(CHECK, f"Python {python.version} in {python.executable}, {parts}")
     for sentence in python.notes:
-        yield warning(CHECK, sentence, "take it away where it is set")
+        yield warning(CHECK, *with_advice(sentence))
     if subject.conf is not None:
         yield _workers(python, subject.conf)
 

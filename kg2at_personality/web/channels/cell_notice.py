@@ -65,9 +65,8 @@ class CellNotice:
 
     def note_sent(self, message: Message) -> None:
         """Called for each message that is sent to the kernel."""
-        if message.msg_type != "execute_request":
-            return
-        if len(message.parts[0]) <= MAX_HEADER and not message.content.get("silent"):
+        is_shown = message.msg_type == "execute_request" and not message.content.get("silent")
+        if is_shown and len(message.parts[0]) <= MAX_HEADER:
             self.cells.add(message.header)
 
     def tell(self, cell: dict[str, Any], text: str) -> None:
@@ -124,6 +123,7 @@ class CellNotice:
             cell.note, kernel.core_note = kernel.core_note, ""
         if cell.note:
             self._add(running, "display_data", self._outputs.display(cell.header, cell.note))
+        self._show()  # the gateway may have heard of the cell, and told of its wait, before this websocket did
 
     def _end(self, running: CellRun) -> None:
         """Called before the notebook gets a cell's idle status, or hears of its kernel's end."""

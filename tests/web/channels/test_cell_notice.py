@@ -48,6 +48,18 @@ class TestTheLine:
         assert page.notebook.kinds() == ["clear_output", "stream"]
         is_clean(pages, "a")
 
+    def test_a_wait_that_is_known_before_the_notebook_has_heard_of_the_cell(self, pages: Pages) -> None:
+        """The gateway hears a kernel by another socket than the websocket does."""
+        websocket = pages.open()
+        websocket.send("a")
+        pages.kernel.running_cell = "a"
+        pages.wait("waits")
+        assert websocket.notebook.kinds() == []
+        pages.deliver(pages.message("a", "status", {"execution_state": "busy"}))
+        assert pages.texts("a") == ["waits"]
+        pages.ends("a")
+        is_clean(pages, "a")
+
     def test_it_goes_when_the_cell_ends(self, pages: Pages, page: Websocket) -> None:
         pages.wait("waits")
         pages.prints("a", "two\n")
