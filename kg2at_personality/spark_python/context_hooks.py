@@ -25,6 +25,7 @@ class ContextHooks:
         self._module: ModuleType | None = None
         self._pending: PendingCall | None = None
         self._last: Any = None
+        self.stopping: list[Any] = []
 
     @property
     def is_starting(self) -> bool:
@@ -58,9 +59,11 @@ class ContextHooks:
 
         @functools.wraps(stop)
         def stop_and_tell(self: Any) -> None:
+            hooks.stopping.append(self)
             try:
                 stop(self)
             finally:
+                hooks.stopping.remove(self)
                 hooks.stopped(self)
 
         context.__init__, context.stop = __init__, stop_and_tell
@@ -85,6 +88,13 @@ class ContextHooks:
     def stopped(self, context: Any) -> None:
         """Pass on that a context has been stopped."""
         self._on_stop(context)
+
+    def lose(self, context: Any) -> bool:
+        """Stop a context that the JVM has stopped by itself. Return whether it was so, and no cell's doing."""
+        if context in self.stopping or pyspark_internals.active_context() is not context:
+            return False
+        context.stop()
+        return True
 
     def forget(self, gateway: Any) -> Any:
         """Have pyspark forget a JVM that has ended. Return the SparkContext that ended with it; None if none did."""

@@ -78,6 +78,13 @@ class Driver:
         except Exception as error:
             print(error, file=sys.__stderr__)
 
+    def lose(self, context: Any) -> None:
+        """Go on without a SparkContext that the JVM has stopped. Called when the driver's report finds it so."""
+        if self._hooks.lose(context):
+            self._notices.add(
+                "Spark's application has ended, perhaps killed at the master. The next use makes a new one."
+            )
+
     def settle(self, error: BaseException | None) -> None:
         """Wait until it is known whether the JVM has ended, if a cell's error may come of that."""
         if isinstance(error, JvmLost):

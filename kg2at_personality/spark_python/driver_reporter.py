@@ -28,7 +28,9 @@ class Reported(Protocol):
     def is_starting(self) -> bool: ...
 
     @property
-    def context(self) -> Any | None: ...
+    def context(self) -> Any: ...
+
+    def lose(self, context: Any) -> None: ...
 
 
 class DriverReporter:
@@ -63,8 +65,12 @@ class DriverReporter:
                 self._look_now.clear()
 
     def _report(self) -> dict[str, Any]:
+        context = self._driver.context
         try:
-            return self._work.report(self._driver.is_starting, self._driver.context)
+            if context is not None and pyspark_internals.java_context(context).isStopped():
+                self._driver.lose(context)
+                context = None
+            return self._work.report(self._driver.is_starting, context)
         except Exception:
             return self._work.report(self._driver.is_starting, None)  # the JVM, or the context, has ended meanwhile
 
