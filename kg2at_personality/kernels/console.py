@@ -20,18 +20,26 @@ class Console:
         self._kernel = kernel
         #: Of the last process that this gateway launched.
         self._output: ProcessOutput | None = None
+        #: Bytes of its log when it first answered: what it prints at its start tells of no later death.
+        self._answered_at = 0
 
     @contextmanager
     def opened(self, env: Mapping[str, str]) -> Iterator[int]:
         """Yield the descriptor for the output of the next process, which has `env`. Raises OSError."""
         self._output = ProcessOutput(self._files, self._kernel.parent.max_kernel_log_size)
+        self._answered_at = 0
         with self._output.opened(env) as sink:
             yield sink
+
+    def note_answer(self) -> None:
+        """Called when the process answers."""
+        self._answered_at = self._files.log_size()
 
     async def ending(self) -> str:
         """Return how its process ended, and what it printed last that tells why. Called when it has ended."""
         lines = await self.last_lines()
-        said = f" Its last lines:\n{lines}" if lines else " It printed nothing."
+        nothing = "" if self._kernel.has_answered else " It printed nothing."
+        said = f" Its last lines:\n{lines}" if lines else nothing
         return f"({_how(await self._kernel.provisioner.poll())}).{said}"
 
     async def last_lines(self) -> str:
@@ -41,7 +49,7 @@ class Console:
             return ""
         if self._output is not None:
             await self._output.drained()
-        return redactor.text("\n".join(await asyncio.to_thread(self._files.last_lines)))
+        return redactor.text("\n".join(await asyncio.to_thread(self._files.last_lines, self._answered_at)))
 
     def without_secrets(self, text: str) -> str:
         """Return `text` without the secrets of the kernel's configuration; as it is when nobody knows those."""

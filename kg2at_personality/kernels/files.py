@@ -76,23 +76,33 @@ class KernelFiles:
         write_private(self.log, b"")
         return open(self.log, "r+b")
 
-    def last_lines(self, count: int = 20, limit: int = 16384) -> list[str]:
+    def log_size(self) -> int:
+        """Return how many bytes the log has; 0 when there is none."""
+        try:
+            return self.log.stat().st_size
+        except OSError:
+            return 0
+
+    def last_lines(self, since: int = 0, count: int = 20, limit: int = 16384) -> list[str]:
         """Return at most `count` lines of the log, from the one on that says why the kernel died, else its last ones.
 
-        They are within the last `limit` bytes; [] when there is no log.
+        They are within the last `limit` bytes, and none of the first `since`; [] when there is no log.
         """
         try:
-            text = self._tail(limit).decode("utf-8", "replace")
+            text = self._tail(since, limit).decode("utf-8", "replace")
         except OSError:
             return []
         return excerpt([line for line in text.splitlines() if line.strip()], count)
 
-    def _tail(self, size: int) -> bytes:
-        """Return the last whole lines of the log in `size` bytes; of a longer line, its end."""
+    def _tail(self, since: int, size: int) -> bytes:
+        """Return the last whole lines of the log in `size` bytes; of a longer line, its end.
+
+        A log that has become shorter than `since` begins anew.
+        """
         with open(self.log, "rb") as file:
             while True:
                 end = os.fstat(file.fileno()).st_size
-                file.seek(max(0, end - size - 1))
+                file.seek(max(since if since <= end else 0, end - size - 1))
                 content = file.read(size + 1)
                 # Else the log was cut just then, and its end is elsewhere.
                 if os.fstat(file.fileno()).st_size >= end:

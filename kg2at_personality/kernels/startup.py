@@ -126,6 +126,7 @@ class Startup:
             return False
         await learn_user(kernel)
         self._read_info(info)
+        self._console.note_answer()
         answer.set_result(None)
         if kernel.execution_state == "starting":
             kernel.execution_state = "idle"

@@ -14,7 +14,8 @@ def main(kernel_name: str, *cells: str) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     manager = "jupyter_server.gateway.managers.GatewayKernelManager"
     try:
-        NotebookClient(notebook, timeout=120, kernel_name=kernel_name, kernel_manager_class=manager).execute()
+        # GatewayKernelManager.start_kernel takes the name of its argument, and else python3.
+        NotebookClient(notebook, timeout=120, kernel_manager_class=manager).execute(kernel_name=kernel_name)
     except CellExecutionError as error:
         sys.exit(f"{error.ename}: {error.evalue}")
     finally:

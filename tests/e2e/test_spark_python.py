@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kg2at_personality.kernels.toree_report import parsed
+from kg2at_personality.spark.driver_report import parsed
 from kg2at_personality.spark.installation import Installation
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.python_kernel import Cell, PythonKernel

@@ -137,7 +137,9 @@ class TestLog:
     def test_last_lines(self, files: KernelFiles) -> None:
         files.log.write_text("\n".join(["1", "", "2", "  ", "3", ""]))
         assert files.last_lines() == ["1", "2", "3"]
-        assert files.last_lines(2) == ["2", "3"]
+        assert files.last_lines(count=2) == ["2", "3"]
+        assert files.last_lines(since=2) == ["2", "3"] and files.last_lines(since=files.log_size()) == []
+        assert files.last_lines(since=99) == ["1", "2", "3"], "the log was cut"
 
     def test_last_lines_of_bytes_that_are_no_text(self, files: KernelFiles) -> None:
         files.log.write_bytes(b"caf\xe9\n")

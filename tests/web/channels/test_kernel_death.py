@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kg2at_personality.kernels.files import KernelFiles
 from kg2at_personality.web.channels.notebook import V1
 from tests.fakes.app import Client
 from tests.fakes.gateways import kernel_of
@@ -91,3 +92,14 @@ async def test_who_connects_anew_is_told(gateway: Client, tmp_path: Path) -> Non
     async with opened(gateway, kernel_id) as notebook:
         os.kill(kernel_of(gateway, kernel_id).pid or 0, signal.SIGTERM)
         assert "ended by SIGTERM" in of(cell, await until_restarting(notebook))[-3]["content"]["evalue"]
+
+
+@pytest.mark.usefixtures("ipykernel")
+async def test_what_it_prints_at_its_start_does_not_tell(gateway: Client) -> None:
+    kernel_id = await gateway.start()
+    async with opened(gateway, kernel_id) as notebook:
+        log = KernelFiles(kernel_of(gateway, kernel_id).connection_file).log
+        assert "NOTE: When using" in log.read_text()
+        cell = notebook.execute("import os; os._exit(3)")
+        told = of(cell, await until_restarting(notebook))
+        assert told[-3]["content"]["evalue"] == "The kernel died (exit status 3)."
