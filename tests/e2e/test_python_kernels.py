@@ -225,9 +225,7 @@ class TestSessions:
     def test_so_does_one_that_it_gives_to_a_new_jvm(self, notebook: PythonNotebook) -> None:
         notebook.restart()
         notebook.connect()
-        options = f"-Dmy.own={OWN}-option"
-        code = f"SparkSession.builder.config('spark.my.own.secret', '{OWN}')"
-        code += f".config('spark.driver.extraJavaOptions', '{options}').getOrCreate()"
+        code = f"SparkSession.builder.config('spark.my.own.secret', '{OWN}').getOrCreate()"
         notebook.text(f"from pyspark.sql import SparkSession\nspark = {code}; sc = spark.sparkContext")
         assert OWN in notebook.text("sc.getConf().get('spark.my.own.secret')") and ANSWER in notebook.text(JOB)
         assert OWN not in lines_of_ps() and len(notebook.granted()) == 1
