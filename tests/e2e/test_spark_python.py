@@ -228,12 +228,13 @@ def test_a_plot(kernel: PythonKernel) -> None:
     assert "image/png" in cell.of("display_data")[0]["data"]
 
 
-def test_a_stream(kernel: PythonKernel) -> None:
+def test_a_stream(kernel: PythonKernel, tmp_path: Path) -> None:
     start = "writeStream.format('noop').trigger(processingTime='1 hour').start()"
     ok(kernel, f"query = spark.readStream.format('rate').load().{start}")
     wait_until(lambda: kernel.report["streams"] == 1, lambda: kernel.report, 20)
-    cell = kernel.begin("query.awaitTermination()")
-    wait_until(lambda: kernel.report["jobs"] == 0, lambda: kernel.report, 20)
+    here = tmp_path / "here"
+    cell = kernel.begin(f"import pathlib; pathlib.Path({str(here)!r}).touch(); query.awaitTermination()")
+    wait_until(here.exists, "the cell", 20)
     kernel.interrupt()
     assert is_interrupted(kernel, cell)
     ok(kernel, "query.stop()")
