@@ -279,7 +279,7 @@ class TestDeaths:
     def test_a_broken_profile_is_told_at_the_first_use(self, gateway: Gateway, cluster: StandaloneCluster) -> None:
         broken = PythonNotebook(gateway, cluster, name="spark_python_broken")
         result = broken.run("spark.range(3).count()", 60)
-        assert result.reply["ename"] == "SparkStartError", result
+        assert result.reply["ename"] == "SparkStartError" and "/no/such.jar" in result.reply["evalue"], result
         assert SECRET not in json.dumps(result.reply) + result.text
         assert broken.text("1 + 1") == "2"
         broken.delete()
