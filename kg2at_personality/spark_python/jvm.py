@@ -6,8 +6,10 @@ import threading
 from typing import Any, Callable
 
 from .ipykernel_internals import log_descriptors
+from .jvm_log import JvmLog
 from .pending_call import PendingCall
 from .properties_file import PropertiesFile
+from .short_error import SparkStartError
 
 #: pyspark's shells have it on, and it would go through the log.
 _QUIET = {"spark.ui.showConsoleProgress": "false"}
@@ -22,21 +24,25 @@ class Jvm:
 
     def __init__(self, properties: PropertiesFile, on_exit: Callable[[Any, int], None]) -> None:
         self._properties, self._on_exit = properties, on_exit
+        self._log = JvmLog(properties.path, properties.admitted)
         self._launch: PendingCall | None = None
         self._process: Any = None
         self._has_ended = threading.Event()
 
     def gateway(self, launch: Callable[..., Any], values: dict[str, str], on_delay: Callable[[], None]) -> Any:
-        """Return a gateway to a new JVM that has these properties too. Raises what `launch` raises.
+        """Return a gateway to a new JVM that has these properties too. Raises SparkStartError.
 
         Called under SparkContext's lock. An interrupted launch goes on, and the next call waits for it.
         """
         if self._launch is None:
             missing = {key: value for key, value in _QUIET.items() if key not in self._properties.admitted}
             self._properties.add({**missing, **values})
+            self._log.begin()
             self._launch = PendingCall(lambda: launch(None, dict(log_descriptors())))
         try:
             gateway = self._launch.result(on_delay)
+        except Exception as error:
+            raise SparkStartError(error, self._log.last_lines()) from error
         finally:
             if not self._launch.is_running:
                 self._launch = None

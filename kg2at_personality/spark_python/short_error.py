@@ -19,8 +19,9 @@ class ShortError(RuntimeError):
 class SparkStartError(ShortError):
     """Spark's session could not be made."""
 
-    def __init__(self, cause: BaseException) -> None:
-        super().__init__(f"Spark could not be started: {reason(cause)}")
+    def __init__(self, cause: BaseException, printed: str = "") -> None:
+        said = f" Its last lines:\n{printed}" if printed else ""
+        super().__init__(f"Spark could not be started: {reason(cause)}{said}")
 
 
 class JvmLost(ShortError):

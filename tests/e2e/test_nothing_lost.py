@@ -41,7 +41,7 @@ def spoken(request: Any) -> Language:
 
 
 @pytest.fixture(scope="module")
-def survivor(ward: Ward, spoken: Language) -> str:
+def survivor(ward: Ward, spoken: Language) -> Iterator[str]:
     """Start a kernel with a variable, and two of the four cores."""
     kernel_id = ward.gateway.start_kernel(
         spoken.kernel,
@@ -49,7 +49,8 @@ def survivor(ward: Ward, spoken: Language) -> str:
         kernel_id="12345678-1234-1234-1234-123456789abc",
     )
     assert "55" in ward.run(kernel_id, spoken.let("kept", spoken.sum(10)) + spoken.show("kept"))
-    return kernel_id
+    yield kernel_id
+    ward.gateway.delete(kernel_id)
 
 
 def lease(ward: Ward, kernel_id: str) -> dict[str, Any]:

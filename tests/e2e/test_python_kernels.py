@@ -225,9 +225,7 @@ class TestSessions:
     def test_so_does_one_that_it_gives_to_a_new_jvm(self, notebook: PythonNotebook) -> None:
         notebook.restart()
         notebook.connect()
-        options = f"-Dmy.own={OWN}-option"
-        code = f"SparkSession.builder.config('spark.my.own.secret', '{OWN}')"
-        code += f".config('spark.driver.extraJavaOptions', '{options}').getOrCreate()"
+        code = f"SparkSession.builder.config('spark.my.own.secret', '{OWN}').getOrCreate()"
         notebook.text(f"from pyspark.sql import SparkSession\nspark = {code}; sc = spark.sparkContext")
         assert OWN in notebook.text("sc.getConf().get('spark.my.own.secret')") and ANSWER in notebook.text(JOB)
         assert OWN not in lines_of_ps() and len(notebook.granted()) == 1
@@ -281,7 +279,7 @@ class TestDeaths:
     def test_a_broken_profile_is_told_at_the_first_use(self, gateway: Gateway, cluster: StandaloneCluster) -> None:
         broken = PythonNotebook(gateway, cluster, name="spark_python_broken")
         result = broken.run("spark.range(3).count()", 60)
-        assert result.reply["ename"] == "SparkStartError", result
+        assert result.reply["ename"] == "SparkStartError" and "/no/such.jar" in result.reply["evalue"], result
         assert SECRET not in json.dumps(result.reply) + result.text
         assert broken.text("1 + 1") == "2"
         broken.delete()

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.kernels.toree_report import parsed
-from kg2at_personality.spark.driver_report import DriverReport
+from kg2at_personality.spark.driver_report import DriverReport, parsed
 from kg2at_personality.spark_python.driver_reporter import DriverReporter
 from tests.fakes.wait import wait_until
 
