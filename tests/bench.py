@@ -315,7 +315,8 @@ class Bench:
     def python(self, rounds: int) -> None:
         """A Python kernel's life on a cluster, to its first answer of Spark, in a gateway for each side."""
         with self._cluster("python") as (cluster, defaults), ExitStack() as stack:
-            options = f"--master {cluster.master_url} --conf spark.ui.enabled=false"
+            defaults += "spark.cores.max 1\n"  # which kg2at sets, and without which the other takes both
+            options = f"--master {cluster.master_url} --conf spark.cores.max=1 --conf spark.ui.enabled=false"
             gateways = {side: stack.enter_context(ended(self.gateway(side, defaults, options))) for side in LIKE_EG}
             for gateway in gateways.values():
                 gateway.start()
