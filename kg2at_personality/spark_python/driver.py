@@ -30,6 +30,7 @@ class Driver:
         properties = PropertiesFile.of(environ)
         self._names, self._notices, self._progress = names, notices, progress
         self._jvm = Jvm(properties, self._jvm_ended)
+        self._is_making = False
         rules = ApplicationRules(environ.get("KERNEL_ID", ""), properties.admitted)
         self._hooks = ContextHooks(rules, self._jvm, names.forget, self._tell_delay)
 
@@ -45,7 +46,13 @@ class Driver:
             py4j_hooks.install()
             self._hooks.install(module, on_made)
 
-        ImportHook({"pyspark.context": hook, "pyspark.core.context": hook}).install()
+        hooks = {"pyspark.java_gateway": self._launch_early, "pyspark.context": hook, "pyspark.core.context": hook}
+        ImportHook(hooks).install()
+
+    def _launch_early(self, module: ModuleType) -> None:
+        """Launch the JVM for a session that is being made while the rest of pyspark, most of it, is imported."""
+        if self._is_making:
+            self._jvm.begin(vars(module)["launch_gateway"], {})
 
     @property
     def is_starting(self) -> bool:
@@ -59,12 +66,15 @@ class Driver:
 
     def make(self) -> dict[str, Any]:
         """Return the session and its contexts by our names, made if there are none. Raises SparkStartError."""
+        self._is_making = True
         try:
             objects = _objects()
         except ShortError:
             raise
         except Exception as error:
             raise SparkStartError(error) from error
+        finally:
+            self._is_making = False
         self._names.fill(objects)
         return objects
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable
+from typing import Any, Callable, Mapping
 
 from .ipykernel_internals import log_descriptors
 from .jvm_log import JvmLog
@@ -29,22 +29,27 @@ class Jvm:
         self._process: Any = None
         self._has_ended = threading.Event()
 
-    def gateway(self, launch: Callable[..., Any], values: dict[str, str], on_delay: Callable[[], None]) -> Any:
-        """Return a gateway to a new JVM that has these properties too. Raises SparkStartError.
+    def begin(self, launch: Callable[..., Any], values: Mapping[str, str]) -> PendingCall:
+        """Begin to launch a JVM that has these properties too; no-op while one is being launched.
 
-        Called under SparkContext's lock. An interrupted launch goes on, and the next call waits for it.
+        An interrupted launch goes on, and the next one who wants a JVM waits for it.
         """
         if self._launch is None:
             missing = {key: value for key, value in _QUIET.items() if key not in self._properties.admitted}
             self._properties.add({**missing, **values})
             self._log.begin()
             self._launch = PendingCall(lambda: launch(None, dict(log_descriptors())))
+        return self._launch
+
+    def gateway(self, launch: Callable[..., Any], values: Mapping[str, str], on_delay: Callable[[], None]) -> Any:
+        """Return a gateway to a new JVM. Raises SparkStartError. Called under SparkContext's lock."""
+        pending = self.begin(launch, values)
         try:
-            gateway = self._launch.result(on_delay)
+            gateway = pending.result(on_delay)
         except Exception as error:
             raise SparkStartError(error, self._log.last_lines()) from error
         finally:
-            if not self._launch.is_running:
+            if not pending.is_running:
                 self._launch = None
         self._process, self._has_ended = gateway.proc, threading.Event()
         arguments = [gateway, self._has_ended]
