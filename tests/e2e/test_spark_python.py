@@ -331,14 +331,17 @@ def test_the_workers_python(cluster: StandaloneCluster, environ: dict[str, str],
         program.chmod(0o755)
         main = "import runpy, sys\nfrom collections import namedtuple\n"
         main += "Version = namedtuple('Version', 'major minor micro releaselevel serial')\n"
-        main += "sys.version_info = Version(3, 2, 0, 'final', 0)\nsys.argv = sys.argv[2:]\n"
+        main += "sys.version_info = Version(3, sys.version_info[1] + 1, 0, 'final', 0)\n"
+        main += "sys.argv = sys.argv[2:]\n"
         main += "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
         (tmp_path / "main.py").write_text(main)
     started = {**environ, "PYSPARK_PYTHON": str(program)}
-    ours = ".".join(map(str, sys.version_info[:2]))
-    expected = f"run Python 3.2 and this notebook runs Python {ours}" if python == "another" else "can't run"
+    minor = sys.version_info[1]
+    expected = {
+        "another": f"run Python 3.{minor + 1} and this notebook runs Python 3.{minor},",
+        "missing": f"can't run {program} (No such file or directory).",
+    }[python]
     with PythonKernel(tmp_path, properties(cluster), started) as kernel:
-        began = time.monotonic()
         for code in (
             "sc.parallelize([1]).map(str).collect()",
             "from pyspark.sql.functions import udf\nspark.range(1).select(udf(str)('id'))",
