@@ -29,8 +29,8 @@ pytestmark = [
         os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root, with setpriv, can be two users"
     ),
 ]
-#: The gateway's (daemon) and the kernels' (nobody). Both may read everything, and signal nobody but themselves. A Python
-#: kernel replaces its properties file, in a directory that jupyter_client makes sticky (ConnectionFileMixin).
+#: The gateway's (daemon) and the kernels' (nobody). Both may read everything, and signal nobody but themselves.
+#: A Python kernel replaces its properties file, in a directory that jupyter_client makes sticky (ConnectionFileMixin).
 GATEWAY, KERNEL = "1", "65534"
 CAPABILITIES = "+dac_override,+fowner,+setuid,+setgid"
 
