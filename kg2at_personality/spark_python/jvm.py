@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any, Callable, Mapping
 
+from .driver_options import DriverOptions
 from .ipykernel_internals import log_descriptors
 from .jvm_log import JvmLog
 from .pending_call import PendingCall
@@ -24,6 +26,7 @@ class Jvm:
 
     def __init__(self, properties: PropertiesFile, on_exit: Callable[[Any, int], None]) -> None:
         self._properties, self._on_exit = properties, on_exit
+        self._options = DriverOptions(properties.path, properties.admitted, os.environ.get("JAVA_HOME", ""))
         self._log = JvmLog(properties.path, properties.admitted)
         self._launch: PendingCall | None = None
         self._process: Any = None
@@ -36,7 +39,7 @@ class Jvm:
         """
         if self._launch is None:
             missing = {key: value for key, value in _QUIET.items() if key not in self._properties.admitted}
-            self._properties.add({**missing, **values})
+            self._properties.add({**missing, **self._options.hidden(values)})
             self._log.begin()
             self._launch = PendingCall(lambda: launch(None, dict(log_descriptors())))
         return self._launch

@@ -39,12 +39,17 @@ class PropertiesFile:
         if self.path is None:
             return
         lines = [f"{_escaped(key)}={_escaped(value)}\n" for key, value in values.items()]
-        beside = self.path + ".new"
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="latin-1") as file:
-            os.fchmod(descriptor, 0o600)
-            file.write("".join([self._content.rstrip("\n"), "\n", *lines]))
-        os.replace(beside, self.path)
+        write_private(self.path, "".join([self._content.rstrip("\n"), "\n", *lines]).encode("latin-1"))
+
+
+def write_private(path: str, content: bytes) -> None:
+    """Write a file for nobody but its owner, at once. The gateway removes what a kernel that is killed leaves of it."""
+    beside = path + ".new"
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(content)
+    os.replace(beside, path)
 
 
 def _escaped(text: str) -> str:

@@ -15,12 +15,15 @@ from websocket import WebSocketException
 from kg2at_personality.kernels.kernel_processes import find
 from kg2at_personality.spark.standalone import StandaloneCluster
 from kg2at_personality.state.ledger import MARK
+from tests.fakes.channels import ANSWER_LIMIT
 from tests.fakes.dying_gateway import VARIABLE
 from tests.fakes.gateway_process import Gateway
 from tests.fakes.wait import wait_until
 
 #: Seconds in which a gateway that was started again is done with what it found.
 LIMIT = 60.0
+#: And in which a kernel that has answered runs a cell, or is one that was just being ended: that tells no notebook.
+SOON = 20.0
 #: How a gateway is made that `Ward.dies_at` can kill.
 DYING: dict[str, Any] = {
     "personality": "tests.fakes.dying_gateway",
@@ -104,17 +107,18 @@ class Ward:
         wait_until(lambda: not set(gone) & set(self.kernels()), lambda: (self.kernels(), self.log))
         for kernel_id, kernel in self.kernels().items():
             try:
-                text = self.run(kernel_id, "println(1 + 1)" if "toree" in kernel["name"] else "print(1 + 1)")
+                code = "println(1 + 1)" if "toree" in kernel["name"] else "print(1 + 1)"
+                text = self.run(kernel_id, code, SOON)
                 assert "2" in text, (kernel, text, self.log)
             except (OSError, WebSocketException):
                 wait_until(lambda gone=kernel_id: gone not in self.kernels(), lambda: self.log)  # type: ignore[misc]
         wait_until(lambda: not self.strangers(), lambda: (self.strangers(), self.log))
 
-    def run(self, kernel_id: str, code: str) -> str:
+    def run(self, kernel_id: str, code: str, timeout: float = ANSWER_LIMIT) -> str:
         """Run a cell over a connection of its own."""
         channels = self.gateway.connect(kernel_id)
         try:
-            return channels.run(code).text
+            return channels.run(code, timeout).text
         finally:
             channels.close()
 

@@ -30,8 +30,9 @@ pytestmark = [
     ),
 ]
 #: The gateway's (daemon) and the kernels' (nobody). Both may read everything, and signal nobody but themselves.
+#: A Python kernel replaces its properties file, in a directory that jupyter_client makes sticky (ConnectionFileMixin).
 GATEWAY, KERNEL = "1", "65534"
-CAPABILITIES = "+dac_override,+setuid,+setgid"
+CAPABILITIES = "+dac_override,+fowner,+setuid,+setgid"
 
 
 def become(user: str) -> list[str]:

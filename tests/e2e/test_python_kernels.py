@@ -34,7 +34,7 @@ def gateway(
     directory: Path = tmp_path_factory.mktemp("gateway")
     options = (f"--KG2ATPersonality.kernel_ports={kernel_ports}", "--KernelRestarter.time_to_dead=0.5", "--debug")
     defaults = f"{defaults_on(cluster)}{DEFAULTS}"
-    environ = {"KG2AT_PROFILES": str(PROFILES), "SPARK_SUBMIT_OPTS": f"-Dmy.submit={SECRET}-submit"}
+    environ = {"KG2AT_PROFILES": str(PROFILES), "SPARK_SUBMIT_OPTS": f"-Dmy.submit.password={SECRET}-submit"}
     with Gateway(directory, *options, environ=environ, defaults=defaults) as running:
         yield running
 
@@ -84,7 +84,7 @@ class TestAnswers:
         java = "sc._jvm.java.lang.System.getProperty"
         assert "visible" in notebook.text(f"{java}('my.plain')")
         assert f"{SECRET}-option" in notebook.text(f"{java}('my.password')")
-        assert f"{SECRET}-submit" in notebook.text(f"{java}('my.submit')")
+        assert f"{SECRET}-submit" in notebook.text(f"{java}('my.submit.password')")
         megabytes = notebook.text("print(sc._jvm.java.lang.Runtime.getRuntime().maxMemory() // 2**20)")
         assert 600 < int(megabytes) <= 700
 
@@ -225,9 +225,12 @@ class TestSessions:
     def test_so_does_one_that_it_gives_to_a_new_jvm(self, notebook: PythonNotebook) -> None:
         notebook.restart()
         notebook.connect()
-        code = f"SparkSession.builder.config('spark.my.own.secret', '{OWN}').getOrCreate()"
+        code = f"SparkSession.builder.config('spark.my.own.secret', '{OWN}')"
+        code += f".config('spark.driver.extraJavaOptions', '-Dmy.own={OWN}-option').getOrCreate()"
         notebook.text(f"from pyspark.sql import SparkSession\nspark = {code}; sc = spark.sparkContext")
         assert OWN in notebook.text("sc.getConf().get('spark.my.own.secret')") and ANSWER in notebook.text(JOB)
+        for name, value in (("my.own", f"{OWN}-option"), ("my.plain", "visible"), ("file.encoding", "UTF-8")):
+            assert value in notebook.text(f"sc._jvm.java.lang.System.getProperty('{name}')")
         assert OWN not in lines_of_ps() and len(notebook.granted()) == 1
 
     def test_the_end_of_its_jvm_is_told_and_the_next_use_makes_another(self, notebook: PythonNotebook) -> None:
