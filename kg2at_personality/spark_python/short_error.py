@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+#: The logical plan behind what an AnalysisException says, which begins in a line of its own.
+_PLAN = re.compile(r"(line \d+,? pos \d+);\n.*", re.DOTALL)
 #: Lines of an error of Spark's that are shown.
 LINES = 20
 
@@ -37,12 +40,13 @@ class WorkerPythonError(ShortError):
 
 
 def reason(error: BaseException) -> str:
-    """Return what an error of pyspark or py4j says, without Java's stack."""
+    """Return what an error of pyspark or py4j says, without Java's stack and Spark's logical plan."""
     java: Any = getattr(error, "java_exception", None)
     try:
         text = str(error) if java is None else str(java.toString())
     except Exception:
         text = ""  # the JVM has ended, and can't say it any more
-    lines = [line for line in text.partition("JVM stacktrace:")[0].splitlines() if line.strip()]
+    said = _PLAN.sub(r"\1", text.partition("JVM stacktrace:")[0])
+    lines = [line for line in said.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(("\tat ", "    at ", "\t... ", "Driver stacktrace:"))]
     return "\n".join(lines[:LINES]) or type(error).__name__
