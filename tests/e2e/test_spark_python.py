@@ -1,4 +1,4 @@
-"""A real Python kernel with Spark on a real standalone cluster, without a gateway."""
+"""A real Python kernel with Spark on a real cluster, without a gateway. The tests go on with one notebook."""
 
 from __future__ import annotations
 
