@@ -41,6 +41,8 @@ class SparkKernel(IPythonKernel):
         shell: Any = self.shell
         self.names = LazyNames(shell.user_ns)
         self.notices, self.progress = Notices(), ProgressLine(_print, clear_output)
+        #: Whether the cell that runs is to be seen, and has no output yet.
+        self._is_blank = False
         self.driver = Driver(os.environ, self.names, self.notices, self.progress)
         self.interrupts = InterruptHandler(self.driver)
         self.driver.install(self.interrupts.install_again)
@@ -61,16 +63,18 @@ class SparkKernel(IPythonKernel):
 
     def use_spark(self) -> None:
         """Make the session that a cell is about to use. Called by the statement that UseFinder puts into the cell."""
-        with self._place:
+        is_blank, self._is_blank = self._is_blank, False
+        with self.progress.place() if is_blank else contextlib.nullcontext():
             self.driver.make()
 
     def _begin_cell(self, info: Any) -> None:
         """Show what has happened since the last cell. Called by IPython before each that is not silent."""
-        self._place = contextlib.nullcontext() if self.notices.show() else self.progress.place()
+        self._is_blank = not self.notices.show()
         self.reporter.wake()
 
     def _end_cell(self, result: Any) -> None:
         """Show what has happened meanwhile. Called by IPython after each cell, and without a result for a cancelled."""
+        self._is_blank = False
         self.driver.settle(getattr(result, "error_in_exec", None))
         self.notices.show()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kg2at_personality import spark_python
+from tests.fakes import small_pyspark
 
 #: Its import ends when the JVM is being launched, or when nobody launches one.
 PACKAGE = """
@@ -21,12 +22,6 @@ import threading
 launched = threading.Event()
 def launch_gateway(conf, popen_kwargs):
     launched.set()
-"""
-SQL = """
-class SparkSession:
-    class builder:
-        getOrCreate = staticmethod(lambda: SparkSession())
-class SQLContext: pass
 """
 PROGRAM = """
 import importlib, sys
@@ -46,10 +41,7 @@ names.define(driver)
     ("code", "limit", "is_launched"), [("driver.make()", 20, True), ("import pyspark", 0.1, False)]
 )
 def test_it_is_launched_while_the_rest_is_imported(tmp_path: Path, code: str, limit: float, is_launched: bool) -> None:
-    (tmp_path / "pyspark").mkdir()
-    (tmp_path / "pyspark" / "__init__.py").write_text(PACKAGE.replace("LIMIT", str(limit)))
-    (tmp_path / "pyspark" / "java_gateway.py").write_text(GATEWAY)
-    (tmp_path / "pyspark" / "sql.py").write_text(SQL)
+    small_pyspark.make(tmp_path, init=PACKAGE.replace("LIMIT", str(limit)), gateway=GATEWAY)
     program = PROGRAM.replace("PARENT", repr(str(Path(spark_python.__file__).parents[2]))) + code
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
     assert (tmp_path / "imported").read_text() == str(is_launched)
