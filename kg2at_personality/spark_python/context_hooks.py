@@ -25,7 +25,7 @@ class ContextHooks:
         self._module: ModuleType | None = None
         self._pending: PendingCall | None = None
         self._last: Any = None
-        self.stopping: list[Any] = []
+        self._stopping: list[Any] = []
 
     @property
     def is_starting(self) -> bool:
@@ -48,7 +48,7 @@ class ContextHooks:
         self._hook(names.SparkContext, on_made)
 
     def _hook(self, context: Any, on_made: Callable[[], None]) -> None:
-        hooks, make, stop = self, context.__init__, context.stop
+        make, stop, stopping, on_stop = context.__init__, context.stop, self._stopping, self._on_stop
 
         @functools.wraps(make)
         def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -59,12 +59,12 @@ class ContextHooks:
 
         @functools.wraps(stop)
         def stop_and_tell(self: Any) -> None:
-            hooks.stopping.append(self)
+            stopping.append(self)
             try:
                 stop(self)
             finally:
-                hooks.stopping.remove(self)
-                hooks.stopped(self)
+                stopping.remove(self)
+                on_stop(self)
 
         context.__init__, context.stop = __init__, stop_and_tell
         pyspark_internals.replace_constructor(context, self._construct)
@@ -85,13 +85,9 @@ class ContextHooks:
         self._last = self._pending.result(self._on_delay)
         return self._last
 
-    def stopped(self, context: Any) -> None:
-        """Pass on that a context has been stopped."""
-        self._on_stop(context)
-
     def lose(self, context: Any) -> bool:
         """Stop a context that the JVM has stopped by itself. Return whether it was so, and no cell's doing."""
-        if context in self.stopping or pyspark_internals.active_context() is not context:
+        if context in self._stopping or pyspark_internals.active_context() is not context:
             return False
         context.stop()
         return True
