@@ -17,7 +17,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -228,16 +228,26 @@ class Bench:
 
     def _stop(self, rounds: int) -> None:
         """Stop kernels that hold a core of a cluster."""
-        with self._cluster("stops") as (cluster, defaults), ExitStack() as stack:
-            defaults += "spark.cores.max 1\n"
+        self._on_cluster("stops", SIDES, rounds, self._stop_one)
+
+    def _on_cluster(
+        self,
+        part: str,
+        sides: Iterable[str],
+        rounds: int,
+        measure: Callable[[Measured, str, StandaloneCluster], None],
+    ) -> None:
+        """Measure a gateway of each side in turn, on one cluster, where a kernel has one core."""
+        with self._cluster(part) as (cluster, defaults), ExitStack() as stack:
+            defaults += "spark.cores.max 1\n"  # which kg2at sets, and without which the other takes all
             options = f"--master {cluster.master_url} --conf spark.cores.max=1 --conf spark.ui.enabled=false"
-            gateways = {side: stack.enter_context(ended(self.gateway(side, defaults, options))) for side in SIDES}
+            gateways = {side: stack.enter_context(ended(self.gateway(side, defaults, options))) for side in sides}
             for gateway in gateways.values():
                 gateway.start()
             for number in range(rounds):
                 for side, gateway in gateways.items():
                     note(f"round {number + 1} of {rounds}, {side}")
-                    self._stop_one(gateway, side, cluster)
+                    measure(gateway, side, cluster)
 
     def _stop_one(self, gateway: Measured, side: str, cluster: StandaloneCluster) -> None:
         kernel_id = used_kernel(gateway, KERNEL, "sc.parallelize(1 to 10).sum")
@@ -314,19 +324,9 @@ class Bench:
 
     def python(self, rounds: int) -> None:
         """A Python kernel's life on a cluster, to its first answer of Spark, in a gateway for each side."""
-        with self._cluster("python") as (cluster, defaults), ExitStack() as stack:
-            defaults += "spark.cores.max 1\n"  # which kg2at sets, and without which the other takes both
-            options = f"--master {cluster.master_url} --conf spark.cores.max=1 --conf spark.ui.enabled=false"
-            gateways = {side: stack.enter_context(ended(self.gateway(side, defaults, options))) for side in LIKE_EG}
-            for gateway in gateways.values():
-                gateway.start()
-            for number in range(rounds):
-                for side, gateway in gateways.items():
-                    note(f"round {number + 1} of {rounds}, {side}")
-                    self._python(gateway, side)
-                    wait_until(lambda: cluster.state()["coresused"] == 0, "The master still has a kernel's core")
+        self._on_cluster("python", LIKE_EG, rounds, self._python)
 
-    def _python(self, gateway: Measured, side: str) -> None:
+    def _python(self, gateway: Measured, side: str, cluster: StandaloneCluster) -> None:
         """The first cell is sent as soon as the kernel is ready; the memory before is seen on the way."""
         with self.samples.timed("python_first", side):
             with self.samples.timed("python_ready", side):
@@ -341,6 +341,7 @@ class Bench:
             raise CannotMeasure(f"The {side} gateway's kernel did not count: {result}\n{gateway.log}")
         with dying(gateway.children()):
             gateway.delete(kernel_id)
+        wait_until(lambda: cluster.state()["coresused"] == 0, "The master still has a kernel's core")
 
     def adoptions(self, rounds: int) -> None:
         """How long kg2at takes from its start to its list of kernels: with none, and with those it adopts."""
