@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -295,7 +296,11 @@ def command_lines(kernel: PythonKernel) -> list[str]:
     import psutil
 
     process = psutil.Process(kernel.process.pid)
-    return [" ".join(each.cmdline()) for each in (process, *process.children(recursive=True))]
+    lines = []
+    for each in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # it has ended, and has none any more
+            lines.append(" ".join(each.cmdline()))
+    return lines
 
 
 def test_the_master_is_away(kernel: PythonKernel, cluster: StandaloneCluster) -> None:
