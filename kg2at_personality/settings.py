@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from traitlets import Bool, Dict, Enum, Float, HasTraits, Int, List, Unicode
+from traitlets import Bool, Dict, Enum, Float, Int, List, Unicode
 
 from .admission.policy import AdmissionPolicy
-from .kernels.port_range import PortRange
+from .kernel_settings import KernelSettings
 from .setting_types import ParsedText, Profiles
 from .spark.conf import SparkConfReader
 from .spark.master_options import MasterOptions
@@ -15,8 +15,14 @@ from .spark.units import parse_size
 _POLICY, _MASTER = AdmissionPolicy(), MasterOptions()
 
 
-class Settings(HasTraits):
+class Settings(KernelSettings):
     """The traits of KG2ATPersonality, set by --KG2ATPersonality.NAME, in the config file, or by KG2AT_NAME."""
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of all settings, in the order of the code."""
+        traits = Settings.class_traits(config=True)
+        return [name for part in (Settings, KernelSettings) for name in vars(part) if name in traits]
 
     # Where things are.
 
@@ -207,68 +213,6 @@ class Settings(HasTraits):
         help="""Seconds for which a cell may wait at the master for its first executor. Then it ends with an error that
         says why; kernel and variables stay. Shorter frees a notebook sooner, which has to run its cell again. 0: for
         ever.""",
-    ).tag(config=True)
-
-    # How a kernel is started.
-
-    spark_context = Enum(
-        ["lazy", "eager", "none"],
-        "lazy",
-        help="""When a kernel creates its SparkContext: lazy at the first use of `sc` or `spark` (a notebook that needs
-        no Spark takes no cores), eager at the start (the first job begins sooner), none never.""",
-    ).tag(config=True)
-    toree_options = List(
-        Unicode(), help="""More options for Toree's own command line, a list of strings. Empty: none."""
-    ).tag(config=True)
-    niceness = Int(
-        0,
-        min=0,
-        max=19,
-        help="""Added to the nice value of each kernel, 0 to 19. Higher leaves the machine's processor to others; 0
-        leaves the priority as the gateway's.""",
-    ).tag(config=True)
-    job_name = Unicode(
-        "",
-        help="""z/OS: job name (_BPX_JOBNAME, up to 8 characters) of each kernel, so that workload management can
-        classify it. Empty: the system's choice.""",
-    ).tag(config=True)
-    kernel_ports = ParsedText(
-        PortRange.parse,
-        help="""Range of ports for the kernels' five ZeroMQ sockets each, as in 41000-41999, so that a firewall can let
-        them through. It bounds the number of kernels to a fifth of its size. Empty: any free ports.""",
-    ).tag(config=True)
-    max_kernel_log_size = Int(
-        1024 * 1024,
-        min=0,
-        help="""Bytes of output kept for each kernel in its own log file, beside its connection file; the older half
-        goes when it is full, and a small process for each kernel (3 MB) sees to that. More helps to find what went
-        wrong hours ago; 0 keeps all of it, without that process, which can fill the disk. A kernel keeps the bound it
-        was started with.""",
-    ).tag(config=True)
-    max_buffered_output = Int(
-        10 * 1024 * 1024,
-        min=0,
-        help="""Bytes of messages kept for each kernel while no notebook is connected to it; ten times as much for each
-        one that is connected and reads slowly. The oldest output goes first, and the notebook is told how much;
-        replies, errors and states are kept. More keeps more of a long output, in the gateway's memory; 0 keeps all, so
-        that a kernel that prints can take all memory.""",
-    ).tag(config=True)
-    shutdown_timeout = Float(
-        30.0,
-        min=0,
-        help="""Seconds that all kernels together have to end when the gateway does, before they are killed. Longer lets
-        Spark tidy up; an init system that kills the gateway sooner leaves them behind. 0 kills at once.""",
-    ).tag(config=True)
-    state_dir = Unicode(
-        "",
-        help="""Directory in which this gateway records its kernels, so that a gateway which is started again with the
-        same directory takes them over. It can't be shared. Empty: kg2at-PORT in the Jupyter runtime directory, so that
-        a gateway on another port begins anew.""",
-    ).tag(config=True)
-    keep_kernels_on_exit = Bool(
-        False,
-        help="""Whether kernels go on when the gateway ends, for the next one with the same state_dir: notebooks outlive
-        an upgrade, but kernels hold their cores when none comes. False: they end with it.""",
     ).tag(config=True)
 
     # Who may use it.

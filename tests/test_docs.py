@@ -34,7 +34,7 @@ def settings() -> Iterator[tuple[str, str, object, str]]:
     """Name, variable, default and help of each setting, in the order of the code; Kernel Gateway's own last."""
     personality = KG2ATPersonality.__new__(KG2ATPersonality)
     traits = KG2ATPersonality.class_traits(config=True)
-    own = [name for name in vars(Settings) if name in traits]
+    own = Settings.names()
     for name in [*own, *sorted(traits.keys() - set(own))]:
         variable = f"{ENV_PREFIX}{name.upper()}" if name in own else getattr(KG2ATPersonality, f"{name}_env")
         default = getattr(personality, name)

@@ -51,6 +51,9 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "core_wait_timeout": ("3.5", 3.5, "0", 0.0),
     "core_poll_interval": ("2", 2.0, "0.5", 0.5),
     "core_requirement": ("min", "min", "max", "max"),
+    "warm_kernels": ("{'spark_python': 2}", {"spark_python": 2}, "{}", {}),
+    "warm_max_age": ("60.5", 60.5, "0", 0.0),
+    "warm_memory_reserve": ("100", 100, "0", 0),
     "max_queue": ("5", 5, "0", 0),
     "max_cores_per_user": ("6", 6, "7", 7),
     "master_unreachable": ("admit", "admit", "wait", "wait"),
@@ -79,7 +82,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
 }
 #: Those that must name what is there.
 PLACES = {"spark_home": "spark", "java_home": "java", "toree_assembly": "toree", "spark_conf_dir": "conf"}
-PLACES |= {"python": "python"}
+PLACES |= {"python": "python", "cache_dir": "cache"}
 
 
 @pytest.fixture
@@ -258,7 +261,7 @@ class TestSettings:
         told = " ".join(trait.help.split())
         assert len(told) > 30 and told.endswith("."), told
         if isinstance(trait, (Integer, Float)):
-            units = ("seconds", "bytes", "cores", "count", "0 to 19")
+            units = ("seconds", "bytes", "mib", "cores", "count", "0 to 19")
             assert any(unit in told.lower() for unit in units), f"{name}: no unit in {told!r}"
             if trait.min is None or trait.min <= 0 <= (trait.max if trait.max is not None else 0):
                 assert " 0" in told, f"{name}: what does 0 mean? {told!r}"

@@ -40,8 +40,8 @@ def _settings() -> Iterator[str]:
     from ..settings import Settings
 
     traits = KG2ATPersonality.class_traits(config=True)
-    inherited = sorted(traits.keys() - Settings.class_traits().keys())
-    for name in [*(name for name in vars(Settings) if name in traits), *inherited]:
+    inherited = sorted(traits.keys() - set(Settings.names()))
+    for name in [*Settings.names(), *inherited]:
         yield f"\n{_comment(traits[name].help or name)}\n# c.KG2ATPersonality.{name} = {_default(name, traits[name])}\n"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..spark.driver_report import DriverReport
 from ..spark.redaction import Redactor
 from .client import KernelClient
-from .launch.plan import Plan
+from .launch.plan import HandOutFailed, Plan
 
 
 class KernelKind:
@@ -48,6 +50,29 @@ class KernelKind:
     async def set_up(self, client: KernelClient) -> bool:
         """Prepare a new process that answers, before anybody's code runs in it. Return False if it dies meanwhile."""
         return True
+
+    # A process that waits for a user.
+
+    async def misfit(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> str:
+        """Return why the process can't serve this launch, in a clause without values that are secret; "" if it can.
+
+        `env` is what Supplies.environment returns for the launch. Raises what a launch by this plan would raise.
+        """
+        return "only kg2at's own kernels wait for users"
+
+    async def warm_up(self, client: KernelClient) -> bool:
+        """Have a process that waits do what makes its user's first cells faster. Return False if it dies meanwhile.
+
+        Cancelled when its user is there.
+        """
+        return True
+
+    async def hand_out(self, client: KernelClient, plan: Plan, env: Mapping[str, str], cwd: str | None) -> None:
+        """Give a process that waits to the user of this launch, for which `misfit` is "": its files are written anew.
+
+        Raises HandOutFailed, OSError and KG2ATError; the process may not be given to anybody then, and is ended.
+        """
+        raise HandOutFailed(await self.misfit(plan, env, cwd))
 
 
 #: For all kernels with a provisioner that is not from kg2at.

@@ -17,6 +17,10 @@ from ..client import KernelClient
 from ..files import KernelFiles
 
 
+class HandOutFailed(Exception):
+    """A process that waited can't be given to anybody any more. It has to be ended: it may hold what was its user's."""
+
+
 @dataclass(frozen=True)
 class LaunchOptions:
     """How every kernel of this gateway is started.
@@ -58,6 +62,14 @@ class Runtime(ABC):
         """Prepare a new process that answers, before anybody's code runs in it. Return False if it dies meanwhile."""
         return True
 
+    @classmethod
+    async def warm_up(cls, client: KernelClient) -> bool:
+        """Have a process that waits do what makes its user's first cells faster. Return False if it dies meanwhile.
+
+        Cancelled when its user is there.
+        """
+        return True
+
     @property
     @abstractmethod
     def product(self) -> tuple[str, str]:
@@ -83,6 +95,23 @@ class Runtime(ABC):
     def variables(self, env: Mapping[str, str], files: KernelFiles) -> dict[str, str]:
         """Return what its process has in its environment beside `env`."""
         return {}
+
+    # A process that waits for a user.
+
+    @abstractmethod
+    def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
+        """Return what only the start of a process sets, by the names that users know; a secret's value as its hash.
+
+        A process that waits serves a launch for which all of it is the same. `env` is what the process sees.
+        """
+
+    @classmethod
+    @abstractmethod
+    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
+        """Give a process that waits what is its user's: the properties in `files`, environment and directory.
+
+        Nothing of it is published. Raises HandOutFailed, also when the process dies meanwhile.
+        """
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from ...spark.conf import SparkConf
 from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
 from ...spark.python_finder import PythonFinder, PythonInstallation
+from ..client import KernelClient
 from ..files import KernelFiles
-from .plan import LaunchOptions, Plan, Runtime
+from .plan import HandOutFailed, LaunchOptions, Plan, Runtime
 
 #: Run by the notebook's interpreter, which need not be the gateway's: it is a program of its own.
 PROGRAM = Path(__file__).parents[2] / "spark_python"
@@ -62,3 +63,10 @@ class PythonRuntime(Runtime):
             "PYSPARK_PYTHON": self.python.workers_python,
             "PYSPARK_DRIVER_PYTHON": self.python.executable,
         }
+
+    def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
+        return {"working directory": cwd or ""}
+
+    @classmethod
+    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
+        raise HandOutFailed("not yet")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from ...spark.installation_finder import InstallationFinder
 from ..client import KernelClient
 from ..files import KernelFiles
 from . import toree_interrupt, toree_report, toree_setup
-from .plan import LaunchOptions, Plan, Runtime
+from .plan import HandOutFailed, LaunchOptions, Plan, Runtime
 
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
 ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
@@ -68,3 +69,10 @@ class ToreeRuntime(Runtime):
             *("--alternate-sigint", toree_interrupt.SIGNAL),
             *plan.options.toree_arguments,
         ]
+
+    def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
+        return {"working directory": cwd or ""}
+
+    @classmethod
+    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
+        raise HandOutFailed("not yet")
