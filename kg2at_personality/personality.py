@@ -22,6 +22,7 @@ from .assembly import (
     normal_base_url,
     port_range_of,
     truth,
+    warm_options_of,
     with_environment,
 )
 from .errors import ConfigError, StateDirInUse
@@ -109,6 +110,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             job_wait_timeout=self.job_wait_timeout,
             max_kernel_log_size=self.max_kernel_log_size,
             max_buffered_output=self.max_buffered_output,
+            warm_options=warm_options_of(self),
             clusters=self.clusters,
             failpoints=self.failpoints,
             shutdown_timeout=self.shutdown_timeout,
@@ -160,6 +162,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         await self.begin()
         if self._prespawn is None and not self._is_ending:
             self._announcement.publish()
+            self.parent.kernel_manager.warm_refill.open()
             self._prespawn = asyncio.create_task(prespawn(self.parent.kernel_manager, self.parent.prespawn_count or 0))
         if self._prespawn is not None:
             await self._prespawn

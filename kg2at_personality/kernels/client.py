@@ -12,8 +12,8 @@ from jupyter_client.session import Session
 
 from .timing import Timing
 
-#: How often a state is looked at before it counts as one that stays.
-STATE_LOOKS = 10
+#: How often a state is looked at before it counts as one that stays, and how many such pauses `start_poll` has.
+STATE_LOOKS, STATE_PAUSES = 10, 40
 
 
 class ClientHost(Protocol):
@@ -90,5 +90,5 @@ class KernelClient:
         for _ in range(STATE_LOOKS):
             if self._kernel.execution_state != state:
                 return True
-            await asyncio.sleep(self._kernel.parent.timing.start_poll / STATE_LOOKS)
+            await asyncio.sleep(self._kernel.parent.timing.start_poll / STATE_PAUSES)
         return False

@@ -16,7 +16,7 @@ from .port_clash import has_its_ports, start_on_other_ports
 from .record_keeper import RecordKeeper
 
 #: How often a kernel that answers is asked again until its published states arrive as well.
-STATE_TRIES = 25
+STATE_TRIES = 100
 #: How often a kernel is started when others take its ports.
 PORT_TRIES = 3
 #: What a process prints that finds its port taken (strerror of EADDRINUSE; java.net.BindException).
@@ -31,6 +31,8 @@ class Startup:
         #: The first answer of the process that runs, or of the next one; it has an exception when there is none.
         self._answer: asyncio.Future[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+        #: Whether the process that runs now is prepared for anybody's code.
+        self._is_set_up = False
 
     # Its first answer.
 
@@ -65,6 +67,7 @@ class Startup:
         kernel.parent.follow_next_process(kernel.kernel_id)
         kernel.execution_state, kernel.reason, kernel.running_cell = "starting", "", ""
         kernel.forget_info()
+        self._is_set_up = False
         if self._answer is None or self._answer.done():
             self._answer = unobserved_future()
 
@@ -85,6 +88,16 @@ class Startup:
         if self._answer is not None:
             self._watch = asyncio.create_task(self._wait_for_answer(self._answer))
 
+    def hear(self) -> None:
+        """Called when a process that waited is listed for its user: wait until what it publishes arrives.
+
+        Until then it has not answered, as one that has just been launched; no cell may come before that.
+        """
+        self.stop_watching()
+        self._kernel.execution_state = "starting"
+        self._answer = unobserved_future()
+        self.watch()
+
     def stop_watching(self) -> None:
         """Called when the process is to end. Those who wait for an answer go on to wait. Idempotent."""
         if self._watch is not None:
@@ -92,8 +105,9 @@ class Startup:
 
     async def _wait_for_answer(self, answer: asyncio.Future[None]) -> None:
         """Ask the new process for its info until it answers or dies."""
-        # Whoever asked for the kernel gets an answer first; no kernel is ready sooner.
-        await asyncio.sleep(self._kernel.parent.timing.start_poll)
+        if not self._is_set_up:
+            # Whoever asked for the kernel gets an answer first; no kernel is ready sooner.
+            await asyncio.sleep(self._kernel.parent.timing.start_poll)
         for _ in range(PORT_TRIES):
             if await self._answers(answer):
                 return
@@ -120,10 +134,11 @@ class Startup:
         for _ in range(STATE_TRIES):
             info = await self._client.reply("kernel_info_request")
             # A kernel whose states do not arrive would be taken for idle when it is busy, and culled.
-            if info is None or await self._client.has_left("starting"):
+            if info is None or kernel.waits or await self._client.has_left("starting"):
                 break
-        if info is None or not await kernel.kind.set_up(self._client):
+        if info is None or not (self._is_set_up or await kernel.kind.set_up(self._client)):
             return False
+        self._is_set_up = True
         await learn_user(kernel)
         self._read_info(info)
         self._console.note_answer()

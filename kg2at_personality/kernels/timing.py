@@ -29,5 +29,13 @@ class Timing:
     elastic_core_grace: float = 1.5
     #: That an application has its cores, but no executor, before it is asked what became of them, and then again.
     executor_look: float = 3.0
+    #: Between two looks at the kernels that wait for users, and how long none of them is started after a user's start.
+    warm_look: float = 3.0
+    warm_quiet: float = 3.0
+    #: That one may take to be ready.
+    warm_start_limit: float = 300.0
+    #: After a start that failed, at first and at most.
+    warm_retry: float = 5.0
+    longest_warm_retry: float = 600.0
     #: For the processes that a kernel leaves behind.
     kill: KillTimes = field(default_factory=KillTimes)

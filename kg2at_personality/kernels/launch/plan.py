@@ -47,6 +47,8 @@ class Runtime(ABC):
     interpreters: ClassVar[tuple[str, ...]]
     #: Whether its messages need web/toree_protocol.
     is_toree: ClassVar[bool] = False
+    #: MiB that a process of this kind takes while it waits for a user, as far as nobody has measured it.
+    waiting_mib: ClassVar[int] = 500
     #: What an interrupt sends to the process alone; None: SIGINT to its process group, as jupyter_client does.
     interrupt_signal: ClassVar[signal.Signals | None] = None
 
@@ -78,6 +80,11 @@ class Runtime(ABC):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Return what may still go wrong, a sentence each."""
+        return ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return the files that are replaced when another version comes to the same place."""
         return ()
 
     @abstractmethod

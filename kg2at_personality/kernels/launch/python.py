@@ -28,6 +28,7 @@ class PythonRuntime(Runtime):
     python: PythonInstallation
 
     interpreters: ClassVar[tuple[str, ...]] = ("Python",)
+    waiting_mib: ClassVar[int] = 60
 
     @classmethod
     def find(
@@ -42,6 +43,10 @@ class PythonRuntime(Runtime):
     @property
     def warnings(self) -> tuple[str, ...]:
         return self.python.notes
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.python.executable,)
 
     def application(self, interpreter: str) -> str:
         return "Apache Spark - Python"

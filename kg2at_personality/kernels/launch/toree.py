@@ -49,6 +49,10 @@ class ToreeRuntime(Runtime):
     def warnings(self) -> tuple[str, ...]:
         return self.toree.warnings
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.toree.assembly,)
+
     def application(self, interpreter: str) -> str:
         return f"Apache Toree - {interpreter}"
 
