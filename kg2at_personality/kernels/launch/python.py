@@ -13,9 +13,8 @@ from ...spark.conf import SparkConf
 from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
 from ...spark.python_finder import PythonFinder, PythonInstallation
-from ..client import KernelClient
 from ..files import KernelFiles
-from .plan import HandOutFailed, LaunchOptions, Plan, Runtime
+from .plan import LaunchOptions, Plan, Runtime
 
 #: Run by the notebook's interpreter, which need not be the gateway's: it is a program of its own.
 PROGRAM = Path(__file__).parents[2] / "spark_python"
@@ -68,5 +67,5 @@ class PythonRuntime(Runtime):
         return {"working directory": cwd or ""}
 
     @classmethod
-    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
-        raise HandOutFailed("not yet")
+    def receiver(cls, files: KernelFiles) -> str:
+        return "get_ipython().kernel.wait_for_user()"
