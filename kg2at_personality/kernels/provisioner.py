@@ -74,12 +74,17 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         kwargs = await super().pre_launch(**kwargs)
         kwargs["cmd"] = plan.runtime.command(plan, self.files)
         # Before the files: a start that is cancelled while spark-env.sh runs must not write them later.
-        env = await asyncio.to_thread(environment, plan, kwargs["env"], self.kernel_id)
+        env = await self._environment(plan, kwargs["env"])
         self._fixed = plan.runtime.fixed(plan, env, kwargs.get("cwd"))
         written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, env))
         self.files.empty_report()
-        kwargs["env"] = env | plan.runtime.variables(env, self.files) | written
+        kwargs["env"] = env | written
         return kwargs
+
+    async def _environment(self, plan: Plan, env: Mapping[str, str]) -> dict[str, str]:
+        """Return what the process of a launch sees, but for variables that name files."""
+        seen = await asyncio.to_thread(environment, plan, env, self.kernel_id)
+        return seen | plan.runtime.variables(seen, self.files)
 
     def _take_plan(self) -> Plan:
         plan = self.parent.plan
@@ -123,7 +128,7 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         """Return why the process can't serve this launch; see KernelKind. Raises KG2ATError and OSError."""
         if self.plan is None or type(plan.runtime) is not self.runtime:
             return "it is a kernel of another kind"
-        seen = await asyncio.to_thread(environment, plan, env, self.kernel_id)
+        seen = await self._environment(plan, env)
         why = difference(self._fixed, plan.runtime.fixed(plan, seen, cwd))
         self._fitting = None if why else (plan, env, seen)
         return why
@@ -147,7 +152,7 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         seen, self._fitting = self._fitting[2], None
         self.plan, self.interpreter = plan, plan.interpreter
         written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, seen))
-        await self._hand_out.give(seen | plan.runtime.variables(seen, self.files) | written, cwd)
+        await self._hand_out.give(seen | written, cwd)
         self._hand_out = None
 
     def driver_report(self) -> DriverReport | None:

@@ -14,10 +14,14 @@ from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
 from ...spark.python_finder import PythonFinder, PythonInstallation
 from ..files import KernelFiles
+from .fixed import variables
 from .plan import LaunchOptions, Plan, Runtime
 
 #: Run by the notebook's interpreter, which need not be the gateway's: it is a program of its own.
 PROGRAM = Path(__file__).parents[2] / "spark_python"
+#: Variables that are read by the C library, and by Python, IPython and Jupyter once.
+_NAMES = frozenset("LANG LANGUAGE LIBPATH HOME VIRTUAL_ENV".split())
+_NAME_PREFIXES = ("PYTHON", "LD_", "DYLD_", "LC_", "IPYTHON", "JUPYTER_", "_BPX", "_CEE", "_EDC")
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,12 @@ class PythonRuntime(Runtime):
         }
 
     def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
-        return {"working directory": cwd or ""}
+        return {
+            **variables(env, _NAMES, _NAME_PREFIXES),
+            "Python": self.python.executable,
+            "spark_context": plan.options.spark_context,
+            "niceness": str(plan.options.niceness),
+        }
 
     @classmethod
     def receiver(cls, files: KernelFiles) -> str:
