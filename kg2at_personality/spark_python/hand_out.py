@@ -8,6 +8,8 @@ from typing import Any, Callable, Mapping
 
 #: The gateway's name for it (kernels/launch/hand_out.py).
 TARGET = "kg2at.hand_out"
+#: What ipykernel sets where nobody else has (IPKernelApp.initialize).
+_DEFAULTS = ("MPLBACKEND",)
 
 
 class HandOut:
@@ -41,11 +43,11 @@ class HandOut:
 
 
 def replace_environment(environ: Any, began_with: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Give a process the environment of another start, and what it has set itself (IPython: TERM, MPLBACKEND, ...).
+    """Give a process the environment of another start, and what it has set itself (IPython: TERM, PAGER, ...).
 
     Child processes see it too.
     """
     own = {name: value for name, value in environ.items() if began_with.get(name) != value}
-    given = {name for name in wanted if name not in began_with}
+    defaults = {name: own.pop(name) for name in _DEFAULTS if name in own}
     environ.clear()
-    environ.update({**wanted, **{name: value for name, value in own.items() if name not in given}})
+    environ.update({**defaults, **wanted, **own})

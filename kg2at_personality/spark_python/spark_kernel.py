@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import signal
 import sys
@@ -68,8 +67,13 @@ class SparkKernel(IPythonKernel):
 
     def wait_for_user(self) -> None:
         """Take what is a user's when the gateway tells. Called by a cell of the gateway's."""
-        take = functools.partial(self.driver.take, os.environ)
-        HandOut(_beside(self.parent), self.comm_manager, ENVIRONMENT, take).wait()
+        HandOut(_beside(self.parent), self.comm_manager, ENVIRONMENT, self._take).wait()
+
+    def _take(self) -> None:
+        """Be as if started in this environment and directory."""
+        self.driver.take(os.environ)
+        shell: Any = self.shell
+        shell.user_ns["_dh"][:] = [type(first)(os.getcwd()) for first in shell.user_ns["_dh"][:1]]
 
     def use_spark(self) -> None:
         """Make the session that a cell is about to use. Called by the statement that UseFinder puts into the cell."""
