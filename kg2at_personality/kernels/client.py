@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from logging import Logger
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from jupyter_client.session import Session
 
 from .timing import Timing
 
+T = TypeVar("T")
 #: How often a state is looked at before it counts as one that stays, and how many such pauses `start_poll` has.
 STATE_LOOKS, STATE_PAUSES = 10, 40
 
@@ -59,7 +60,7 @@ class KernelClient:
     ) -> Iterator[asyncio.Future[list[Any]]]:
         """Send a request and yield a future of the first reply's parts. Raises NoRoom."""
         reply: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        stream = getattr(self._kernel, f"connect_{channel}")()
+        stream = self.stream(channel)
         stream.on_recv_stream(lambda _, parts: None if reply.done() else reply.set_result(parts))
         try:
             self._kernel.session.clone().send(stream, msg_type, content)
@@ -67,23 +68,36 @@ class KernelClient:
         finally:
             stream.close()
 
+    def stream(self, channel: str) -> Any:
+        """Return a new ZMQStream to a channel of the kernel. Raises NoRoom."""
+        return getattr(self._kernel, f"connect_{channel}")()
+
     async def reply(self, msg_type: str, content: dict[str, Any] | None = None) -> list[Any] | None:
         """Send a request and return its reply's parts; None when the process dies instead, or another replaces it.
 
         Raises NoRoom.
         """
-        kernel, launches = self._kernel, self._kernel.launches
         with self.question(msg_type, content) as reply:
-            while not reply.done():
-                if kernel.launches != launches or not await kernel.is_alive():
-                    return None
-                await asyncio.wait([reply], timeout=kernel.parent.timing.start_poll)
-        return reply.result()
+            return await self.outcome(reply)
+
+    async def outcome(self, future: asyncio.Future[T]) -> T | None:
+        """Return what a process comes to; None when it dies instead, or another replaces it."""
+        kernel, launches = self._kernel, self._kernel.launches
+        while not future.done():
+            if kernel.launches != launches or not await kernel.is_alive():
+                return None
+            await asyncio.wait([future], timeout=kernel.parent.timing.start_poll)
+        return future.result()
 
     def content(self, parts: list[Any]) -> dict[str, Any]:
         """Return the content of a message. Raises ValueError."""
+        return self.message(parts)[1]
+
+    def message(self, parts: list[Any]) -> tuple[str, dict[str, Any]]:
+        """Return the type and the content of a message. Raises ValueError."""
         session = self._kernel.session.clone()
-        return dict(session.deserialize(session.feed_identities(parts)[1])["content"])
+        message = session.deserialize(session.feed_identities(parts)[1])
+        return str(message["msg_type"]), dict(message["content"])
 
     async def has_left(self, state: str) -> bool:
         """Wait a moment for the manager to learn that the kernel leaves `state`. Return whether it did."""

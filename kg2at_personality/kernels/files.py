@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -38,6 +39,10 @@ class KernelFiles:
         return self._beside(".submitopts")
 
     @property
+    def environment(self) -> Path:
+        return self._beside(".environment")
+
+    @property
     def report(self) -> Path:
         return self._beside(".report")
 
@@ -57,6 +62,10 @@ class KernelFiles:
     def write_submit_options(self, text: str) -> None:
         """Write the one of SPARK_SUBMIT_OPTS in the same way."""
         _write_or_remove(self.submit_options, text)
+
+    def write_environment(self, env: Mapping[str, str]) -> None:
+        """Write an environment as the system has it: `NAME=value`, each ended by a null."""
+        write_private(self.environment, b"".join(os.fsencode(f"{name}={value}\0") for name, value in env.items()))
 
     def empty_report(self) -> None:
         """Make a file for the reports of the next process. The last process goes on to write into its own."""
@@ -112,7 +121,7 @@ class KernelFiles:
 
     def remove(self) -> None:
         """Remove what we wrote, half-written files too; the connection file is jupyter_client's."""
-        for path in (self.properties, self.java_options, self.submit_options, self.report, self.log):
+        for path in (self.properties, self.java_options, self.submit_options, self.environment, self.report, self.log):
             path.unlink(missing_ok=True)
             temporary(path).unlink(missing_ok=True)
 

@@ -15,6 +15,9 @@ class Timing:
     start_poll: float = 0.2
     #: That a Toree has to take its handler for interrupts. It takes one, which its first cell then takes less.
     interrupt_limit: float = 60.0
+    #: That a kernel which waits has for each cell that warms it, and to take what is its user's.
+    warm_limit: float = 60.0
+    hand_out_limit: float = 10.0
     #: Between two attempts to kill what survived a shutdown.
     zombie_retry: float = 5.0
     #: Until an adoption looks for processes again.

@@ -64,14 +64,6 @@ class Runtime(ABC):
         """Prepare a new process that answers, before anybody's code runs in it. Return False if it dies meanwhile."""
         return True
 
-    @classmethod
-    async def warm_up(cls, client: KernelClient) -> bool:
-        """Have a process that waits do what makes its user's first cells faster. Return False if it dies meanwhile.
-
-        Cancelled when its user is there.
-        """
-        return True
-
     @property
     @abstractmethod
     def product(self) -> tuple[str, str]:
@@ -114,11 +106,13 @@ class Runtime(ABC):
 
     @classmethod
     @abstractmethod
-    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
-        """Give a process that waits what is its user's: the properties in `files`, environment and directory.
+    def receiver(cls, files: KernelFiles) -> str:
+        """Return a cell after which a process that waits takes what is its user's when it is told; see hand_out.py."""
 
-        Nothing of it is published. Raises HandOutFailed, also when the process dies meanwhile.
-        """
+    @classmethod
+    def warm_cells(cls) -> tuple[str, ...]:
+        """Return cells for a process that waits, which make its user's first cells faster and leave no trace."""
+        return ()
 
 
 @dataclass(frozen=True)

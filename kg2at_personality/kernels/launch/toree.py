@@ -13,8 +13,8 @@ from ...spark.installation import Installation, Toree
 from ...spark.installation_finder import InstallationFinder
 from ..client import KernelClient
 from ..files import KernelFiles
-from . import toree_interrupt, toree_report, toree_setup
-from .plan import HandOutFailed, LaunchOptions, Plan, Runtime
+from . import toree_fixed, toree_hand_out, toree_interrupt, toree_report, toree_setup
+from .plan import LaunchOptions, Plan, Runtime
 
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
 ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
@@ -75,8 +75,12 @@ class ToreeRuntime(Runtime):
         ]
 
     def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
-        return {"working directory": cwd or ""}
+        return toree_fixed.fixed(plan, env, cwd)
 
     @classmethod
-    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
-        raise HandOutFailed("not yet")
+    def receiver(cls, files: KernelFiles) -> str:
+        return toree_hand_out.receiver(files)
+
+    @classmethod
+    def warm_cells(cls) -> tuple[str, ...]:
+        return toree_hand_out.WARM_CELLS
