@@ -12,36 +12,19 @@ from typing import Any
 import pytest
 
 from kg2at_personality.kernels.manager import GatewayKernelManager
-from kg2at_personality.kernels.timing import Timing
 from tests.fakes.processes import runs
-from tests.fakes.toree import QUICK, FakeSpark
+from tests.fakes.toree import FakeSpark
 from tests.fakes.wait import until
 from tests.fakes.warm_kind import WarmKind, ready
+from tests.kernels.warm_scene import EAGER, NAME, SETTINGS, check_nothing_is_left, filled, filled_once, post, status
 
 pytestmark = pytest.mark.gen_test(timeout=60)
-NAME = "apache_toree_scala"
-#: Looks often, and waits for no user.
-EAGER = Timing(start_poll=0.05, warm_look=0.02, warm_quiet=0.0, warm_retry=0.05, longest_warm_retry=30.0)
 
 
 @pytest.fixture
-def warm_kernels() -> dict[str, int] | None:
-    """The setting; tests override it."""
-    return {NAME: 1}
-
-
-@pytest.fixture
-def settings(warm_kernels: dict[str, int] | None) -> dict[str, Any]:
-    own = {"warm_kernels": warm_kernels, "warm_memory_reserve": 0, "profiles": {"large": {"spark.cores.max": 8}}}
-    return QUICK | {"KG2ATPersonality": own, "KernelGatewayApp": {"max_kernels": 6}}
-
-
-@pytest.fixture
-def kind(io_loop: Any, monkeypatch: pytest.MonkeyPatch) -> WarmKind:
-    async def make() -> WarmKind:
-        return WarmKind(monkeypatch)
-
-    return io_loop.run_sync(make)  # type: ignore[no-any-return]
+def settings() -> dict[str, Any]:
+    own = SETTINGS["KG2ATPersonality"] | {"profiles": {"large": {"spark.cores.max": 8}}}
+    return SETTINGS | {"KG2ATPersonality": own, "KernelGatewayApp": {"max_kernels": 6}}
 
 
 @pytest.fixture
@@ -49,36 +32,6 @@ def manager(gateway: Any, kind: WarmKind) -> GatewayKernelManager:
     found: GatewayKernelManager = gateway.app.kernel_manager
     found.timing = EAGER
     return found
-
-
-async def filled(manager: GatewayKernelManager, count: int = 1) -> list[str]:
-    """Have kernels started, and return the ids of those that wait, when they are ready."""
-    manager.warm_refill.open()
-    await until(lambda: len(ready(manager)) == count, lambda: manager.warm_pool.status())
-    return ready(manager)
-
-
-async def filled_once(manager: GatewayKernelManager, count: int = 1) -> list[str]:
-    """As `filled`; none is started any more."""
-    ids = await filled(manager, count)
-    await manager.warm_refill.close()
-    return ids
-
-
-async def post(gateway: Any, **body: Any) -> dict[str, Any]:
-    answer = await gateway.ask("POST", "/api/kernels", {"name": NAME, "env": {}} | body)
-    assert answer.code == 201, answer.body
-    return dict(json.loads(answer.body))
-
-
-async def status(gateway: Any) -> dict[str, Any]:
-    return dict(json.loads((await gateway.ask("GET", "/kg2at/status")).body))
-
-
-def check_nothing_is_left(manager: GatewayKernelManager, spark: FakeSpark) -> None:
-    assert manager.list_kernel_ids() == [] and manager.starts._starts == {} and manager._tasks == set()
-    assert manager.warm_pool.status()["kernels"] == [] and manager.warm_pool._ends == {}
-    assert manager._kernel_connections == {} and spark.left() == [] and spark.living() == []
 
 
 class TestWaiting:
@@ -121,7 +74,7 @@ class TestHandOut:
         show = "import os; print(os.environ['KERNEL_MARK'], os.environ['KERNEL_ID'])"
         assert await gateway.run(kernel_id, show) == f"m {kernel_id}\n"
         kernel = manager.get_kernel(kernel_id)
-        assert (kernel.user, kernel.execution_state, kernel.launches) == ("anna", "idle", 1)
+        assert (kernel.user, kernel.execution_state) == ("anna", "idle")
         [row] = (await status(gateway))["kernels"]
         assert (row["warm"], row["warm_reason"], row["user"]) == (True, "", "anna")
         await until(lambda: ready(manager) not in ([], [kernel_id]), "the next one")
