@@ -32,6 +32,8 @@ from .port_range import PortRange
 PORT_NAMES = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 #: Of the entry point by which jupyter_client finds it (setup.cfg).
 NAME = "kg2at-spark-provisioner"
+#: What Kernel Gateway adds to the environment of a launch (KernelGatewayIOLoopKernelManager._async_launch_kernel).
+LATE_VARIABLES = {"KERNEL_GATEWAY": "1"}
 
 
 class SparkProvisioner(KernelKind, LocalProvisioner):
@@ -152,7 +154,7 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         seen, self._fitting = self._fitting[2], None
         self.plan, self.interpreter = plan, plan.interpreter
         written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, seen))
-        await self._hand_out.give(seen | written, cwd)
+        await self._hand_out.give({**seen, **written, **LATE_VARIABLES}, cwd)
         self._hand_out = None
 
     def driver_report(self) -> DriverReport | None:

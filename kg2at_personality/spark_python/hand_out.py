@@ -31,14 +31,13 @@ class HandOut:
         except Exception as error:
             comm.close(data={"status": "error", "error": type(error).__name__})
 
-    def _take_all(self, directory: str | None) -> None:
+    def _take_all(self, directory: str) -> None:
         with open(self._base + ".environment", "rb") as file:
             lines = [os.fsdecode(line) for line in file.read().split(b"\0")[:-1]]
         replace_environment(os.environ, self._began_with, dict(line.split("=", 1) for line in lines))
         if hasattr(time, "tzset"):
             time.tzset()
-        if directory is not None:
-            os.chdir(directory)
+        os.chdir(directory)
         self._take()
 
 

@@ -32,7 +32,7 @@ class Waiting(PythonKernel):
         """Give it to a user; return the answer."""
         lines = b"".join(os.fsencode(f"{name}={value}\0") for name, value in env.items())
         self.connection_file.with_suffix(".environment").write_bytes(lines)
-        return self.open({"directory": directory})
+        return self.open({"directory": directory or str(self.directory)})
 
     def open(self, data: dict[str, Any]) -> dict[str, Any]:
         """Open the comm; return the data of its end."""
@@ -96,7 +96,7 @@ def test_it_serves_once(waiting: Waiting, environ: dict[str, str]) -> None:
 def test_what_it_can_not_take_is_told_without_values(
     waiting: Waiting, environ: dict[str, str], directory: str | None
 ) -> None:
-    answer = waiting.take(environ, directory) if directory else waiting.open({"directory": None})
+    answer = waiting.take(environ, directory) if directory else waiting.open({"directory": "/"})
     assert answer == {"status": "error", "error": "FileNotFoundError"}
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 
 from ...spark.redaction import Redactor
+from .plan import Plan
 
 _HIDDEN = "sha256:"
 #: How many names a difference has.
@@ -25,6 +26,18 @@ def shown(redactor: Redactor, values: Mapping[str, str]) -> dict[str, str]:
 def variables(env: Mapping[str, str], names: Collection[str], prefixes: tuple[str, ...]) -> dict[str, str]:
     """Return those variables of an environment, all of them hidden."""
     return {f"${name}": hidden(value) for name, value in env.items() if name in names or name.startswith(prefixes)}
+
+
+def options_of(plan: Plan) -> dict[str, str]:
+    """Return the gateway's own options, by the names of its settings."""
+    options = plan.options
+    return {
+        "spark_context": options.spark_context,
+        "toree_options": hidden("\0".join(options.toree_arguments)),
+        "niceness": str(options.niceness),
+        "job_name": options.job_name,
+        "conf_dir": plan.conf_dir,
+    }
 
 
 def difference(has: Mapping[str, str], wanted: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 
 from ...errors import NoRoom
@@ -65,7 +66,7 @@ class HandOut:
         limit = self._client.kernel.parent.timing.hand_out_limit
         try:
             self._files.write_environment(env)
-            await asyncio.wait_for(self._give(cwd), limit)
+            await asyncio.wait_for(self._give(cwd or os.getcwd()), limit)
         except asyncio.TimeoutError:
             raise HandOutFailed(f"it did not take what is its user's within {limit:g} s") from None
         except NoRoom as error:
@@ -73,12 +74,12 @@ class HandOut:
         finally:
             self._files.environment.unlink(missing_ok=True)
 
-    async def _give(self, cwd: str | None) -> None:
+    async def _give(self, directory: str) -> None:
         if self._cell is None:
             self._begin(self._runtime.receiver(self._files))
         if not await self._cell_ends():
             raise HandOutFailed("it can't be told whose it is")
-        answer = await Comm(self._client, TARGET).open({"directory": cwd})
+        answer = await Comm(self._client, TARGET).open({"directory": directory})
         if answer is None:
             raise HandOutFailed("it died while it took what is its user's")
         if answer.get("status") != "ok":

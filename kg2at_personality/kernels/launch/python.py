@@ -14,7 +14,7 @@ from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
 from ...spark.python_finder import PythonFinder, PythonInstallation
 from ..files import KernelFiles
-from .fixed import variables
+from .fixed import options_of, variables
 from .plan import LaunchOptions, Plan, Runtime
 
 #: Run by the notebook's interpreter, which need not be the gateway's: it is a program of its own.
@@ -76,8 +76,7 @@ class PythonRuntime(Runtime):
         return {
             **variables(env, _NAMES, _NAME_PREFIXES),
             "Python": self.python.executable,
-            "spark_context": plan.options.spark_context,
-            "niceness": str(plan.options.niceness),
+            **options_of(plan),
         }
 
     @classmethod
