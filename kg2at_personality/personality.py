@@ -32,6 +32,7 @@ from .kernels.prespawn import prespawn
 from .kernels.resource_limits import raise_limits
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import SparkKernelSpecManager
+from .kernels.timing import Timing
 from .settings import Settings
 from .start_checks import check_classes, check_defaults, check_spark
 from .state.failpoints import Failpoints
@@ -55,7 +56,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     """
 
     #: A test sets others.
-    failpoints = Failpoints()
+    failpoints, timing = Failpoints(), Timing()
 
     def __init__(self, **kwargs: Any) -> None:
         app = kwargs["parent"]
@@ -113,6 +114,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             warm_options=warm_options_of(self),
             clusters=self.clusters,
             failpoints=self.failpoints,
+            timing=self.timing,
             shutdown_timeout=self.shutdown_timeout,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )

@@ -63,6 +63,8 @@ class WarmRefill:
         """Begin. Called when the gateway serves; idempotent."""
         if self._task is None:
             self.note_start()
+            for warning in self._demand.warnings():
+                self._host.log.warning("%s", warning)
             self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -103,9 +105,11 @@ class WarmRefill:
         return None
 
     def _users_first(self) -> str:
-        if self._host.is_starting_any:
+        is_starting = self._host.is_starting_any
+        if is_starting:
             self.note_start()
-        return "kernels of users are starting, or were a moment ago" if self._now() < self._busy_until else ""
+        is_busy = is_starting or self._now() < self._busy_until
+        return "kernels of users are starting, or were a moment ago" if is_busy else ""
 
     def _why_tried_later(self, name: str) -> str:
         failure = self._failures.get(name)
