@@ -88,12 +88,16 @@ class Startup:
         if self._answer is not None:
             self._watch = asyncio.create_task(self._wait_for_answer(self._answer))
 
+    async def finished(self) -> None:
+        """Wait until the newest process is prepared for anybody's code, or dead. Called after `watch`."""
+        if self._watch is not None:
+            await asyncio.wait([self._watch])
+
     def hear(self) -> None:
         """Called when a process that waited is listed for its user: wait until what it publishes arrives.
 
         Until then it has not answered, as one that has just been launched; no cell may come before that.
         """
-        self.stop_watching()
         self._kernel.execution_state = "starting"
         self._answer = unobserved_future()
         self.watch()

@@ -69,6 +69,7 @@ class WaitingKernel:
     async def _warm(self) -> None:
         await asyncio.shield(self._launch)
         await self.kernel.answered()
+        await self.kernel.startup.finished()
         self._does = WARMING
         if not await self.kernel.kind.warm_up(self.kernel.own_client):
             raise KernelDied("The kernel died while it was warmed up.")

@@ -78,13 +78,17 @@ class WarmRefill:
         self._busy_until = self._now() + self._host.timing.warm_quiet
 
     async def _run(self) -> None:
+        timing = self._host.timing
+        pause = timing.warm_look
         while True:
-            await asyncio.sleep(self._host.timing.warm_look)
+            await asyncio.sleep(pause)
             try:
                 await self._replace_unfit()
                 while (name := await self._next_name()) is not None:
                     await self._add(name)
+                pause = timing.warm_look
             except Exception:
+                pause = min(2 * pause, timing.longest_warm_retry)
                 self._host.log.exception("The kernels that wait for users can't be looked after; it is tried again")
 
     @staticmethod

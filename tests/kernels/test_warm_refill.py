@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -88,7 +87,8 @@ class TestWhen:
 
     async def test_users_go_first(self, gateway: Any, manager: GatewayKernelManager, spark: FakeSpark) -> None:
         gate = spark.gate()
-        _, kernel = await start(gateway)
+        kernel_id, kernel = await start(gateway)
+        await spark.launched(kernel_id)
         manager.warm_refill.open()
         await paused(manager, "kernels of users are starting")
         assert len(spark.launches()) == 1
@@ -210,11 +210,9 @@ class TestReplaced:
         )
 
 
-async def test_one_look_that_fails_is_not_the_last(
-    manager: GatewayKernelManager, monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
-    monkeypatch.setattr(WarmDemand, "counts", lambda self: 1 / 0)
-    asyncio.get_running_loop().call_later(0.2, monkeypatch.undo)
-    manager.warm_refill._task = asyncio.create_task(manager.warm_refill._run())
-    await until(lambda: "can't be looked after" in caplog.text, "a failure")
+async def test_one_look_that_fails_is_not_the_last(manager: GatewayKernelManager, caplog: Any) -> None:
+    manager.warm_refill.open()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WarmDemand, "counts", lambda self: 1 / 0)
+        await until(lambda: "can't be looked after" in caplog.text, "a failure")
     await until(lambda: ready(manager), "one that waits")
