@@ -37,9 +37,8 @@ class ToreeRuntime(Runtime):
         return cls(finder.toree_for(installation.spark, conf.environ))
 
     @classmethod
-    async def set_up(cls, client: KernelClient, files: KernelFiles) -> bool:
-        """Give a new process its handler for interrupts, and what reports on it. Return False if it dies meanwhile."""
-        return await toree_setup.install(client, toree_interrupt.HANDLER, toree_report.reporter(files.report))
+    def setup_code(cls, files: KernelFiles) -> str:
+        return toree_setup.cell(toree_interrupt.HANDLER, toree_report.reporter(files.report))
 
     @property
     def product(self) -> tuple[str, str]:
