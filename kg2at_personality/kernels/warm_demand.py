@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,17 +57,10 @@ class WarmDemand:
 
     def warnings(self) -> list[str]:
         """Return what is told once, when the gateway begins: a sentence each."""
-        unknown = unknown_kernels(self.options.kernels or {}, self._host.kernel_spec_manager)
+        unknown = self._host.kernel_spec_manager.why_unknown(self.options.kernels or {})
         none = self.why_none() if self.options.kernels != {} else ""
         return [*filter(None, [unknown, none and f"No kernel waits for a user: {none}."])]
 
     @property
     def _is_eager(self) -> bool:
         return self._host.launcher.options.spark_context == "eager"
-
-
-def unknown_kernels(names: Iterable[str], specs: SparkKernelSpecManager) -> str:
-    """Return a sentence about the names in warm_kernels that are no kernelspecs of kg2at's; "" when all are."""
-    unknown = ", ".join(repr(name) for name in names if name.lower() not in specs.own)
-    known = ", ".join(specs.own) or "none"
-    return f"warm_kernels names {unknown}, but kg2at's kernelspecs are: {known}." if unknown else ""
