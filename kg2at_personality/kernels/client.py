@@ -43,8 +43,27 @@ def silent(code: str) -> dict[str, Any]:
     return {"code": code, "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
 
 
+class Conversation:
+    """Requests by one socket, which reach the kernel in their order. Each is made when the last one is answered."""
+
+    def __init__(self, stream: Any, session: Session) -> None:
+        self._stream, self._session = stream, session
+        self._reply: asyncio.Future[list[Any]] | None = None
+        stream.on_recv_stream(self._take)
+
+    def ask(self, msg_type: str, content: dict[str, Any] | None = None) -> asyncio.Future[list[Any]]:
+        """Send a request. Return a future of the first reply's parts."""
+        self._reply = asyncio.get_running_loop().create_future()
+        self._session.clone().send(self._stream, msg_type, content)
+        return self._reply
+
+    def _take(self, _: Any, parts: list[Any]) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(parts)
+
+
 class KernelClient:
-    """Sends requests by sockets of its own, one for each."""
+    """Sends requests by sockets of its own, one for each conversation."""
 
     def __init__(self, kernel: ClientKernel) -> None:
         self._kernel = kernel
@@ -59,12 +78,15 @@ class KernelClient:
         self, msg_type: str, content: dict[str, Any] | None = None, channel: str = "shell"
     ) -> Iterator[asyncio.Future[list[Any]]]:
         """Send a request and yield a future of the first reply's parts. Raises NoRoom."""
-        reply: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        with self.conversation(channel) as conversation:
+            yield conversation.ask(msg_type, content)
+
+    @contextmanager
+    def conversation(self, channel: str = "shell") -> Iterator[Conversation]:
+        """Yield what sends requests by one socket. Raises NoRoom."""
         stream = self.stream(channel)
-        stream.on_recv_stream(lambda _, parts: None if reply.done() else reply.set_result(parts))
         try:
-            self._kernel.session.clone().send(stream, msg_type, content)
-            yield reply
+            yield Conversation(stream, self._kernel.session)
         finally:
             stream.close()
 

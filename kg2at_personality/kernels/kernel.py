@@ -30,6 +30,7 @@ from .launch.plan import Plan
 from .record_keeper import RecordKeeper
 from .resource_limits import no_room
 from .restart import Restart, Restarter
+from .setup_cell import SetupCell
 from .startup import Startup
 from .termination import Termination
 
@@ -62,8 +63,7 @@ class GatewayKernel(JupyterKernel):
         self.admission: Admission | None = None
         self.plan: Plan | None = None
         self.sessions: list[dict[str, Any]] = []
-        self.running_cell = ""
-        self.launches = 0
+        self.running_cell, self.launches = "", 0
         self.adopted_group: int | None = None
         #: Held by whatever starts or ends its process.
         self.lifecycle = asyncio.Lock()
@@ -72,6 +72,7 @@ class GatewayKernel(JupyterKernel):
         self.own_client = KernelClient(self)
         self.console = Console(self)
         self.recorder = RecordKeeper(self)
+        self.setup_cell = SetupCell(self, self.own_client)
         self.startup = Startup(self, self.own_client, self.console, self.recorder)
         self.restart = Restart(self, self.startup, self.recorder)
         self.termination = Termination(self, self.startup, self.restart)

@@ -120,9 +120,9 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
             self._borrow(ports)
         return bool(ports)
 
-    async def set_up(self, client: KernelClient) -> bool:
-        """Prepare a new process that answers, before anybody's code runs in it. Return False if it dies meanwhile."""
-        return self.runtime is None or await self.runtime.set_up(client, self.files)
+    def setup_code(self) -> str:
+        """Return the cell that prepares a new process before anybody's code runs in it; "" when it needs none."""
+        return "" if self.runtime is None else self.runtime.setup_code(self.files)
 
     # A process that waits for a user.
 
@@ -181,11 +181,12 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
     async def send_signal(self, signum: int) -> None:
         """Signal the kernel: an interrupt in the way of its kind, all else to the process group.
 
-        It handles interrupts once it answers; before that one would end the process, so none is sent.
+        It handles interrupts once it answers; before that one would end the process, so none is sent. One that comes
+        before it has run its set-up cell is given then.
         """
         if signum != signal.SIGINT:
             await super().send_signal(signum)
-        elif self.process is not None and self.parent.has_answered:
+        elif self.process is not None and self.parent.has_answered and not self.parent.setup_cell.keeps_interrupt():
             await self._interrupt(self.process)
 
     async def _interrupt(self, process: Popen[bytes]) -> None:

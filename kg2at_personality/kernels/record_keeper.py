@@ -69,6 +69,7 @@ class RecordKeeper:
             started=self._started if has_process else None,
             launches=kernel.launches,
             info=kernel.info,
+            is_set_up=kernel.setup_cell.has_ended,
             ports=kernel.kind.lent_ports,
             admission=kernel.admission,
             sessions=kernel.sessions,

@@ -13,7 +13,6 @@ from ...spark.cluster import ExecutorRequest
 from ...spark.conf import SparkConf
 from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
-from ..client import KernelClient
 from ..files import KernelFiles
 
 
@@ -58,9 +57,12 @@ class Runtime(ABC):
         """Return what runs beside this Spark. Blocking. Raises InstallationError where there is none for it."""
 
     @classmethod
-    async def set_up(cls, client: KernelClient, files: KernelFiles) -> bool:
-        """Prepare a new process that answers, before anybody's code runs in it. Return False if it dies meanwhile."""
-        return True
+    def setup_code(cls, files: KernelFiles) -> str:
+        """Return the cell that prepares a new process before anybody's code runs in it; "" when it needs none.
+
+        It leaves nothing that a user sees, and it can run twice.
+        """
+        return ""
 
     @property
     @abstractmethod

@@ -11,7 +11,6 @@ from typing import ClassVar
 from ...spark.conf import SparkConf
 from ...spark.installation import Installation, Toree
 from ...spark.installation_finder import InstallationFinder
-from ..client import KernelClient
 from ..files import KernelFiles
 from . import toree_fixed, toree_hand_out, toree_interrupt, toree_report, toree_setup
 from .plan import LaunchOptions, Plan, Runtime
@@ -37,9 +36,8 @@ class ToreeRuntime(Runtime):
         return cls(finder.toree_for(installation.spark, conf.environ))
 
     @classmethod
-    async def set_up(cls, client: KernelClient, files: KernelFiles) -> bool:
-        """Give a new process its handler for interrupts, and what reports on it. Return False if it dies meanwhile."""
-        return await toree_setup.install(client, toree_interrupt.HANDLER, toree_report.reporter(files.report))
+    def setup_code(cls, files: KernelFiles) -> str:
+        return toree_setup.cell(toree_interrupt.HANDLER, toree_report.reporter(files.report))
 
     @property
     def product(self) -> tuple[str, str]:
