@@ -67,12 +67,14 @@ class WarmPool:
 
         `start.warm_reason` says why then. Raises what a launch by the plan of the start would raise.
         """
+        #: By id, and by kernelspec: what one does not fit, another that was started by the same does not, either.
         misfits: dict[str, str] = {}
         while not start.warm_reason and (waiting := self._next(start, misfits)) is not None:
             self._claimed[waiting.kernel_id] = self._free.pop(waiting.kernel_id)
             waiting.is_claimed = True
             try:
-                misfits[waiting.kernel_id] = misfit = await self._misfit(start, waiting)
+                lives = await waiting.lives()
+                misfit = await self._misfit(start, waiting) if lives else "the kernel that waited has died"
             except BaseException:
                 self.give_back(waiting)
                 raise
@@ -82,17 +84,19 @@ class WarmPool:
             self.give_back(waiting)
             # A change of the configuration may be the reason.
             waiting.is_doubted = True
+            misfits[waiting.kernel.kernel_name if lives else waiting.kernel_id] = misfit
         start.warm_reason = start.warm_reason or next(iter(misfits.values()), "") or self._why_none(start)
         return None
 
-    def _next(self, start: Start, seen: Mapping[str, str]) -> WaitingKernel | None:
-        """Return the best of its kind that is not `seen`: the oldest that is ready, else one that is warmed up."""
-        kind = [each for each in self._free.values() if _is_of_kind(each, start) and each.kernel_id not in seen]
-        return next((each for each in sorted(kind, key=lambda one: not one.is_ready) if each.has_answered), None)
+    def _next(self, start: Start, misfits: Mapping[str, str]) -> WaitingKernel | None:
+        """Return the best that there is of the kind: the oldest that is ready, else one that is being warmed up."""
+        fitting = [each for each in self._free.values() if not {each.kernel_id, each.kernel.kernel_name} & {*misfits}]
+        kind = [each for each in fitting if each.has_answered and _is_of_kind(each, start)]
+        return min(kind, key=lambda each: not each.is_ready, default=None)
 
     async def _misfit(self, start: Start, waiting: WaitingKernel) -> str:
-        if start.plan is None or not await waiting.lives():
-            return "the kernel that waited has died"
+        if start.plan is None:
+            return "only kg2at's own kernels wait for users"
         env = self._host.supplies.environment(waiting.kernel_id, start.requested)
         return await waiting.kernel.kind.misfit(start.plan, env, self._host.cwd_of(start.arguments))
 
