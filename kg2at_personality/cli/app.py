@@ -27,6 +27,7 @@ class KG2ATApp(Command):
             f"{PACKAGE}.status_command.StatusApp",
             "What a running gateway does; `status stop ID` ends a kernel.",
         ),
+        "warm": (f"{PACKAGE}.warm_command.WarmApp", "Which kernels wait started for users, and who got none."),
         "setup": (f"{PACKAGE}.setup.setup_command.SetupApp", "Install kg2at and Toree, with or without a network."),
         "cluster": (f"{PACKAGE}.cluster_command.ClusterApp", "Run a Spark standalone cluster on this machine."),
     }

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from ..errors import KG2ATError
 from ..plural import counted, span
-from .output import Row, print_table
+from .output import Row, print_table, printable
 
 CLUSTER = {"master": "master", "status": "status", "cores": "cores", "memory": "memory", "workers": "workers"}
 CLUSTER |= {"age": "as of", "error": "error"}
@@ -17,6 +18,8 @@ KERNELS = {"kernel_id": "kernel", "name": "name", "user": "user", "cores": "core
 KERNELS |= {"idle": "idle for", "app_id": "application", "pid": "pid", "since": "since"}
 QUEUE = {"position": "place", "name": "name", "user": "user", "cores": "waits for", "waited": "waited"}
 QUEUE |= {"app_id": "application"}
+WARM = {"kernel_id": "kernel", "name": "name", "state": "state", "age": "started", "pid": "pid"}
+MISSED = {"count": "starts", "reason": "why no kernel that waited was given"}
 
 
 def print_status(url: str, status: Mapping[str, Any]) -> None:
@@ -30,6 +33,55 @@ def print_status(url: str, status: Mapping[str, Any]) -> None:
     rows = [_kernel(row) for row in rows_of(status, "zombies")]
     columns = {name: name.replace("_", " ") for row in rows for name in row}
     _section("Zombies: ended, but they won't go", rows, columns, "")
+    if isinstance(warm := status.get("warm"), dict):
+        print(f"\n{_warm_line(warm)}")
+
+
+def warm_of(status: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Return the part about kernels that wait for users. Raises KG2ATError when that gateway has none."""
+    warm = status.get("warm")
+    if not isinstance(warm, dict):
+        raise KG2ATError(f"The gateway at {url} is of a kg2at that has no kernels wait for users.")
+    return warm
+
+
+def print_warm(url: str, warm: Mapping[str, Any]) -> None:
+    """Print that part as tables: what waits, what was handed out, what was missed and why."""
+    print(f"{url} at {time.strftime('%H:%M:%S')}")
+    waiting = [_waiting(row) for row in rows_of(warm, "kernels")]
+    _section("Kernels that wait for users", waiting, WARM, "No kernel waits for a user.")
+    if paused := warm.get("paused"):
+        print(f"None is started now: {printable(paused)}.")
+    print(f"\n{_handed_out(warm)}")
+    missed = sorted(_missed(warm).items(), key=lambda item: -item[1])
+    rows = [{"count": count, "reason": reason} for reason, count in missed]
+    _section("Started anew", rows, MISSED, "")
+
+
+def _warm_line(warm: Mapping[str, Any]) -> str:
+    """Return a sentence for the status, which `jupyter kg2at warm` says more of."""
+    count = len(rows_of(warm, "kernels"))
+    waits = f"{counted(count, 'kernel')} {'waits' if count == 1 else 'wait'} for users" if count else ""
+    return f"{waits or 'No kernel waits for a user'}. {_handed_out(warm)}"
+
+
+def _handed_out(warm: Mapping[str, Any]) -> str:
+    given, anew = warm.get("handed_out"), sum(_missed(warm).values())
+    given = given if isinstance(given, int) else 0
+    of_all = f"{given} of {counted(given + anew, 'start')} got a kernel that had waited"
+    return f"{of_all}." if given + anew else "No kernel was started for a user yet."
+
+
+def _missed(warm: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many starts got none, by reason."""
+    missed = warm.get("missed")
+    known = missed.items() if isinstance(missed, dict) else ()
+    return {reason: count for reason, count in known if isinstance(count, int)}
+
+
+def _waiting(row: Row) -> dict[str, Any]:
+    age = _span_since(row.get("since"))
+    return dict(row) | {"age": age and f"{age} ago"}
 
 
 def _section(title: str, rows: list[dict[str, Any]], columns: Mapping[str, str], empty: str) -> None:

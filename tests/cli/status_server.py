@@ -11,6 +11,10 @@ from typing import Any
 
 from tests.cli.program import run
 
+#: As the warm pool says it (kernels/warm_pool.py).
+WARM = {"kernel_id": "77a1", "name": "apache_toree_scala", "state": "ready", "since": "2026-11-22T20:00:00Z", "pid": 42}
+WAITING: dict[str, Any] = {"kernels": [WARM, WARM | {"kernel_id": "88b2", "state": "starting", "pid": None}]}
+WAITING |= {"handed_out": 3, "missed": {"none waited": 1, "its driver has 2g": 2}, "paused": "too b\x1b[2Jusy"}
 PROGRAM = [sys.executable, "-m", "kg2at_personality.cli", "status"]
 TOKEN = "s3cr3t"
 CLUSTER = {"master": "http://m:8080", "status": "ALIVE", "cores_total": 8, "cores_free": 3, "cores_promised": 2}
@@ -25,6 +29,7 @@ FULL: dict[str, Any] = {
     "kernels": [KERNEL],
     "clusters": [{"cluster": CLUSTER, "queue": [], "urls": ["http://m:8080"]}],
     "zombies": [{"kernel_id": "dead", "pid": 99, "reason": "not permitted"}],
+    "warm": WAITING,
 }
 
 
@@ -75,7 +80,11 @@ def environ(tmp_path: Path, **more: str) -> dict[str, str]:
 
 
 def status(env: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    ran = run(["status", *arguments], env)
+    return command("status", env, *arguments)
+
+
+def command(name: str, env: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    ran = run([name, *arguments], env)
     out, err = ran.stdout.decode(), ran.stderr.decode()
     assert "Traceback" not in err
     return ran.returncode, out, err

@@ -8,8 +8,6 @@ import pty
 import re
 import signal
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +18,6 @@ from tests.cli.status_server import FULL, PROGRAM, TOKEN, Fake, environ, status
 from tests.fakes.gateway_process import Gateway
 
 
-@pytest.fixture
-def fake() -> Iterator[Fake]:
-    with Fake() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 def test_every_part_is_shown(fake: Fake, tmp_path: Path) -> None:
     code, out, err = status(environ(tmp_path, KG2AT_URL=fake.url, KG_AUTH_TOKEN=TOKEN))
     assert (code, err) == (0, "")
@@ -38,6 +26,7 @@ def test_every_part_is_shown(fake: Fake, tmp_path: Path) -> None:
         ("0edaa714", "apache_toree_scala", "ada", "1 of 3", "busy, holds 2", "app-1", "4711", "2026-11-22 20:00:00"),
         ("apache_toree_sql", "1 core", "7 s", r"b\x1b[2Job", "app-2"),
         ("dead", "99", "not permitted"),
+        ("2 kernels wait for users. 3 of 6 starts got a kernel that had waited.",),
     ):
         assert any(all(word in line for word in said) for line in out.splitlines()), (said, out)
     assert "\x1b" not in out
