@@ -95,11 +95,22 @@ class PythonKernel:
         self.client.load_connection_file()
         self.client.start_channels()
         try:
-            self.client.wait_for_ready(timeout=LIMIT)
+            self._wait_until_ready()
         except BaseException:
             self.kill()
             raise RuntimeError(self.log) from None
         return self
+
+    def _wait_until_ready(self) -> None:
+        """The client takes a kernel for dead whose heart does not beat after a second, which a busy machine may need."""
+        end = time.monotonic() + LIMIT
+        while True:
+            try:
+                self.client.wait_for_ready(timeout=LIMIT)
+                return
+            except RuntimeError:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
