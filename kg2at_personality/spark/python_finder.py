@@ -83,7 +83,7 @@ class PythonFinder:
             pyspark.version,
             pyspark.python_path,
             workers_python.workers_python(conf, interpreter),
-            (*_notes(passed, conf), *doubts(pyspark.version, interpreter)),
+            (*_notes(passed, conf), *_doubts(interpreter), *doubts(pyspark.version, interpreter)),
         )
 
     def _named(self, conf: SparkConf) -> list[_Named]:
@@ -129,6 +129,17 @@ def _check_ipykernel(interpreter: Interpreter) -> None:
         raise InstallationError(f"it has no ipykernel (`{interpreter.executable} -m pip install ipykernel` brings it)")
     if numbers(interpreter.ipykernel) < LEAST_IPYKERNEL:
         raise InstallationError(f"its ipykernel is {interpreter.ipykernel}, and 6 or later is needed")
+
+
+def _doubts(interpreter: Interpreter) -> Iterator[str]:
+    """Yield what goes wrong now and then with an ipykernel that has the threads of 7.0, and not the cure of 7.4.
+
+    Its thread for the shell channel may leave an answer where it is until the next message comes.
+    """
+    if (7,) <= numbers(interpreter.ipykernel) < (7, 4):
+        problem = f"ipykernel {interpreter.ipykernel} keeps an answer back now and then, until the next message comes."
+        better = "ipykernel>=7.4" if interpreter.is_at_least(3, 11) else "ipykernel<7"
+        yield f"{problem} `{interpreter.executable} -m pip install '{better}'` brings one that does not."
 
 
 def _notes(passed: list[_Named], conf: SparkConf) -> Iterator[str]:

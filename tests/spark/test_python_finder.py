@@ -159,6 +159,24 @@ def test_pandas_without_distutils(spark: Spark, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("ipykernel", "version", "better"),
+    [
+        ("6.31.0", "3.10.4", None),
+        ("7.0.0", "3.10.4", "ipykernel<7"),
+        ("7.3.0", "3.11.7", "ipykernel>=7.4"),
+        ("7.4.0", "3.11.7", None),
+        ("8.0.0", "3.11.7", None),
+    ],
+)
+def test_an_ipykernel_that_keeps_answers_back(
+    spark: Spark, tmp_path: Path, ipykernel: str, version: str, better: str | None
+) -> None:
+    python = make_python(tmp_path / "python", version, ipykernel=ipykernel)
+    notes = finder(python).find(conf_of(), spark).notes
+    assert [f"'{better}'" in note and f"ipykernel {ipykernel} keeps" in note for note in notes] == [True] * bool(better)
+
+
 # The workers.
 
 
