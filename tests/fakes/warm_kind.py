@@ -14,7 +14,7 @@ from kg2at_personality.kernels.provisioner import SparkProvisioner
 class WarmKind:
     """Stands before SparkProvisioner's misfit, warm_up and hand_out: waits at `holds` until `go` is set, then goes on.
 
-    `holds` is the name of one of them, or "end of " and the name. `reached` has the names of those that were called, in order.
+    `holds` is the name of one of them, or "end of " and the name. `reached` has the names of what was called, in order.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
