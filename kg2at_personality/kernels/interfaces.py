@@ -15,7 +15,7 @@ from jupyter_client.provisioning import LocalProvisioner
 
 from ..state.failpoints import Failpoints
 from ..state.record import Admission
-from .client import ClientKernel
+from .client import ClientKernel, Conversation
 from .kind import KernelKind
 from .launch.plan import Plan
 from .port_range import PortRange
@@ -46,6 +46,17 @@ class KernelConsole(Protocol):
     async def ending(self) -> str: ...
 
 
+class KernelSetup(Protocol):
+    """The cell that prepares a kernel's process; see SetupCell."""
+
+    has_ended: bool
+
+    def reset(self, has_ended: bool = False) -> None: ...
+    def keeps_interrupt(self) -> bool: ...
+    def send(self, conversation: Conversation) -> asyncio.Future[list[Any]] | None: ...
+    async def end(self, reply: asyncio.Future[list[Any]] | None) -> None: ...
+
+
 class Kernel(ClientKernel, Protocol):
     """A kernel, as its parts and its provisioner see it; see GatewayKernel and jupyter_client's KernelManager."""
 
@@ -57,6 +68,7 @@ class Kernel(ClientKernel, Protocol):
     plan: Plan | None
     sessions: list[dict[str, Any]]
     running_cell: str
+    waits: bool
     adopted_group: int | None
     lifecycle: asyncio.Lock
     provisioner: LocalProvisioner
@@ -71,6 +83,8 @@ class Kernel(ClientKernel, Protocol):
     def parent(self) -> KernelHost: ...
     @property
     def console(self) -> KernelConsole: ...
+    @property
+    def setup_cell(self) -> KernelSetup: ...
     @property
     def kind(self) -> KernelKind: ...
     @property

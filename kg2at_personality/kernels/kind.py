@@ -47,9 +47,9 @@ class KernelKind:
         """Return what its driver says of its work; None when that is not known."""
         return None
 
-    async def set_up(self, client: KernelClient) -> bool:
-        """Prepare a new process that answers, before anybody's code runs in it. Return False if it dies meanwhile."""
-        return True
+    def setup_code(self) -> str:
+        """Return the cell that prepares a new process before anybody's code runs in it; "" when it needs none."""
+        return ""
 
     # A process that waits for a user.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from subprocess import Popen
 from typing import Any
@@ -18,8 +19,10 @@ from .client import KernelClient
 from .files import KernelFiles
 from .interfaces import Kernel
 from .kind import KernelKind
+from .launch.fixed import difference
+from .launch.hand_out import HandOut
 from .launch.java_options import SUBMIT_OPTIONS, java_options, submit_options
-from .launch.plan import Plan, Runtime
+from .launch.plan import HandOutFailed, Plan, Runtime
 from .launch.process_environment import environment
 from .launch.properties import properties
 from .launch.runtimes import runtime_of
@@ -38,6 +41,12 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
     """
 
     parent: Kernel
+    #: The environment of the newest launch, and what it has set for good (Runtime.fixed).
+    _environ: Mapping[str, str] = {}
+    _fixed: Mapping[str, str] = {}
+    #: The launch that was found to fit, with the environment that its process sees.
+    _fitting: tuple[Plan, Mapping[str, str], dict[str, str]] | None = None
+    _hand_out: HandOut | None = None
     #: What the driver of the newest launch has reported so far.
     _report: DriverReport | None = None
 
@@ -66,10 +75,17 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         kwargs = await super().pre_launch(**kwargs)
         kwargs["cmd"] = plan.runtime.command(plan, self.files)
         # Before the files: a start that is cancelled while spark-env.sh runs must not write them later.
-        env = await asyncio.to_thread(environment, plan, kwargs["env"], self.kernel_id)
+        env = await self._environment(plan, kwargs["env"])
+        self._fixed = plan.runtime.fixed(plan, env, kwargs.get("cwd"))
         written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, env))
-        kwargs["env"] = env | plan.runtime.variables(env, self.files) | written
+        self.files.empty_report()
+        kwargs["env"] = self._environ = env | written
         return kwargs
+
+    async def _environment(self, plan: Plan, env: Mapping[str, str]) -> dict[str, str]:
+        """Return what the process of a launch sees, but for variables that name files."""
+        seen = await asyncio.to_thread(environment, plan, env, self.kernel_id)
+        return seen | plan.runtime.variables(seen, self.files)
 
     def _take_plan(self) -> Plan:
         plan = self.parent.plan
@@ -103,9 +119,42 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
             self._borrow(ports)
         return bool(ports)
 
-    async def set_up(self, client: KernelClient) -> bool:
-        """Prepare a new process that answers, before anybody's code runs in it. Return False if it dies meanwhile."""
-        return self.runtime is None or await self.runtime.set_up(client, self.files)
+    def setup_code(self) -> str:
+        """Return the cell that prepares a new process before anybody's code runs in it; "" when it needs none."""
+        return "" if self.runtime is None else self.runtime.setup_code(self.files)
+
+    # A process that waits for a user.
+
+    async def misfit(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> str:
+        """Return why the process can't serve this launch; see KernelKind. Raises KG2ATError and OSError."""
+        if self.plan is None or type(plan.runtime) is not self.runtime:
+            return "it is a kernel of another kind"
+        seen = await self._environment(plan, env)
+        why = difference(self._fixed, plan.runtime.fixed(plan, seen, cwd))
+        self._fitting = None if why else (plan, env, seen)
+        return why
+
+    def _fits(self, plan: Plan, env: Mapping[str, str]) -> bool:
+        """Return whether this is the launch that was found to fit."""
+        return self._fitting is not None and self._fitting[0] is plan and self._fitting[1] == env
+
+    async def warm_up(self, client: KernelClient) -> bool:
+        """Have a process that waits do what makes its user's first cells faster. Return False if it dies meanwhile."""
+        if self.runtime is None:
+            return True
+        self._hand_out = HandOut(self.runtime, client, self.files)
+        return await self._hand_out.warm_up()
+
+    async def hand_out(self, client: KernelClient, plan: Plan, env: Mapping[str, str], cwd: str | None) -> None:
+        """Give a process that waits to its user; see KernelKind. Raises HandOutFailed, OSError and KG2ATError."""
+        why = "" if self._fits(plan, env) else await self.misfit(plan, env, cwd)
+        if why or self._hand_out is None or self._fitting is None:
+            raise HandOutFailed(why or "it does not wait for a user")
+        seen, self._fitting = self._fitting[2], None
+        self.plan, self.interpreter = plan, plan.interpreter
+        written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, seen))
+        await self._hand_out.give(self._environ, {**seen, **written}, cwd)
+        self._hand_out = None
 
     def driver_report(self) -> DriverReport | None:
         """Return its driver's newest report; None before its first one, and when it can't be read."""
@@ -125,18 +174,18 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         files.write_properties(values, plan.conf.encoding if sys.platform == "zos" else "ascii")
         files.write_java_options(java_options(plan))
         files.write_submit_options(submit_options)
-        files.empty_report()
         self._report = None
         return {SUBMIT_OPTIONS: f"@{files.submit_options}"} if submit_options else {}
 
     async def send_signal(self, signum: int) -> None:
         """Signal the kernel: an interrupt in the way of its kind, all else to the process group.
 
-        It handles interrupts once it answers; before that one would end the process, so none is sent.
+        It handles interrupts once it answers; before that one would end the process, so none is sent. One that comes
+        before it has run its set-up cell is given then.
         """
         if signum != signal.SIGINT:
             await super().send_signal(signum)
-        elif self.process is not None and self.parent.has_answered:
+        elif self.process is not None and self.parent.has_answered and not self.parent.setup_cell.keeps_interrupt():
             await self._interrupt(self.process)
 
     async def _interrupt(self, process: Popen[bytes]) -> None:

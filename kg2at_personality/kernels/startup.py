@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import KernelDied, NoRoom
 from ..state.record import RESTARTING, STARTING
 from .application import learn_user, rename_application
-from .client import KernelClient, silent
+from .client import Conversation, KernelClient, silent
 from .console import Console
 from .interfaces import Kernel
 from .jupyter_kernel import unobserved_future
@@ -16,7 +16,7 @@ from .port_clash import has_its_ports, start_on_other_ports
 from .record_keeper import RecordKeeper
 
 #: How often a kernel that answers is asked again until its published states arrive as well.
-STATE_TRIES = 25
+STATE_TRIES = 100
 #: How often a kernel is started when others take its ports.
 PORT_TRIES = 3
 #: What a process prints that finds its port taken (strerror of EADDRINUSE; java.net.BindException).
@@ -65,6 +65,7 @@ class Startup:
         kernel.parent.follow_next_process(kernel.kernel_id)
         kernel.execution_state, kernel.reason, kernel.running_cell = "starting", "", ""
         kernel.forget_info()
+        kernel.setup_cell.reset()
         if self._answer is None or self._answer.done():
             self._answer = unobserved_future()
 
@@ -85,6 +86,20 @@ class Startup:
         if self._answer is not None:
             self._watch = asyncio.create_task(self._wait_for_answer(self._answer))
 
+    async def finished(self) -> None:
+        """Wait until the newest process is prepared for anybody's code, or dead. Called after `watch`."""
+        if self._watch is not None:
+            await asyncio.wait([self._watch])
+
+    def hear(self) -> None:
+        """Called when a process that waited is listed for its user: wait until what it publishes arrives.
+
+        Until then it has not answered, as one that has just been launched; no cell may come before that.
+        """
+        self._kernel.execution_state = "starting"
+        self._answer = unobserved_future()
+        self.watch()
+
     def stop_watching(self) -> None:
         """Called when the process is to end. Those who wait for an answer go on to wait. Idempotent."""
         if self._watch is not None:
@@ -92,8 +107,9 @@ class Startup:
 
     async def _wait_for_answer(self, answer: asyncio.Future[None]) -> None:
         """Ask the new process for its info until it answers or dies."""
-        # Whoever asked for the kernel gets an answer first; no kernel is ready sooner.
-        await asyncio.sleep(self._kernel.parent.timing.start_poll)
+        if not self._kernel.setup_cell.has_ended:
+            # Whoever asked for the kernel gets an answer first; no kernel is ready sooner.
+            await asyncio.sleep(self._kernel.parent.timing.start_poll)
         for _ in range(PORT_TRIES):
             if await self._answers(answer):
                 return
@@ -116,21 +132,35 @@ class Startup:
                 await asyncio.sleep(self._kernel.parent.timing.start_poll)
 
     async def _ask_for_info(self, answer: asyncio.Future[None]) -> bool:
-        kernel = self._kernel
+        with self._client.conversation() as conversation:
+            info = await self._info(conversation)
+            if info is None:
+                return False
+            await learn_user(self._kernel)
+            # By the socket that has just been answered, so that it is there before what anybody sends from now on.
+            cell = self._kernel.setup_cell
+            reply = None if cell.has_ended else cell.send(conversation)
+            self._note_answer(answer, info)
+            await cell.end(reply)
+        if reply is not None:
+            self._recorder.write_if_possible()
+        return True
+
+    async def _info(self, conversation: Conversation) -> list[Any] | None:
+        """Return the parts of its kernel_info_reply; None when the process dies instead."""
         for _ in range(STATE_TRIES):
-            info = await self._client.reply("kernel_info_request")
+            info = await self._client.outcome(conversation.ask("kernel_info_request"))
             # A kernel whose states do not arrive would be taken for idle when it is busy, and culled.
-            if info is None or await self._client.has_left("starting"):
+            if info is None or self._kernel.waits or await self._client.has_left("starting"):
                 break
-        if info is None or not await kernel.kind.set_up(self._client):
-            return False
-        await learn_user(kernel)
+        return info
+
+    def _note_answer(self, answer: asyncio.Future[None], info: list[Any]) -> None:
         self._read_info(info)
         self._console.note_answer()
         answer.set_result(None)
-        if kernel.execution_state == "starting":
-            kernel.execution_state = "idle"
-        return True
+        if self._kernel.execution_state == "starting":
+            self._kernel.execution_state = "idle"
 
     def _read_info(self, parts: list[Any]) -> None:
         kernel = self._kernel
@@ -146,9 +176,10 @@ class Startup:
 
     # A kernel of another gateway.
 
-    def resume(self, has_answered: bool) -> None:
-        """Know whether a kernel that was taken over has answered already."""
+    def resume(self, has_answered: bool, is_set_up: bool) -> None:
+        """Know whether a kernel that was taken over has answered already, and whether it has run its set-up cell."""
         self._answer = unobserved_future()
+        self._kernel.setup_cell.reset(is_set_up)
         if has_answered:
             self._answer.set_result(None)
 
@@ -160,7 +191,10 @@ class Startup:
             self._watch = asyncio.create_task(self._wait_for_its_cells())
 
     async def _wait_for_its_cells(self) -> None:
-        """Send an empty cell, which a kernel answers after those before it, and take it for idle then."""
+        """Send an empty cell, which a kernel answers after those before it, and take it for idle then.
+
+        The set-up cell comes first, if the last gateway may not have sent it. It can run twice.
+        """
         kernel, states = self._kernel, list[str]()
 
         def remember(change: Any) -> None:
@@ -168,8 +202,11 @@ class Startup:
 
         kernel.observe(remember, "execution_state")
         try:
-            with self._client.question("execute_request", silent("")) as reply:
-                await reply
+            with self._client.conversation() as conversation:
+                if not self._kernel.setup_cell.has_ended:
+                    await self._kernel.setup_cell.end(self._kernel.setup_cell.send(conversation))
+                    self._recorder.write_if_possible()
+                await conversation.ask("execute_request", silent(""))
             # The manager follows its states, but may have got none so far.
             await asyncio.sleep(kernel.parent.timing.start_poll)
             if not states:

@@ -39,7 +39,7 @@ def take_over(
     kernel.resume(launch_args)
     _find_spec(kernel, record)
     _take_process(kernel, record, process)
-    kernel.startup.resume(has_answered=record.info is not None)
+    kernel.startup.resume(record.info is not None, record.is_set_up)
     if record.info is not None:
         kernel.execution_state = "busy"
     if process is not None:

@@ -15,10 +15,12 @@ from ..json_fields import FieldError, Fields, parse
 from ..spark.cluster import AppIdentity, ExecutorRequest
 
 #: Steps of a kernel's life. STARTING: nobody knows its id yet; RESTARTING: its client waits for the next process.
-STARTING, RUNNING, RESTARTING, STOPPING = "starting", "running", "restarting", "stopping"
-STEPS = (STARTING, RUNNING, RESTARTING, STOPPING)
-#: Goes up when an older kg2at could not read it: with 2 came an admission's application, with 3 the line of a wait.
-VERSION = 3
+#: WARM: it waits for a user, and is nobody's.
+STARTING, RUNNING, RESTARTING, STOPPING, WARM = "starting", "running", "restarting", "stopping", "warm"
+STEPS = (STARTING, RUNNING, RESTARTING, STOPPING, WARM)
+#: Goes up when an older kg2at could not read it: with 2 came an admission's application, with 3 the line of a wait,
+#: with 4 whether it is set up, and kernels that wait for a user.
+VERSION = 4
 #: The largest process id and the largest port.
 PIDS, PORTS = 2**31 - 1, 65535
 
@@ -85,9 +87,9 @@ class Record:
 
     `since` is when it was asked for (ISO 8601), `env` what its client sent (None: nothing), `cwd` its directory.
     `pid`, `pgid` and `started` (seconds since the epoch) are its process, None before there is one. `launches` counts
-    its processes. `info` is its kernel_info_reply, None before its first answer. `ports` are those that `kernel_ports`
-    lent. `sessions` are the rows of Kernel Gateway's sessions that belong to it. `wait_line` is what a notebook of it
-    shows while its cell waits for cores, None when it shows none.
+    its processes. `info` is its kernel_info_reply, None before its first answer; `is_set_up`: it has run the cell that
+    prepares it. `ports` are those that `kernel_ports` lent. `sessions` are the rows of Kernel Gateway's sessions that
+    belong to it. `wait_line` is what a notebook of it shows while its cell waits for cores, None when it shows none.
     """
 
     kernel_id: str
@@ -103,6 +105,7 @@ class Record:
     started: float | None = None
     launches: int = 0
     info: dict[str, Any] | None = None
+    is_set_up: bool = True
     ports: list[int] | None = None
     admission: Admission | None = None
     sessions: list[dict[str, Any]] = field(default_factory=list)
@@ -140,6 +143,7 @@ class Record:
             started=record.or_none("started", partial(record.number, least=0, most=1e12)),
             launches=record.whole("launches", 0),
             info=record.or_none("info", lambda name: record.nested(name).content),
+            is_set_up=record.one_of("is_set_up", (False, True)) if "is_set_up" in record.content else True,
             ports=record.or_none("ports", partial(_ports, record)),
             admission=Admission.of(admission, kernel_id, kernel_name) if admission is not None else None,
             sessions=_sessions(record),

@@ -103,7 +103,9 @@ class TestInterrupts:
         kernel_id, kernel = await start(gateway)
         for processes in (1, 2):
             await kernel.answered()
-            assert spark.learned(kernel_id) == processes and kernel.execution_state == "idle"
+            await gateway.run(kernel_id, "1")
+            assert spark.learned(kernel_id) == processes
+            await until(lambda: kernel.setup_cell.has_ended and kernel.execution_state == "idle", "idle")
             await gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {})
 
     @pytest.mark.parametrize("learns", ["error", "hang"])
@@ -116,14 +118,17 @@ class TestInterrupts:
         spark.defaults(f"spark.fake.learns {learns}")
         kernel_id, kernel = await start(gateway)
         await kernel.answered()
+        await until(lambda: kernel.setup_cell.has_ended, "the end of the cell")
         [line] = {each.getMessage() for each in caplog.records if "may not heed interrupts" in each.getMessage()}
         assert kernel_id in line and ("MatchError: no" if learns == "error" else "TimeoutError") in line
         assert await gateway.run(kernel_id, "print(6 * 7)") == "42\n"
 
     async def test_one_that_dies_meanwhile(self, gateway: Any, spark: FakeSpark) -> None:
+        """It has answered, so it is restarted as any that dies; one that dies each time is dead at last."""
         spark.defaults("spark.fake.learns die")
-        _, kernel = await start(gateway)
-        assert "died before it answered (exit status 3)" in await dead(kernel)
+        kernel_id, kernel = await start(gateway)
+        await spark.launched(kernel_id, 2)
+        assert "died again and again" in await dead(kernel)
 
 
 class TestDeathAtStart:
@@ -142,6 +147,8 @@ class TestDeathAtStart:
             "execution_state": "dead",
             "connections": 0,
             "reason": told,
+            "warm": False,
+            "warm_reason": "no kernel of this kind was waiting",
         }
         assert any(told in message for message in caplog.messages) and "hush" not in caplog.text
 

@@ -83,11 +83,41 @@ class TestInterrupt:
         await kernel.answered()
         assert runs(seen["pid"]) and spark.interrupts(kernel_id) == []
 
+    async def test_one_that_comes_before_the_handler_ends_the_cell_that_waits(
+        self, gateway: Any, spark: FakeSpark
+    ) -> None:
+        """The user's first cell never ends, and is interrupted while the process still learns how."""
+        spark.defaults("spark.fake.learns hang")
+        kernel_id, kernel = await start(gateway)
+        await kernel.answered()
+        client = kernel.client()
+        client.start_channels()
+        try:
+            client.execute("import time; time.sleep(60)")
+            for _ in range(2):
+                assert (await gateway.ask("POST", f"/api/kernels/{kernel_id}/interrupt", {})).code == 204
+            assert not kernel.setup_cell.has_ended and spark.interrupts(kernel_id) == []
+            reply = await client.get_shell_msg(timeout=30)
+            assert reply["content"]["ename"] == "KeyboardInterrupt" and spark.interrupts(kernel_id) == ["SIGUSR2"]
+        finally:
+            client.stop_channels()
+
+    async def test_one_that_came_too_early_is_not_for_the_next_process(self, gateway: Any, spark: FakeSpark) -> None:
+        spark.defaults("spark.fake.learns hang")
+        kernel_id, kernel = await start(gateway)
+        await kernel.answered()
+        assert (await gateway.ask("POST", f"/api/kernels/{kernel_id}/interrupt", {})).code == 204
+        spark.defaults()
+        assert (await gateway.ask("POST", f"/api/kernels/{kernel_id}/restart", {})).code == 200
+        await kernel.answered()
+        await until(lambda: kernel.setup_cell.has_ended, "the handler")
+        assert await gateway.run(kernel_id, "print(6 * 7)") == "42\n" and spark.interrupts(kernel_id) == []
+
     async def test_it_goes_as_usr2_to_the_leader_alone(self, gateway: Any, spark: FakeSpark) -> None:
         spark.defaults("spark.fake.child yes")
         kernel_id, kernel = await start(gateway)
         seen = await spark.launched(kernel_id)
-        await kernel.answered()
+        await until(lambda: kernel.setup_cell.has_ended, "the handler")
         for times in (1, 2):
             assert (await gateway.ask("POST", f"/api/kernels/{kernel_id}/interrupt", {})).code == 204
             await until(lambda times=times: len(spark.interrupts(kernel_id)) == times, "an interrupt")
@@ -187,7 +217,7 @@ class TestFailedLaunch:
 
     def check_nothing_is_left(self, gateway: Any, spark: FakeSpark, ports: set[int]) -> None:
         manager = gateway.app.kernel_manager
-        assert (manager.list_kernel_ids(), manager.starts._launching, manager._pending_kernels) == ([], {}, {})
+        assert (manager.list_kernel_ids(), manager.starts._starts, manager._pending_kernels) == ([], {}, {})
         assert manager._kernel_connections == {} and not manager.starts
         assert spark.left() == [] and spark.living() == []
         assert manager.kernel_ports is None or manager.kernel_ports._taken == set()

@@ -17,6 +17,7 @@ from kg2at_personality.state.record import (
     STEPS,
     STOPPING,
     VERSION,
+    WARM,
     Admission,
     Record,
     WaitLine,
@@ -40,6 +41,7 @@ FULL = replace(
     started=1767323045.123456,
     launches=3,
     info={"status": "ok", "language_info": {"name": "scala", "version": None}, "help_links": []},
+    is_set_up=False,
     ports=[41000, 41001, 41002, 41003, 41004],
     admission=ADMISSION,
     sessions=[{"session_id": "1-2-3-4-5", "path": "a.ipynb", "kernel_name": None, "kernel_id": ID, "type": "notebook"}],
@@ -114,10 +116,14 @@ def test_a_record_of_before_waits_were_told_is_read() -> None:
     assert loads(content | {"version": 2}) == replace(FULL, wait_line=None)
 
 
+def test_a_record_of_before_kernels_waited_is_read() -> None:
+    assert loads(CONTENT | {"version": 3}) == FULL
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_is_read_again(step: str) -> None:
     assert Record.loads(replace(FULL, step=step).dumps()).step == step
-    assert {*STEPS} == {STARTING, RUNNING, RESTARTING, STOPPING}
+    assert {*STEPS} == {STARTING, RUNNING, RESTARTING, STOPPING, WARM}
 
 
 def test_it_says_of_which_version_it_is_and_nothing_but_its_fields_else() -> None:
@@ -213,6 +219,7 @@ WRONG: dict[str, list[Any]] = {
     "cwd": [1, True, [], {}],
     "env": ["", 1, True, []],
     "info": ["", 1, True, []],
+    "is_set_up": ["", 1, None, []],
     "ports": ["", 1, True, {}],
     "sessions": [None, "", 1, True, {}],
     "admission": ["", 1, True, [], [1], {}, {"user": ""}],

@@ -13,7 +13,6 @@ from ...spark.cluster import ExecutorRequest
 from ...spark.conf import SparkConf
 from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
-from ..client import KernelClient
 from ..files import KernelFiles
 
 
@@ -47,6 +46,8 @@ class Runtime(ABC):
     interpreters: ClassVar[tuple[str, ...]]
     #: Whether its messages need web/toree_protocol.
     is_toree: ClassVar[bool] = False
+    #: MiB that a process of this kind takes while it waits for a user, as far as nobody has measured it.
+    waiting_mib: ClassVar[int] = 500
     #: What an interrupt sends to the process alone; None: SIGINT to its process group, as jupyter_client does.
     interrupt_signal: ClassVar[signal.Signals | None] = None
 
@@ -58,17 +59,12 @@ class Runtime(ABC):
         """Return what runs beside this Spark. Blocking. Raises InstallationError where there is none for it."""
 
     @classmethod
-    async def set_up(cls, client: KernelClient, files: KernelFiles) -> bool:
-        """Prepare a new process that answers, before anybody's code runs in it. Return False if it dies meanwhile."""
-        return True
+    def setup_code(cls, files: KernelFiles) -> str:
+        """Return the cell that prepares a new process before anybody's code runs in it; "" when it needs none.
 
-    @classmethod
-    async def warm_up(cls, client: KernelClient) -> bool:
-        """Have a process that waits do what makes its user's first cells faster. Return False if it dies meanwhile.
-
-        Cancelled when its user is there.
+        It leaves nothing that a user sees, and it can run twice.
         """
-        return True
+        return ""
 
     @property
     @abstractmethod
@@ -78,6 +74,11 @@ class Runtime(ABC):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Return what may still go wrong, a sentence each."""
+        return ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return the files that are replaced when another version comes to the same place."""
         return ()
 
     @abstractmethod
@@ -107,11 +108,13 @@ class Runtime(ABC):
 
     @classmethod
     @abstractmethod
-    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
-        """Give a process that waits what is its user's: the properties in `files`, environment and directory.
+    def receiver(cls, files: KernelFiles) -> str:
+        """Return a cell after which a process that waits takes what is its user's when it is told; see hand_out.py."""
 
-        Nothing of it is published. Raises HandOutFailed, also when the process dies meanwhile.
-        """
+    @classmethod
+    def warm_cells(cls) -> tuple[str, ...]:
+        """Return cells for a process that waits, which make its user's first cells faster and leave no trace."""
+        return ()
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from typing import ClassVar
 from ...spark.conf import SparkConf
 from ...spark.installation import Installation, Toree
 from ...spark.installation_finder import InstallationFinder
-from ..client import KernelClient
 from ..files import KernelFiles
-from . import toree_interrupt, toree_report, toree_setup
-from .plan import HandOutFailed, LaunchOptions, Plan, Runtime
+from . import toree_fixed, toree_hand_out, toree_interrupt, toree_report, toree_setup
+from .plan import LaunchOptions, Plan, Runtime
 
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
 ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
@@ -37,9 +36,8 @@ class ToreeRuntime(Runtime):
         return cls(finder.toree_for(installation.spark, conf.environ))
 
     @classmethod
-    async def set_up(cls, client: KernelClient, files: KernelFiles) -> bool:
-        """Give a new process its handler for interrupts, and what reports on it. Return False if it dies meanwhile."""
-        return await toree_setup.install(client, toree_interrupt.HANDLER, toree_report.reporter(files.report))
+    def setup_code(cls, files: KernelFiles) -> str:
+        return toree_setup.cell(toree_interrupt.HANDLER, toree_report.reporter(files.report))
 
     @property
     def product(self) -> tuple[str, str]:
@@ -48,6 +46,10 @@ class ToreeRuntime(Runtime):
     @property
     def warnings(self) -> tuple[str, ...]:
         return self.toree.warnings
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.toree.assembly,)
 
     def application(self, interpreter: str) -> str:
         return f"Apache Toree - {interpreter}"
@@ -71,8 +73,12 @@ class ToreeRuntime(Runtime):
         ]
 
     def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
-        return {"working directory": cwd or ""}
+        return toree_fixed.fixed(plan, env, cwd)
 
     @classmethod
-    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
-        raise HandOutFailed("not yet")
+    def receiver(cls, files: KernelFiles) -> str:
+        return toree_hand_out.receiver(files)
+
+    @classmethod
+    def warm_cells(cls) -> tuple[str, ...]:
+        return toree_hand_out.WARM_CELLS

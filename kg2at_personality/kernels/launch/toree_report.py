@@ -75,7 +75,8 @@ _REPORTER = """
     }
   }
   report.setDaemon(true)
-  report.start()
+  val threads = Thread.getAllStackTraces.keySet.toArray(Array[Thread]())
+  if (!threads.exists(_.getName == report.getName)) report.start()
 """
 
 
