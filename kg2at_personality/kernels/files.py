@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,9 +64,11 @@ class KernelFiles:
         """Write the one of SPARK_SUBMIT_OPTS in the same way."""
         _write_or_remove(self.submit_options, text)
 
-    def write_environment(self, env: Mapping[str, str]) -> None:
-        """Write an environment as the system has it: `NAME=value`, each ended by a null."""
-        write_private(self.environment, b"".join(os.fsencode(f"{name}={value}\0") for name, value in env.items()))
+    def write_environment(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """Write which variables change, each with the old value and the new one; null for none."""
+        names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        changes = {name: [before.get(name), after.get(name)] for name in names}
+        write_private(self.environment, json.dumps(changes).encode())
 
     def empty_report(self) -> None:
         """Make a file for the reports of the next process. The last process goes on to write into its own."""

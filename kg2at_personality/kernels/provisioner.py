@@ -32,8 +32,6 @@ from .port_range import PortRange
 PORT_NAMES = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 #: Of the entry point by which jupyter_client finds it (setup.cfg).
 NAME = "kg2at-spark-provisioner"
-#: What Kernel Gateway adds to the environment of a launch (KernelGatewayIOLoopKernelManager._async_launch_kernel).
-LATE_VARIABLES = {"KERNEL_GATEWAY": "1"}
 
 
 class SparkProvisioner(KernelKind, LocalProvisioner):
@@ -43,7 +41,8 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
     """
 
     parent: Kernel
-    #: What the newest launch has set for good (Runtime.fixed).
+    #: The environment of the newest launch, and what it has set for good (Runtime.fixed).
+    _environ: Mapping[str, str] = {}
     _fixed: Mapping[str, str] = {}
     #: The launch that was found to fit, with the environment that its process sees.
     _fitting: tuple[Plan, Mapping[str, str], dict[str, str]] | None = None
@@ -80,7 +79,7 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         self._fixed = plan.runtime.fixed(plan, env, kwargs.get("cwd"))
         written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, env))
         self.files.empty_report()
-        kwargs["env"] = env | written
+        kwargs["env"] = self._environ = env | written
         return kwargs
 
     async def _environment(self, plan: Plan, env: Mapping[str, str]) -> dict[str, str]:
@@ -154,7 +153,7 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         seen, self._fitting = self._fitting[2], None
         self.plan, self.interpreter = plan, plan.interpreter
         written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, seen))
-        await self._hand_out.give({**seen, **written, **LATE_VARIABLES}, cwd)
+        await self._hand_out.give(self._environ, {**seen, **written}, cwd)
         self._hand_out = None
 
     def driver_report(self) -> DriverReport | None:

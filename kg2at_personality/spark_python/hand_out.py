@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, MutableMapping, Sequence
 
 #: The gateway's name for it (kernels/launch/hand_out.py).
 TARGET = "kg2at.hand_out"
@@ -15,8 +16,8 @@ _DEFAULTS = ("MPLBACKEND",)
 class HandOut:
     """Serves once. `base` is the path of the kernel's files without suffix; `take` is called when all is taken."""
 
-    def __init__(self, base: str, comms: Any, began_with: Mapping[str, str], take: Callable[[], None]) -> None:
-        self._base, self._comms, self._began_with, self._take = base, comms, began_with, take
+    def __init__(self, base: str, comms: Any, take: Callable[[], None]) -> None:
+        self._base, self._comms, self._take = base, comms, take
 
     def wait(self) -> None:
         """Serve from now on."""
@@ -32,21 +33,23 @@ class HandOut:
             comm.close(data={"status": "error", "error": type(error).__name__})
 
     def _take_all(self, directory: str) -> None:
-        with open(self._base + ".environment", "rb") as file:
-            lines = [os.fsdecode(line) for line in file.read().split(b"\0")[:-1]]
-        replace_environment(os.environ, self._began_with, dict(line.split("=", 1) for line in lines))
+        with open(self._base + ".environment", encoding="ascii") as file:
+            change(os.environ, json.load(file))
         if hasattr(time, "tzset"):
             time.tzset()
         os.chdir(directory)
         self._take()
 
 
-def replace_environment(environ: Any, began_with: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Give a process the environment of another start, and what it has set itself (IPython: TERM, PAGER, ...).
+def change(environ: MutableMapping[str, str], changes: Mapping[str, Sequence[str | None]]) -> None:
+    """Give variables the second value, or none, where they have the first.
 
-    Child processes see it too.
+    What IPython has set itself stays (TERM, PAGER, ...). Child processes see all of it.
     """
-    own = {name: value for name, value in environ.items() if began_with.get(name) != value}
-    defaults = {name: own.pop(name) for name in _DEFAULTS if name in own}
-    environ.clear()
-    environ.update({**defaults, **wanted, **own})
+    for name, (before, after) in changes.items():
+        if environ.get(name) != before and name not in _DEFAULTS:
+            continue
+        if after is None:
+            environ.pop(name, None)
+        else:
+            environ[name] = after

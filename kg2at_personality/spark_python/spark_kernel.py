@@ -26,9 +26,6 @@ from .spark_shell import SparkShell
 from .sql_magic import SqlMagic
 from .use_finder import UseFinder
 
-#: What the process has been given, before ipykernel adds to it.
-ENVIRONMENT = dict(os.environ)
-
 
 class SparkKernel(IPythonKernel):
     """An IPython kernel whose cells have `spark`, `sc` and `sqlContext`."""
@@ -67,7 +64,7 @@ class SparkKernel(IPythonKernel):
 
     def wait_for_user(self) -> None:
         """Take what is a user's when the gateway tells. Called by a cell of the gateway's."""
-        HandOut(_beside(self.parent), self.comm_manager, ENVIRONMENT, self._take).wait()
+        HandOut(_beside(self.parent), self.comm_manager, self._take).wait()
 
     def _take(self) -> None:
         """Be as if started in this environment and directory."""

@@ -67,12 +67,12 @@ def do(what: str, limit: float) -> None:
 
 def take(connection_file: Path, taken: Path) -> dict[str, Any]:
     """Take what is a user's, as a Toree that waits does, and record it."""
-    lines = connection_file.with_suffix(".environment").read_bytes().split(b"\0")[:-1]
+    changes = json.loads(connection_file.with_suffix(".environment").read_text())
     properties = javaproperties.loads(connection_file.with_suffix(".properties").read_text("ascii"))
-    env = dict(os.fsdecode(line).split("=", 1) for line in lines)
-    os.environ.clear()
-    os.environ.update(env)
-    taken.write_text(json.dumps({"env": env, "properties": properties}))
+    for name, (before, after) in changes.items():
+        if os.environ.get(name) == before:
+            os.environ.pop(name, None) if after is None else os.environ.update({name: after})
+    taken.write_text(json.dumps({"env": dict(os.environ), "properties": properties}))
     what = properties.get("spark.fake.takes", "ok")
     do(what, 600)
     return {"status": what, "error": "IOException" if what == "error" else ""}

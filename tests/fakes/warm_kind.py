@@ -14,7 +14,7 @@ from kg2at_personality.kernels.provisioner import SparkProvisioner
 class WarmKind:
     """Stands before SparkProvisioner's misfit, warm_up and hand_out: waits at `holds` until `go` is set, then goes on.
 
-    `reached` has the names of those that were called, in order.
+    `holds` is the name of one of them, or "end of " and the name. `reached` has the names of what was called, in order.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,10 @@ class WarmKind:
                 await self.go.wait()
             if self.fails == name:
                 raise HandOutFailed(f"no {name}")
-            return await real(*arguments)
+            found = await real(*arguments)
+            if self.holds == f"end of {name}":
+                await self.go.wait()
+            return found
 
         return call
 

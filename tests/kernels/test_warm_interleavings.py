@@ -197,14 +197,13 @@ async def test_the_gateway_ends_while_one_is_being_started(
 
 
 async def test_one_that_is_being_warmed_up_is_handed_out_too(
-    gateway: Any, manager: GatewayKernelManager, spark: FakeSpark
+    gateway: Any, manager: GatewayKernelManager, kind: WarmKind
 ) -> None:
     """What it is about to be warmed with is left out."""
-    spark.defaults("spark.fake.warms hang")
+    kind.holds = "end of warm_up"
     manager.warm_refill.open()
     await until(lambda: [row["state"] for row in manager.warm_pool.status()["kernels"]] == ["warming"], "its warming")
     [row] = manager.warm_pool.status()["kernels"]
-    spark.defaults()
     kernel_id, kernel = await start(gateway)
     assert (kernel_id, kernel.warm_reason) == (row["kernel_id"], "")
     await kernel.answered()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kg2at_personality.spark_python.hand_out import TARGET, replace_environment
+from kg2at_personality.spark_python.hand_out import TARGET, change
 from tests.fakes import small_pyspark
 from tests.fakes.python_kernel import LIMIT, PythonKernel
 
@@ -28,10 +28,9 @@ class Waiting(PythonKernel):
         assert (cell.status, cell.of("stream", "execute_result", "execute_input")) == ("ok", [])
         return self
 
-    def take(self, env: dict[str, str], directory: str | None = None) -> dict[str, Any]:
+    def take(self, changes: dict[str, tuple[str | None, str | None]], directory: str | None = None) -> dict[str, Any]:
         """Give it to a user; return the answer."""
-        lines = b"".join(os.fsencode(f"{name}={value}\0") for name, value in env.items())
-        self.connection_file.with_suffix(".environment").write_bytes(lines)
+        self.connection_file.with_suffix(".environment").write_text(json.dumps(changes))
         return self.open({"directory": directory or str(self.directory)})
 
     def open(self, data: dict[str, Any]) -> dict[str, Any]:
@@ -61,17 +60,17 @@ def waiting(tmp_path: Path, environ: dict[str, str]) -> Iterator[Waiting]:
         yield kernel
 
 
-def test_it_takes_environment_and_directory(waiting: Waiting, environ: dict[str, str], tmp_path: Path) -> None:
+def test_it_takes_environment_and_directory(waiting: Waiting, tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
-    del environ["OLD"]
-    environ |= {"KERNEL_MARK": "mïne = two", "LONG": "x\ny", "TZ": "Asia/Tokyo", "TERM": "dumb"}
-    assert waiting.take(environ, str(tmp_path / "theirs")) == {"status": "ok"}
+    new = {"KERNEL_MARK": "mïne = two", "LONG": "x\ny", "TZ": "Asia/Tokyo", "TERM": "dumb", "BYTE": "\udce4"}
+    changes = {"OLD": ("1", None), **{name: (None, value) for name, value in new.items()}}
+    assert waiting.take(changes, str(tmp_path / "theirs")) == {"status": "ok"}
     ours = {"sc", "spark", "sqlContext"}
     ipython = {"In", "Out", "exit", "quit", "open", "get_ipython", "json"}
     assert {name for name in waiting.value("dir()") if name[0] != "_"} == ours | ipython
     assert waiting.run("1 + 1").of("execute_result")[0]["execution_count"] == 2
     seen = waiting.value("dict(__import__('os').environ)")
-    assert seen.items() >= (environ.items() - {("TERM", "dumb")}) and "OLD" not in seen
+    assert seen.items() >= (new.items() - {("TERM", "dumb")}) and "OLD" not in seen
     assert (seen["TERM"], "MPLBACKEND" in seen) == ("xterm-color", True), "as IPython sets them"
     child = "__import__('subprocess').check_output('printf %s \"$KERNEL_MARK$OLD\"; pwd', shell=True, text=True)"
     assert waiting.value(child) == f"mïne = two{tmp_path / 'theirs'}\n"
@@ -79,28 +78,25 @@ def test_it_takes_environment_and_directory(waiting: Waiting, environ: dict[str,
     assert waiting.value("__import__('time').tzname[0]") == "JST"
 
 
-def test_its_next_jvm_has_the_users_properties(waiting: Waiting, environ: dict[str, str]) -> None:
+def test_its_next_jvm_has_the_users_properties(waiting: Waiting) -> None:
     waiting.properties_file.write_text("spark.my.own=new\n")
-    submit = {"PYSPARK_SUBMIT_ARGS": f"--properties-file {waiting.properties_file} pyspark-shell"}
-    assert waiting.take(environ | submit | {"KERNEL_ID": "k"}) == {"status": "ok"}
+    assert waiting.take({"KERNEL_ID": (waiting.kernel_id, "k")}) == {"status": "ok"}
     rules = "get_ipython().kernel.driver._hooks._rules"
     assert waiting.value(f"[{rules}.kernel_id, {rules}.admitted]") == ["k", {"spark.my.own": "new"}]
 
 
-def test_it_serves_once(waiting: Waiting, environ: dict[str, str]) -> None:
-    assert waiting.take(environ)["status"] == "ok"
-    assert waiting.take(environ).get("status") != "ok"
+def test_it_serves_once(waiting: Waiting) -> None:
+    assert waiting.take({})["status"] == "ok"
+    assert waiting.take({}).get("status") != "ok"
 
 
 @pytest.mark.parametrize("directory", [None, "/no/such/directory"])
-def test_what_it_can_not_take_is_told_without_values(
-    waiting: Waiting, environ: dict[str, str], directory: str | None
-) -> None:
-    answer = waiting.take(environ, directory) if directory else waiting.open({"directory": "/"})
+def test_what_it_can_not_take_is_told_without_values(waiting: Waiting, directory: str | None) -> None:
+    answer = waiting.take({}, directory) if directory else waiting.open({"directory": "/"})
     assert answer == {"status": "error", "error": "FileNotFoundError"}
 
 
 def test_what_the_process_has_set_itself_stays() -> None:
     environ = {"A": "1", "TERM": "xterm-color", "MPLBACKEND": "inline", "GONE": "1"}
-    replace_environment(environ, {"A": "1", "TERM": "dumb", "GONE": "1"}, {"A": "2", "TERM": "vt", "MPLBACKEND": "agg"})
+    change(environ, {"A": ("1", "2"), "TERM": ("vt", "dumb"), "MPLBACKEND": (None, "agg"), "GONE": ("1", None)})
     assert environ == {"A": "2", "TERM": "xterm-color", "MPLBACKEND": "agg"}

@@ -58,14 +58,14 @@ class HandOut:
             kernel.log.warning("Kernel %s can't wait for a user: %s", kernel.kernel_id, problem)
         return False
 
-    async def give(self, env: Mapping[str, str], cwd: str | None) -> None:
-        """Have the process take the properties in its files, environment and directory.
+    async def give(self, before: Mapping[str, str], after: Mapping[str, str], cwd: str | None) -> None:
+        """Have a process with the environment `before` take that of `after`, properties and directory.
 
         Raises HandOutFailed, also when the process dies meanwhile, and OSError.
         """
         limit = self._client.kernel.parent.timing.hand_out_limit
         try:
-            self._files.write_environment(env)
+            self._files.write_environment(before, after)
             await asyncio.wait_for(self._give(cwd or os.getcwd()), limit)
         except asyncio.TimeoutError:
             raise HandOutFailed(f"it did not take what is its user's within {limit:g} s") from None

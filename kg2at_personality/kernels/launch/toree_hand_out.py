@@ -10,8 +10,8 @@ from .hand_out import TARGET
 
 #: Scala that registers the comm target. It fails in a JVM whose environment can't be replaced.
 #: Properties are read as spark-submit reads them, and only those change that are others than at the start: of the rest
-#: spark-submit has made what it always does (such as Toree's jar in spark.jars). The environment is that of
-#: System.getenv and of ProcessBuilder.environment; the C library keeps its own.
+#: spark-submit has made what it always does (such as Toree's jar in spark.jars). Variables that it has set stay, too.
+#: The environment is that of System.getenv and of ProcessBuilder.environment; the C library keeps its own.
 _RECEIVER = """val _ = {
   val base = new String(java.util.Base64.getDecoder.decode("BASE"), "UTF-8")
   val reader = Class.forName("org.apache.spark.util.Utils").getMethod("getPropertiesFromFile", classOf[String])
@@ -25,19 +25,19 @@ _RECEIVER = """val _ = {
   val owner = Class.forName("java.util.Collections$UnmodifiableMap")
   val environment = field(owner, "m", unmodifiable).asInstanceOf[java.util.Map[String, String]]
   val before = properties()
+  import play.api.libs.json._
   def take(): Unit = {
     val after = properties()
     val content = java.nio.file.Files.readAllBytes(java.nio.file.Paths.get(base + ".environment"))
-    val variables = new String(content, "UTF-8").split('\\u0000').map(_.split("=", 2)).map(each => each(0) -> each(1))
+    val variables = Json.parse(content).as[Map[String, Seq[JsValue]]].mapValues(_.map(_.asOpt[String]))
     (before.keySet -- after.keySet).foreach(System.clearProperty(_))
     for ((key, value) <- after if before.get(key) != Some(value)) System.setProperty(key, value)
-    environment.clear()
-    for ((name, value) <- variables) environment.put(name, value)
+    for ((name, Seq(old, value)) <- variables if Option(environment.get(name)) == old)
+      if (value.isDefined) environment.put(name, value.get) else environment.remove(name)
   }
   kernel.comm.register("TARGET").addOpenHandler { (writer, id, name, data) =>
     val failure = try { if (kernel.comm.unregister("TARGET").isDefined) { take(); "" } else "a second time" }
       catch { case error: Throwable => error.getClass.getName }
-    import play.api.libs.json.Json
     writer.writeClose(Json.obj("status" -> (if (failure.isEmpty) "ok" else "error"), "error" -> failure))
   }
 }"""
