@@ -145,12 +145,18 @@ def check_secrecy(runtime: Path, heard: list[bytes], kernel_id: str) -> None:
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
 
 
-#: Scala that has pairs as lines, without what differs between any two kernels.
+#: Scala that has pairs as lines (a result is cut after 1000 characters), without what differs between any two kernels.
 PAIRS = f""".toSeq.filter(each => "{VOLATILE}".r.findFirstIn(each._1).isEmpty).map(_.toString).sorted.mkString("\\n")"""
-SCALA = ["40 + 2", "res0 + 1", "sys.env" + PAIRS, 'System.getenv("KERNEL_MARK")', 'System.getProperty("user.dir")']
+SCALA = [
+    "40 + 2",
+    "res0 + 1",
+    f"println(sys.env{PAIRS})",
+    'System.getenv("KERNEL_MARK")',
+    'System.getProperty("user.dir")',
+]
 SCALA_ON_SPARK = [
-    "sc.getConf.getAll" + PAIRS,
-    'sys.props.filter(_._1.startsWith("spark."))' + PAIRS,
+    f"println(sc.getConf.getAll{PAIRS})",
+    f'println(sys.props.filter(_._1.startsWith("spark.")){PAIRS})',
     'sc.parallelize(1 to 1).map(_ => sys.env("EXECUTOR_MARK")).collect().mkString',
     'sc.hadoopConfiguration.get("my.key")',
     'spark.conf.get("spark.sql.shuffle.partitions")',
