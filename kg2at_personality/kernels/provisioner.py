@@ -153,6 +153,7 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
             raise HandOutFailed(why or "it does not wait for a user")
         seen, self._fitting = self._fitting[2], None
         self.plan, self.interpreter = plan, plan.interpreter
+        await self._hand_out.ready()
         written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, seen))
         await self._hand_out.give(self._environ, {**seen, **written}, cwd)
         self._hand_out = None

@@ -58,27 +58,40 @@ class HandOut:
             kernel.log.warning("Kernel %s can't wait for a user: %s", kernel.kernel_id, problem)
         return False
 
+    async def ready(self) -> None:
+        """Wait for the cell that runs. Raises HandOutFailed.
+
+        Called before the files are written anew: the first cell reads those of the start, to know what has changed.
+        """
+        if self._cell is None:
+            self._begin(self._runtime.receiver(self._files))
+        try:
+            is_ready = await asyncio.wait_for(self._cell_ends(), self._limit)
+        except asyncio.TimeoutError:
+            raise HandOutFailed(f"it did not end within {self._limit:g} s what it is warmed with") from None
+        if not is_ready:
+            raise HandOutFailed("it can't be told whose it is")
+
+    @property
+    def _limit(self) -> float:
+        return self._client.kernel.parent.timing.hand_out_limit
+
     async def give(self, before: Mapping[str, str], after: Mapping[str, str], cwd: str | None) -> None:
-        """Have a process with the environment `before` take that of `after`, properties and directory.
+        """Have a process that is `ready`, with the environment `before`, take that of `after`, properties, directory.
 
         Raises HandOutFailed, also when the process dies meanwhile, and OSError.
         """
-        limit = self._client.kernel.parent.timing.hand_out_limit
         try:
             self._files.write_environment(before, after)
-            await asyncio.wait_for(self._give(cwd or os.getcwd()), limit)
+            await asyncio.wait_for(self._give(cwd or os.getcwd()), self._limit)
         except asyncio.TimeoutError:
-            raise HandOutFailed(f"it did not take what is its user's within {limit:g} s") from None
+            raise HandOutFailed(f"it did not take what is its user's within {self._limit:g} s") from None
         except NoRoom as error:
             raise HandOutFailed(str(error)) from error
         finally:
             self._files.environment.unlink(missing_ok=True)
 
     async def _give(self, directory: str) -> None:
-        if self._cell is None:
-            self._begin(self._runtime.receiver(self._files))
-        if not await self._cell_ends():
-            raise HandOutFailed("it can't be told whose it is")
         answer = await Comm(self._client, TARGET).open({"directory": directory})
         if answer is None:
             raise HandOutFailed("it died while it took what is its user's")

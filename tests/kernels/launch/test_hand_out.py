@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from kg2at_personality.kernels.kernel import GatewayKernel
+from kg2at_personality.kernels.launch.hand_out import HandOut
 from kg2at_personality.kernels.launch.plan import HandOutFailed
+from kg2at_personality.kernels.provisioner import SparkProvisioner
 from kg2at_personality.kernels.timing import Timing
 from tests.fakes.toree import FakeSpark, start
 from tests.fakes.wait import until
@@ -56,6 +58,33 @@ async def test_it_takes_what_is_its_users(gateway: Any, spark: FakeSpark) -> Non
     assert (taken["env"]["KERNEL_MARK"], taken["env"]["KERNEL_ID"]) == ("mine", waiting.kernel.kernel_id)
     assert f"kernel-{waiting.kernel.kernel_id}.environment" not in spark.left()
     assert waiting.kind.redactor().text("hush") != "hush"
+
+
+async def test_its_files_are_written_when_it_has_read_those_of_its_start(
+    gateway: Any, spark: FakeSpark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes what is different in them, and its user may come before its first cell has ended."""
+    waiting, go, real = await Waiting.begin(gateway), asyncio.Event(), HandOut._run
+    written: list[bool] = []
+    write = SparkProvisioner._write_files
+
+    async def run(hand_out: HandOut, code: str) -> bool:
+        await go.wait()
+        return await real(hand_out, code)
+
+    def write_files(*arguments: Any) -> Any:
+        written.append(go.is_set())
+        return write(*arguments)
+
+    monkeypatch.setattr(HandOut, "_run", run)
+    monkeypatch.setattr(SparkProvisioner, "_write_files", write_files)
+    warming = asyncio.ensure_future(waiting.kind.warm_up(waiting.client))
+    await asyncio.sleep(0)
+    warming.cancel()
+    giving = asyncio.ensure_future(waiting.give(KERNEL_MARK="mine"))
+    asyncio.get_running_loop().call_later(0.3, go.set)
+    await giving
+    assert written == [True] and spark.taken(waiting.kernel.kernel_id) is not None
 
 
 async def test_it_is_given_once(gateway: Any, spark: FakeSpark) -> None:
