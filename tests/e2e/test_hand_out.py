@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import queue
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +56,9 @@ class User:
             shown.append(content.get("text") or content.get("data", {}).get("text/plain", ""))
 
         reply = await self.client.execute_interactive(code, timeout=120, output_hook=show)
+        with contextlib.suppress(queue.Empty):  # a Toree sends some of its output when it is idle already
+            while True:
+                show(await self.client.get_iopub_msg(timeout=0.1))
         text = "".join(shown).replace("Waiting for a Spark session to start...", "")
         return text.replace(self.kernel.kernel_id, "ID").strip(), reply["content"]
 
@@ -153,6 +158,7 @@ SCALA = [
     f"println(sys.env{PAIRS})",
     'System.getenv("KERNEL_MARK")',
     'System.getProperty("user.dir")',
+    "org.apache.spark.sql.SparkSession.getDefaultSession",
 ]
 SCALA_ON_SPARK = [
     f"println(sc.getConf.getAll{PAIRS})",

@@ -14,9 +14,13 @@ from .plan import Plan
 #: runs Toree (SparkSubmit.prepareSubmitEnvironment of Spark 3.5): it fetches jars and files, puts them on the class
 #: path and beside Toree's own, logs in. Toree makes a directory for the classes of its cells (its class Main), by which
 #: Spark chooses the local ones for good (Utils.getOrCreateLocalRootDirs).
+#: The last five are what the session that warms it sets for the whole JVM (CodeGenerator, BroadcastExchangeExec,
+#: SubqueryExec, NettyUtils).
 _KEYS = frozenset(
     """spark.driver.extraClassPath spark.driver.extraLibraryPath spark.driver.userClassPathFirst spark.jars spark.files
-    spark.archives spark.local.dir""".split()
+    spark.archives spark.local.dir spark.sql.codegen.cache.maxEntries spark.sql.broadcastExchange.maxThreadThreshold
+    spark.sql.subquery.maxThreadThreshold spark.network.sharedByteBufAllocators.enabled
+    spark.network.io.preferDirectBufs""".split()
 )
 _PREFIXES = tuple(f"spark.{name}." for name in "jars submit kerberos yarn kubernetes mesos repl hadoop.hadoop".split())
 #: Variables that the JVM's launcher, the C library, or classes of Java, Hadoop and Spark read at the start.

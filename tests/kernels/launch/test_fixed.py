@@ -9,7 +9,8 @@ import pytest
 from kg2at_personality.kernels.launch.fixed import difference, hidden
 from kg2at_personality.kernels.launch.plan import LaunchOptions
 from kg2at_personality.spark.installation import Java
-from tests.kernels.launch.test_toree import DRIVER, plan
+from kg2at_personality.spark.java_options import DRIVER
+from tests.fakes.plans import plan
 
 
 def misfit(values: dict[str, str] | None = None, env: dict[str, str] | None = None, cwd: str | None = None) -> str:

@@ -17,11 +17,10 @@ from kg2at_personality.kernels.launch.launcher import Launcher
 from kg2at_personality.kernels.launch.plan import LaunchOptions, Plan
 from kg2at_personality.kernels.launch.process_environment import environment
 from kg2at_personality.kernels.launch.properties import application_name, properties
-from kg2at_personality.kernels.launch.toree import ToreeRuntime
 from kg2at_personality.spark.cluster import ExecutorRequest
-from kg2at_personality.spark.conf import SparkConf, SparkConfReader
+from kg2at_personality.spark.conf import SparkConfReader
 from kg2at_personality.spark.idle_cores import IdleCores
-from kg2at_personality.spark.installation import Installation, Java, Spark, Toree
+from tests.fakes.plans import plan
 from tests.fakes.toree import FakeSpark
 
 KERNEL = "11-22-33-44-55"
@@ -44,19 +43,6 @@ AWKWARD = {
     "spark.empty": "",
     "spark.ends.with.backslash": "C:\\temp\\",
 }
-
-
-def conf(values: dict[str, str] | None = None) -> SparkConf:
-    return SparkConfReader(overrides=values or {}).read({})
-
-
-def plan(values: dict[str, str] | None = None, java: int = 17, options: LaunchOptions | None = None) -> Plan:
-    installation = Installation(
-        Spark("/opt/spark", "3.5.9", "2.12"),
-        Java("/opt/java", str(java), java),
-    )
-    toree = ToreeRuntime(Toree("/opt/toree.jar", "0.5.0", "2.12"))
-    return Plan(conf(values), installation, toree, "Scala", options or LaunchOptions())
 
 
 def command(plan: Plan, name: str = "c") -> list[str]:
