@@ -109,7 +109,7 @@ format: $(READY)  ## let ruff put the code in order
 	$(BIN)/ruff format .
 
 bench: $(READY)  ## what kg2at costs beside the stock gateway
-	@exec $(BIN)/python tests/bench.py $(ARGS)
+	@exec $(BIN)/python -m tests.bench $(ARGS)
 
 dist: $(READY)  ## sdist and wheel, in dist/
 	$(BIN)/python -m build

@@ -16,6 +16,13 @@ SIDES = ("stock", "kg2at")
 DIRECT = ("direct", "kg2at")
 #: A stock gateway whose kernelspec launches Python as Enterprise Gateway does.
 LIKE_EG = ("EG-like", "kg2at")
+#: A Toree of kg2at that is started for its user, and one that had waited.
+COLD, WARM = "cold", "warm"
+#: kg2at when many users come at once.
+ONE_WAITS = "one waits"
+HERD = ("none waits", ONE_WAITS)
+#: How many users that are.
+USERS = 6
 #: How many kernels are stopped at the same time, and how many are adopted, beside how many.
 STOPPED = {"one": 1, "eight": 8}
 ADOPTED = {"none": 0, "twenty": 20}
@@ -40,6 +47,8 @@ class Quantity:
     more: bool = False
     most: bool = False
     sides: tuple[str, ...] = SIDES
+    #: What was measured, where several rows compare the same values.
+    of: str = ""
 
     def compared(self, first: float, second: float) -> float:
         return second - first if self.more else second / first
@@ -55,7 +64,10 @@ class Quantity:
         named = ["", ""] if self.sides == SIDES else [f" {side}" for side in self.sides]
         values = [f"{shown(value)} {self.unit}{name}" for value, name in zip((first, second), named, strict=True)]
         compared = self.compared(first, second)
-        return [*values, f"{shown(compared, '+')} {self.unit}" if self.more else f"{compared:.2f}"]
+        return [
+            *values,
+            f"{shown(compared, '+')} {self.unit}" if self.more else f"{compared:.{2 if compared >= 0.1 else 3}f}",
+        ]
 
     @property
     def bound(self) -> str:
@@ -87,6 +99,27 @@ QUANTITIES = {
 }
 
 
+def rows_of(of: str, what: str, unit: str, limits: dict[str, float | None]) -> dict[str, Quantity]:
+    """A row for each side in `limits`, beside stock."""
+    return {
+        f"{of}_{side}": Quantity(f"{what}, {side}", unit, limit, sides=("stock", side), of=of)
+        for side, limit in limits.items()
+    }
+
+
+QUANTITIES |= rows_of("toree_ready", "POST to a Toree ready", "ms", {COLD: 0.75, WARM: 1 / 40})
+QUANTITIES |= rows_of("toree_first", "POST to its first answer of Spark", "ms", {COLD: 0.75, WARM: 0.2})
+QUANTITIES |= rows_of("toree_next", "its next Spark job", "ms", {COLD: 0.7, WARM: 0.7})
+QUANTITIES |= rows_of("toree_memory", "memory of a Toree", "MiB", {COLD: 1.15, WARM: 1.15})
+QUANTITIES |= {
+    "driver": Quantity("heavy code in a Toree", "ms", 1.05),
+    "executor": Quantity("heavy code in an executor", "ms", 1.05),
+    "herd_first": Quantity(f"{USERS} POSTs at once, the first ready", "ms", 1, sides=HERD),
+    "herd_middle": Quantity("the third of them", "ms", 1, sides=HERD),
+    "herd_last": Quantity("the last of them", "ms", 1, sides=HERD),
+}
+
+
 @dataclass
 class Samples:
     """All that was measured: quantity -> side -> values, in the order they were taken."""
@@ -102,6 +135,16 @@ class Samples:
         yield
         self.add(quantity, side, (time.perf_counter() - began) * 1000)
 
+    def has(self, row: str) -> bool:
+        """Whether all of this row of the table was measured."""
+        quantity = QUANTITIES[row]
+        return all(self.values.get(quantity.of or row, {}).get(side) for side in quantity.sides)
+
+    def medians(self, row: str) -> list[float]:
+        """The two values of a row of the table."""
+        quantity = QUANTITIES[row]
+        return [self.median(quantity.of or row, side) for side in quantity.sides]
+
     def median(self, quantity: str, side: str) -> float:
         return statistics.median(self.values[quantity][side])
 
@@ -114,8 +157,8 @@ def table(samples: Samples) -> list[str]:
     """The medians side by side."""
     rows = [("what (median)", *SIDES, "compared", "limit", "")]
     for name, quantity in QUANTITIES.items():
-        if name in samples.values:
-            medians = [samples.median(name, side) for side in quantity.sides]
+        if samples.has(name):
+            medians = samples.medians(name)
             rows.append((quantity.what, *quantity.cells(*medians), quantity.bound, quantity.verdict(*medians)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -128,12 +171,12 @@ def report(samples: Samples) -> dict[str, Any]:
             "unit": quantity.unit,
             "limit": quantity.limit,
             "limit_is": "more" if quantity.more else "most" if quantity.most else "ratio",
-            "medians": {side: samples.median(name, side) for side in quantity.sides},
-            "verdict": quantity.verdict(*(samples.median(name, side) for side in quantity.sides)),
-            "values": samples.values[name],
+            "medians": dict(zip(quantity.sides, samples.medians(name), strict=True)),
+            "verdict": quantity.verdict(*samples.medians(name)),
+            "values": samples.values[quantity.of or name],
         }
         for name, quantity in QUANTITIES.items()
-        if name in samples.values
+        if samples.has(name)
     }
 
 
