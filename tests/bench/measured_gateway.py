@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.error import URLError
 
@@ -39,7 +39,7 @@ class Measured(Gateway):
 
     def processes_of(self, kernel_id: str) -> list[psutil.Process]:
         """Those of them that name this kernel on their command line, as a Toree does."""
-        return [process for process in self.children() if kernel_id in " ".join(process.cmdline())]
+        return [process for process in self.children() if names(process, kernel_id)]
 
     def toree_memory(self, kernel_id: str) -> float:
         """Resident MiB of that Toree: its JVM alone, without what writes its log."""
@@ -53,6 +53,13 @@ class Measured(Gateway):
         """Resident MiB of the gateway itself."""
         assert self.process is not None
         return float(psutil.Process(self.process.pid).memory_info().rss / MIB)
+
+
+def names(process: psutil.Process, word: str) -> bool:
+    """Whether the word is on its command line; False for one that has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return word in " ".join(process.cmdline())
+    return False
 
 
 def used_kernel(gateway: Measured, name: str, code: str) -> str:

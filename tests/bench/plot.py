@@ -22,7 +22,7 @@ def draw(path: Path, samples: Samples) -> None:
     from matplotlib import pyplot
 
     with pyplot.rc_context({"svg.hashsalt": "kg2at", "svg.fonttype": "none", "font.size": 11}):
-        figure, axes = pyplot.subplots(figsize=(7.6, 2.9), layout="constrained")
+        figure, axes = pyplot.subplots(figsize=(7.6, 3.1), layout="constrained")
         for at, (side, (label, colour)) in enumerate(BARS.items()):
             seconds = [samples.median(group, side) / 1000 for group in GROUPS]
             places = [group + (at - 1) * HEIGHT for group in range(len(GROUPS))]
@@ -33,6 +33,6 @@ def draw(path: Path, samples: Samples) -> None:
         axes.set_xlabel("seconds after the notebook asks for its kernel (median)")
         axes.margins(x=0.12)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, loc="center right")
+        figure.legend(frameon=False, loc="outside upper center", ncols=len(BARS))
         figure.savefig(path, format="svg", metadata={"Date": None})
         pyplot.close(figure)
