@@ -102,7 +102,7 @@ class PythonKernel:
         return self
 
     def _wait_until_ready(self) -> None:
-        """The client takes a kernel for dead whose heart does not beat after a second, which a busy machine may need."""
+        """The client takes a kernel for dead whose heart does not beat within a second, as on a busy machine."""
         end = time.monotonic() + LIMIT
         while True:
             try:
