@@ -63,11 +63,12 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         plan = self._take_plan()
         self._take_ports()
         kwargs = await super().pre_launch(**kwargs)
-        kwargs["cmd"] = plan.runtime.command(plan, self.files)
         # Before the files: a start that is cancelled while spark-env.sh runs must not write them later.
         env = await asyncio.to_thread(environment, plan, kwargs["env"], self.kernel_id)
         written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, env))
-        kwargs["env"] = env | plan.runtime.variables(env, self.files) | written
+        env |= plan.runtime.variables(env, self.files) | written
+        kwargs["cmd"] = await asyncio.to_thread(plan.runtime.command, plan, self.files, env)
+        kwargs["env"] = env
         return kwargs
 
     def _take_plan(self) -> Plan:

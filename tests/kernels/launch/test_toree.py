@@ -60,7 +60,7 @@ def plan(values: dict[str, str] | None = None, java: int = 17, options: LaunchOp
 
 
 def command(plan: Plan, name: str = "c") -> list[str]:
-    return plan.runtime.command(plan, KernelFiles(f"/run/{name}.json"))
+    return plan.runtime.command(plan, KernelFiles(f"/run/{name}.json"), {})
 
 
 class TestCommand:
