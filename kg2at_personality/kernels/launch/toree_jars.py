@@ -12,14 +12,15 @@ import json
 import os
 import shutil
 import threading
+import time
+import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InstallationError
 from ...system.private_directory import private_directory
-from ...system.private_file import write_private
 
 _OWN = "org/apache/toree/"
 #: What of the rest runs on executors, which get the slim jar alone: `%%dataframe` makes JSON there
@@ -30,6 +31,8 @@ _MANIFEST = "META-INF/MANIFEST.MF"
 _CONFIGURATION = ("log4j*.properties", "log4j*.xml", "*-site.xml")
 #: How many assemblies have their jars kept.
 MOST = 4
+#: Seconds after which what is half made is nobody's any more: its gateway was killed.
+LEFT_AFTER = 600.0
 
 
 @dataclass(frozen=True)
@@ -91,23 +94,33 @@ class ToreeJarCache:
         return known[1]
 
     def _make(self, assembly: Path, folder: Path, jars: ToreeJars) -> None:
-        for path, write in ((jars.slim, _write_slim), (jars.rest, _write_rest)):
-            beside = path.with_name(f"{path.name}.{os.getpid()}")
-            try:
-                write(assembly, beside)
-                beside.chmod(0o600)
-                os.replace(beside, path)
-            except zipfile.BadZipFile as error:
-                raise InstallationError(f"{assembly} is damaged") from error
-            finally:
-                beside.unlink(missing_ok=True)
-        write_private(folder / "sums.json", json.dumps(self._sums(jars)).encode())
+        for left in folder.glob("*.*.*"):
+            if left.stat().st_mtime < time.time() - LEFT_AFTER:
+                left.unlink(missing_ok=True)
+        try:
+            _put(jars.slim, lambda beside: _write_slim(assembly, beside))
+            _put(jars.rest, lambda beside: _write_rest(assembly, beside))
+        except zipfile.BadZipFile as error:
+            raise InstallationError(f"{assembly} is damaged") from error
+        sums = json.dumps(self._sums(jars))
+        _put(folder / "sums.json", lambda beside: beside.write_text(sums))
         self._remove_old()
 
     def _remove_old(self) -> None:
         folders = sorted(self._directory.glob("jars-*"), key=lambda each: each.stat().st_mtime, reverse=True)
         for folder in folders[MOST:]:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put(path: Path, write: Callable[[Path], object]) -> None:
+    """Have a file written beside `path`, under a name of its own, and put in its place."""
+    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        write(beside)
+        beside.chmod(0o600)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _write_slim(assembly: Path, path: Path) -> None:
