@@ -21,6 +21,7 @@ from .kernels.launch.fast_start import FastStarts
 from .kernels.launch.launcher import Launcher
 from .kernels.launch.plan import LaunchOptions
 from .kernels.port_range import PortRange
+from .kernels.warm_demand import WarmOptions
 from .settings import Settings
 from .spark.conf import SparkConfReader
 from .spark.idle_cores import IdleCores
@@ -126,6 +127,11 @@ def clusters_of(settings: Settings, log: Log) -> Clusters:
 def port_range_of(settings: Settings) -> PortRange | None:
     """Return the ports for kernels' ZeroMQ sockets; None: any free ones."""
     return PortRange.parse(settings.kernel_ports) if settings.kernel_ports else None
+
+
+def warm_options_of(settings: Settings) -> WarmOptions:
+    """Return which kernels are to wait for users under these settings."""
+    return WarmOptions(settings.warm_kernels, settings.warm_max_age, settings.warm_memory_reserve)
 
 
 def normal_base_url(base_url: str) -> str:

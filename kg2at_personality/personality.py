@@ -22,6 +22,7 @@ from .assembly import (
     normal_base_url,
     port_range_of,
     truth,
+    warm_options_of,
     with_environment,
 )
 from .errors import ConfigError, StateDirInUse
@@ -31,6 +32,7 @@ from .kernels.prespawn import prespawn
 from .kernels.resource_limits import raise_limits
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import SparkKernelSpecManager
+from .kernels.timing import Timing
 from .settings import Settings
 from .start_checks import check_classes, check_defaults, check_spark
 from .state.failpoints import Failpoints
@@ -54,7 +56,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     """
 
     #: A test sets others.
-    failpoints = Failpoints()
+    failpoints, timing = Failpoints(), Timing()
 
     def __init__(self, **kwargs: Any) -> None:
         app = kwargs["parent"]
@@ -109,8 +111,10 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             job_wait_timeout=self.job_wait_timeout,
             max_kernel_log_size=self.max_kernel_log_size,
             max_buffered_output=self.max_buffered_output,
+            warm_options=warm_options_of(self),
             clusters=self.clusters,
             failpoints=self.failpoints,
+            timing=self.timing,
             shutdown_timeout=self.shutdown_timeout,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )
@@ -160,6 +164,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         await self.begin()
         if self._prespawn is None and not self._is_ending:
             self._announcement.publish()
+            self.parent.kernel_manager.warm_refill.open()
             self._prespawn = asyncio.create_task(prespawn(self.parent.kernel_manager, self.parent.prespawn_count or 0))
         if self._prespawn is not None:
             await self._prespawn

@@ -25,7 +25,7 @@ from kg2at_personality import adoption
 from kg2at_personality.kernels import supplies
 from kg2at_personality.kernels.supplies import Supplies
 from kg2at_personality.state.ledger import ASIDE, LOCK, MARK
-from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING, STOPPING
+from kg2at_personality.state.record import RESTARTING, RUNNING, STARTING, STOPPING, WARM
 from kg2at_personality.system.processes import started_at
 from tests.fakes.app import Client
 from tests.fakes.gateways import (
@@ -372,7 +372,7 @@ async def test_its_applications_are_known_by_what_its_last_launch_called_them(ga
 # What does not run any more is cleaned up.
 
 
-@pytest.mark.parametrize("step", [STARTING, RUNNING, STOPPING])
+@pytest.mark.parametrize("step", [STARTING, RUNNING, STOPPING, WARM])
 async def test_one_that_died_meanwhile_leaves_nothing(gateways: Gateways, step: str) -> None:
     process = await gateways.mute(step=step)
     gateways.write_connection_file(beside=True)
@@ -386,7 +386,7 @@ async def test_one_that_died_meanwhile_leaves_nothing(gateways: Gateways, step: 
     assert await listed(client) == []
 
 
-@pytest.mark.parametrize("step", [STARTING, STOPPING])
+@pytest.mark.parametrize("step", [STARTING, STOPPING, WARM])
 async def test_one_that_never_had_a_process_leaves_nothing(gateways: Gateways, step: str) -> None:
     gateways.gone(step=step)
     client = await gateways.open()
@@ -401,7 +401,7 @@ async def test_one_that_left_no_files_leaves_no_record(gateways: Gateways) -> No
 
 
 @pytest.mark.parametrize("wrong", [0, -1000, 1000])
-@pytest.mark.parametrize("step", [STARTING, RUNNING, STOPPING])
+@pytest.mark.parametrize("step", [STARTING, RUNNING, STOPPING, WARM])
 async def test_whoever_has_its_pid_now_is_not_touched(gateways: Gateways, step: str, wrong: int) -> None:
     stranger = await gateways.run("sleep", "60")
     began = started_at(stranger.pid)
@@ -452,7 +452,7 @@ async def test_what_outlived_it_in_its_group_or_elsewhere_is_ended(gateways: Gat
 # What the last gateway was about to do is done.
 
 
-@pytest.mark.parametrize("step", [STARTING, STOPPING])
+@pytest.mark.parametrize("step", [STARTING, STOPPING, WARM])
 @pytest.mark.parametrize("is_known", [True, False])
 async def test_what_nobody_knows_yet_or_wants_any_more_is_ended(gateways: Gateways, step: str, is_known: bool) -> None:
     """Also when the gateway died before it wrote down the process."""

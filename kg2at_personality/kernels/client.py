@@ -13,8 +13,8 @@ from jupyter_client.session import Session
 from .timing import Timing
 
 T = TypeVar("T")
-#: How often a state is looked at before it counts as one that stays.
-STATE_LOOKS = 10
+#: How often a state is looked at before it counts as one that stays, and how many such pauses `start_poll` has.
+STATE_LOOKS, STATE_PAUSES = 10, 40
 
 
 class ClientHost(Protocol):
@@ -113,13 +113,18 @@ class KernelClient:
 
     def content(self, parts: list[Any]) -> dict[str, Any]:
         """Return the content of a message. Raises ValueError."""
+        return self.message(parts)[1]
+
+    def message(self, parts: list[Any]) -> tuple[str, dict[str, Any]]:
+        """Return the type and the content of a message. Raises ValueError."""
         session = self._kernel.session.clone()
-        return dict(session.deserialize(session.feed_identities(parts)[1])["content"])
+        message = session.deserialize(session.feed_identities(parts)[1])
+        return str(message["msg_type"]), dict(message["content"])
 
     async def has_left(self, state: str) -> bool:
         """Wait a moment for the manager to learn that the kernel leaves `state`. Return whether it did."""
         for _ in range(STATE_LOOKS):
             if self._kernel.execution_state != state:
                 return True
-            await asyncio.sleep(self._kernel.parent.timing.start_poll / STATE_LOOKS)
+            await asyncio.sleep(self._kernel.parent.timing.start_poll / STATE_PAUSES)
         return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -38,6 +40,10 @@ class KernelFiles:
         return self._beside(".submitopts")
 
     @property
+    def environment(self) -> Path:
+        return self._beside(".environment")
+
+    @property
     def report(self) -> Path:
         return self._beside(".report")
 
@@ -57,6 +63,12 @@ class KernelFiles:
     def write_submit_options(self, text: str) -> None:
         """Write the one of SPARK_SUBMIT_OPTS in the same way."""
         _write_or_remove(self.submit_options, text)
+
+    def write_environment(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """Write which variables change, each with the old value and the new one; null for none."""
+        names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        changes = {name: [before.get(name), after.get(name)] for name in names}
+        write_private(self.environment, json.dumps(changes).encode())
 
     def empty_report(self) -> None:
         """Make a file for the reports of the next process. The last process goes on to write into its own."""
@@ -112,7 +124,7 @@ class KernelFiles:
 
     def remove(self) -> None:
         """Remove what we wrote, half-written files too; the connection file is jupyter_client's."""
-        for path in (self.properties, self.java_options, self.submit_options, self.report, self.log):
+        for path in (self.properties, self.java_options, self.submit_options, self.environment, self.report, self.log):
             path.unlink(missing_ok=True)
             temporary(path).unlink(missing_ok=True)
 

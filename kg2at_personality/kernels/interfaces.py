@@ -68,6 +68,7 @@ class Kernel(ClientKernel, Protocol):
     plan: Plan | None
     sessions: list[dict[str, Any]]
     running_cell: str
+    waits: bool
     adopted_group: int | None
     lifecycle: asyncio.Lock
     provisioner: LocalProvisioner

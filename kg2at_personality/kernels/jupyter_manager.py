@@ -47,6 +47,7 @@ class JupyterKernelManager(SeedingMappingKernelManager):
     if TYPE_CHECKING:
         # What jupyter_server leaves untyped, or types as if it were not asynchronous.
         def initialize_culler(self) -> None: ...
+        def cwd_for_path(self, path: str, **kwargs: Any) -> str: ...
         def kernel_model(self, kernel_id: str) -> dict[str, Any]: ...
         def notify_disconnect(self, kernel_id: str) -> None: ...
         def start_watching_activity(self, kernel_id: str) -> None: ...
@@ -109,6 +110,11 @@ class JupyterKernelManager(SeedingMappingKernelManager):
         directory = {} if cwd is None else {"cwd": cwd}
         return dict(self._kernel_start_kwargs(kernel_id=kernel_id, env=env, independent=True, **directory))
 
+    def cwd_of(self, arguments: Mapping[str, Any]) -> str | None:
+        """Return the directory of a start with these arguments of `start_kernel`; None: the gateway's own."""
+        path = arguments.get("path")
+        return None if path is None else self.cwd_for_path(path)
+
     async def start_as_jupyter(self, kernel_id: str, kernel_name: str, env: dict[str, str], **kwargs: Any) -> None:
         """Start a kernel and list it as Kernel Gateway's manager does."""
         await super().start_kernel(kernel_id=kernel_id, kernel_name=kernel_name, env=env, independent=True, **kwargs)
@@ -126,7 +132,7 @@ class JupyterKernelManager(SeedingMappingKernelManager):
         self._pending_kernels.pop(kernel_id, None)
 
     async def enlist(self, kernel: GatewayKernel) -> None:
-        """List a kernel that was taken over, as one that was started here."""
+        """List a kernel that was taken over, or that waited, as one that was started here."""
         kernel_id = kernel.kernel_id
         self._kernels[kernel_id] = kernel
         self._kernel_connections[kernel_id] = 0
@@ -159,7 +165,9 @@ class JupyterKernelManager(SeedingMappingKernelManager):
     # What the manager's own sockets receive from kernels.
 
     def watch_again(self, kernel_id: str) -> None:
-        """Follow a kernel whose ports have changed while it was started."""
+        """Follow a kernel whose ports have changed while it was started. No-op for one that is not listed."""
+        if kernel_id not in self:
+            return
         self.stop_following(kernel_id)
         self._kernel_ports[kernel_id] = self._kernels[kernel_id].ports
         self.start_watching_activity(kernel_id)
@@ -179,7 +187,9 @@ class JupyterKernelManager(SeedingMappingKernelManager):
             old.close()
 
     def stop_following(self, kernel_id: str) -> None:
-        """Close the sockets by which the manager listens to a kernel."""
+        """Close the sockets by which the manager listens to a kernel. No-op for one that is not listed."""
+        if kernel_id not in self:
+            return
         self.stop_watching_activity(kernel_id)
         self.stop_buffering(kernel_id)
 

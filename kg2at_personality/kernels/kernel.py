@@ -45,8 +45,8 @@ class GatewayKernel(JupyterKernel):
 
     `requested` is the environment that its client sent, `admission` what it was admitted with, `plan` that of its next
     launch (None for what isn't kg2at's), `sessions` the rows of its sessions, `launches` the number of its processes so
-    far, `adopted_group` the process group of a process that another gateway started. `running_cell` is the id of the
-    execute_request that it is busy with, "" for none.
+    far, `adopted_group` the process group of a process of another gateway, `running_cell` the id of the execute_request
+    that it is busy with ("" for none). While it `waits` it is nobody's; `warm_reason` is why it did not ("" if it did).
     """
 
     execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
@@ -64,11 +64,11 @@ class GatewayKernel(JupyterKernel):
         self.plan: Plan | None = None
         self.sessions: list[dict[str, Any]] = []
         self.running_cell, self.launches = "", 0
+        self.waits, self.warm_reason = False, "an earlier gateway started it"
         self.adopted_group: int | None = None
         #: Held by whatever starts or ends its process.
         self.lifecycle = asyncio.Lock()
-        #: Which of its launches has run a cell of a notebook to its end.
-        self._warm_launch = 0
+        self._warm_launch = 0  # which of its launches has run a cell of a notebook to its end
         self.own_client = KernelClient(self)
         self.console = Console(self)
         self.recorder = RecordKeeper(self)

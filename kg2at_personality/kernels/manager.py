@@ -17,16 +17,24 @@ from ..state.failpoints import Failpoints
 from .activity import Activity
 from .core_watch import CoreWatch
 from .ended_kernels import cull_reason
+from .gateway_end import GatewayEnd
 from .jupyter_manager import JupyterKernelManager
 from .kernel import GatewayKernel
 from .launch.launcher import Launcher
 from .port_range import PortRange
 from .seed import Seed, Seeding
+from .start import Start
 from .starts import Starts
 from .stops import Stops
 from .supplies import Supplies
 from .timing import Timing
+from .warm_demand import WarmDemand, WarmOptions
+from .warm_pool import WarmPool
+from .warm_refill import WarmRefill
 from .zombies import Zombies
+
+#: Why a start does not get a kernel that waits, which has its id already.
+ID_CHOSEN = "its client has chosen its id"
 
 
 class GatewayKernelManager(JupyterKernelManager):
@@ -39,6 +47,7 @@ class GatewayKernelManager(JupyterKernelManager):
     clusters = Instance(Clusters, help="What admits kernels. By default it lets every kernel start at once.")
     failpoints = Instance(Failpoints, ())
     timing = Instance(Timing, ())
+    warm_options = Instance(WarmOptions, kw={"kernels": {}}, help="Which kernels wait for users. By default none.")
     kernel_ports = Instance(PortRange, allow_none=True, help="For kernels' ZeroMQ ports; None: any free ones.")
     shutdown_timeout = Float(30.0, help="Seconds that all kernels have to end when the gateway does.")
     job_wait_timeout = Float(0.0, help="Seconds for which a cell may wait for its first executor; 0: for ever.")
@@ -51,9 +60,12 @@ class GatewayKernelManager(JupyterKernelManager):
             self.parent, self.launcher, self.kernel_spec_manager, self.clusters, self.failpoints, self.log
         )
         self.stops = Stops(self)
-        self.starts = Starts(self, self.stops)
+        self.warm_pool = WarmPool(self, self.stops)
+        self.warm_refill = WarmRefill(self, self.warm_pool, WarmDemand(self, self.warm_options))
+        self.starts = Starts(self, self.stops, self.warm_pool)
         self.seeding = Seeding(self)
         self.core_watch = CoreWatch(self)
+        self._end = GatewayEnd(self)
         self._tasks: set[asyncio.Future[None]] = set()
 
     @default("clusters")
@@ -79,31 +91,34 @@ class GatewayKernelManager(JupyterKernelManager):
         Raises UnknownKernelSpec, TooManyKernels, RequestError and ConfigError; none of them costs a process, but
         SeedFailed and KernelDied where a seed notebook has to run. Whoever cancels leaves no kernel behind.
         """
-        kernel_id = str(kwargs.pop("kernel_id", None) or self.new_kernel_id())
-        if kernel_id in self:
-            return str(await super().start_kernel(kernel_name=kernel_name, kernel_id=kernel_id, **kwargs))
+        chosen = kwargs.pop("kernel_id", None)
+        if chosen in self:
+            return str(await super().start_kernel(kernel_name=kernel_name, kernel_id=chosen, **kwargs))
         kernel_name = self.parent.force_kernel_name or kernel_name or self.default_kernel_name
         # As jupyter_client's KernelManager has it.
         kernel_name = NATIVE_KERNEL_NAME if kernel_name == "python" else kernel_name
-        await self.starts.start(kernel_id, kernel_name, env, **kwargs)
+        requested = None if env is None else dict(env)
+        start = Start(str(chosen or self.new_kernel_id()), kernel_name, requested, kwargs, ID_CHOSEN if chosen else "")
+        self.warm_refill.note_start()
+        await self.starts.run(start)
         if self.seed is not None:
-            await self.seeding.run(self.seed, kernel_id)
-        return kernel_id
+            await self.seeding.run(self.seed, start.kernel_id)
+        return start.kernel_id
 
     def pre_start_kernel(self, kernel_name: str | None, kwargs: Any) -> Any:
         """Called by jupyter_client before a launch: make the kernel."""
         kernel: Any
         kernel, name, kernel_id = super().pre_start_kernel(kernel_name, kwargs)
-        launch = self.starts.launch_of(kernel_id)
-        if launch is not None:
-            launch.equip(kernel, kernel_id)
+        start = self.starts.of(kernel_id)
+        if start is not None:
+            start.equip(kernel)
         return kernel, name, kernel_id
 
     def is_starting(self, kernel_id: str) -> bool:
         """Return whether a kernel is being started, or waits for cores."""
         return kernel_id in self.starts
 
-    def task_to_stop(self, kernel_id: str) -> asyncio.Task[str] | None:
+    def task_to_stop(self, kernel_id: str) -> asyncio.Task[None] | None:
         """Return the start to end before a kernel is stopped; None when there is none."""
         return self.starts.task_to_stop(kernel_id)
 
@@ -114,6 +129,21 @@ class GatewayKernelManager(JupyterKernelManager):
     def living_kernels(self) -> list[GatewayKernel]:
         """Return the kernels that are not dead."""
         return [kernel for kernel in self.kernels() if not kernel.is_dead]
+
+    @property
+    def is_starting_any(self) -> bool:
+        """Return whether a kernel of a user is being started, or has not answered yet."""
+        return len(self.starts) > 0 or any(not each.has_answered for each in self.living_kernels())
+
+    @property
+    def usual_name(self) -> str:
+        """Return the kernelspec of those who name none."""
+        return self.parent.force_kernel_name or self.default_kernel_name
+
+    def kernel_model(self, kernel_id: str) -> dict[str, Any]:
+        """Return what clients see of a kernel: also whether it had waited for its user, and if not, why."""
+        reason = self.get_kernel(kernel_id).warm_reason
+        return super().kernel_model(kernel_id) | {"warm": not reason, "warm_reason": reason}
 
     # The seed notebook.
 
@@ -192,35 +222,13 @@ class GatewayKernelManager(JupyterKernelManager):
         await self.stops.stop(kernel_id, now)
 
     async def shutdown_all_kernels(self) -> None:
-        """End every kernel, side by side, and start none any more; one that fails to end keeps no other from it.
-
-        Those that have not ended after `shutdown_timeout` seconds are killed.
-        """
-        await self._finish_starts()
-        stops = [asyncio.ensure_future(self.shutdown_kernel(kernel_id)) for kernel_id in self.list_kernel_ids()]
-        if stops:
-            await asyncio.wait(stops, timeout=self.shutdown_timeout)
-        for kernel in self.kernels():
-            self.log.error("Kernel %s has not ended within %g s and is killed", kernel.kernel_id, self.shutdown_timeout)
-            await kernel.termination.kill()
-        await asyncio.gather(*stops, return_exceptions=True)
-        await self._close()
+        """End every kernel, and start none any more. What has not ended after `shutdown_timeout` seconds is killed."""
+        await self._end.end_all()
 
     async def leave_all_kernels(self) -> None:
         """Start none any more, and leave those that run to the next gateway. What is under way comes to its end."""
-        await self._finish_starts()
-        await self.stops.finish()
-        await self.seeding.end()
-        for kernel in self.kernels():
-            await kernel.termination.detach()
-        await self._close()
+        await self._end.leave_all()
 
-    async def _finish_starts(self) -> None:
-        self.starts.close()
-        await self.starts.finish()
+    async def settle(self) -> None:
+        """Wait until all that `keep` runs has come to its end."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _close(self) -> None:
-        await self.core_watch.close()
-        await self.zombies.close()
-        self.supplies.ledger.close()

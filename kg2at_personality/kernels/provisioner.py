@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from subprocess import Popen
 from typing import Any
@@ -14,11 +15,14 @@ from jupyter_client.provisioning import LocalProvisioner
 from ..errors import LaunchFailed
 from ..spark.driver_report import DriverReport, parsed
 from ..spark.redaction import Redactor
+from .client import KernelClient
 from .files import KernelFiles
 from .interfaces import Kernel
 from .kind import KernelKind
+from .launch.fixed import difference
+from .launch.hand_out import HandOut
 from .launch.java_options import SUBMIT_OPTIONS, java_options, submit_options
-from .launch.plan import Plan, Runtime
+from .launch.plan import HandOutFailed, Plan, Runtime
 from .launch.process_environment import environment
 from .launch.properties import properties
 from .launch.runtimes import runtime_of
@@ -37,6 +41,12 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
     """
 
     parent: Kernel
+    #: The environment of the newest launch, and what it has set for good (Runtime.fixed).
+    _environ: Mapping[str, str] = {}
+    _fixed: Mapping[str, str] = {}
+    #: The launch that was found to fit, with the environment that its process sees.
+    _fitting: tuple[Plan, Mapping[str, str], dict[str, str]] | None = None
+    _hand_out: HandOut | None = None
     #: What the driver of the newest launch has reported so far.
     _report: DriverReport | None = None
 
@@ -64,12 +74,19 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         self._take_ports()
         kwargs = await super().pre_launch(**kwargs)
         # Before the files: a start that is cancelled while spark-env.sh runs must not write them later.
-        env = await asyncio.to_thread(environment, plan, kwargs["env"], self.kernel_id)
+        env = await self._environment(plan, kwargs["env"])
+        self._fixed = plan.runtime.fixed(plan, env, kwargs.get("cwd"))
         written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, env))
-        env |= plan.runtime.variables(env, self.files) | written
-        kwargs["cmd"] = await asyncio.to_thread(plan.runtime.command, plan, self.files, env)
-        kwargs["env"] = env
+        self.files.empty_report()
+        self._environ = env | written
+        kwargs["cmd"] = await asyncio.to_thread(plan.runtime.command, plan, self.files, self._environ)
+        kwargs["env"] = dict(self._environ)  # Kernel Gateway adds to it
         return kwargs
+
+    async def _environment(self, plan: Plan, env: Mapping[str, str]) -> dict[str, str]:
+        """Return what the process of a launch sees, but for variables that name files."""
+        seen = await asyncio.to_thread(environment, plan, env, self.kernel_id)
+        return seen | plan.runtime.variables(seen, self.files)
 
     def _take_plan(self) -> Plan:
         plan = self.parent.plan
@@ -107,6 +124,40 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         """Return the cell that prepares a new process before anybody's code runs in it; "" when it needs none."""
         return "" if self.runtime is None else self.runtime.setup_code(self.files)
 
+    # A process that waits for a user.
+
+    async def misfit(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> str:
+        """Return why the process can't serve this launch; see KernelKind. Raises KG2ATError and OSError."""
+        if self.plan is None or type(plan.runtime) is not self.runtime:
+            return "it is a kernel of another kind"
+        seen = await self._environment(plan, env)
+        why = difference(self._fixed, plan.runtime.fixed(plan, seen, cwd))
+        self._fitting = None if why else (plan, env, seen)
+        return why
+
+    def _fits(self, plan: Plan, env: Mapping[str, str]) -> bool:
+        """Return whether this is the launch that was found to fit."""
+        return self._fitting is not None and self._fitting[0] is plan and self._fitting[1] == env
+
+    async def warm_up(self, client: KernelClient) -> bool:
+        """Have a process that waits do what makes its user's first cells faster. Return False if it dies meanwhile."""
+        if self.runtime is None:
+            return True
+        self._hand_out = HandOut(self.runtime, client, self.files)
+        return await self._hand_out.warm_up()
+
+    async def hand_out(self, client: KernelClient, plan: Plan, env: Mapping[str, str], cwd: str | None) -> None:
+        """Give a process that waits to its user; see KernelKind. Raises HandOutFailed, OSError and KG2ATError."""
+        why = "" if self._fits(plan, env) else await self.misfit(plan, env, cwd)
+        if why or self._hand_out is None or self._fitting is None:
+            raise HandOutFailed(why or "it does not wait for a user")
+        seen, self._fitting = self._fitting[2], None
+        self.plan, self.interpreter = plan, plan.interpreter
+        await self._hand_out.ready()
+        written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, seen))
+        await self._hand_out.give(self._environ, {**seen, **written}, cwd)
+        self._hand_out = None
+
     def driver_report(self) -> DriverReport | None:
         """Return its driver's newest report; None before its first one, and when it can't be read."""
         try:
@@ -125,7 +176,6 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         files.write_properties(values, plan.conf.encoding if sys.platform == "zos" else "ascii")
         files.write_java_options(java_options(plan))
         files.write_submit_options(submit_options)
-        files.empty_report()
         self._report = None
         return {SUBMIT_OPTIONS: f"@{files.submit_options}"} if submit_options else {}
 

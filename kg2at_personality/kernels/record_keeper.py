@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..state.record import RUNNING, STARTING, Record, WaitLine
+from ..state.record import RUNNING, STARTING, WARM, Record, WaitLine
 from ..system.processes import started_at
 from .interfaces import Kernel
 
@@ -58,7 +58,8 @@ class RecordKeeper:
         return Record(
             kernel_id=kernel.kernel_id,
             kernel_name=kernel.kernel_name,
-            step=step,
+            # Whatever is done with one that waits, the next gateway has to end it.
+            step=WARM if kernel.waits else step,
             connection_file=kernel.connection_file,
             since=kernel.since.isoformat(),
             env=kernel.requested,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -93,6 +93,12 @@ class SparkKernelSpecManager(KernelSpecManager):
     def injected(self) -> dict[str, OwnSpec]:
         """Return those of them that are offered, as of the last look. Blocking when there was none."""
         return {name: spec for name, spec in self.own.items() if self.offers.includes(spec.kind, spec.profile)}
+
+    def why_unknown(self, warm_kernels: Iterable[str]) -> str:
+        """Return a sentence about the names that are no kernelspecs of kg2at's; "" when all are."""
+        unknown = ", ".join(repr(name) for name in warm_kernels if name.lower() not in self.own)
+        known = ", ".join(self.own) or "none"
+        return f"warm_kernels names {unknown}, but kg2at's kernelspecs are: {known}." if unknown else ""
 
     def _variants(self) -> Iterator[tuple[str, OwnSpec]]:
         for template, interpreter in _templates():

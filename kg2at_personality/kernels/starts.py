@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from logging import Logger
 from typing import Any, Protocol
 
 from ..admission.messages import closing
 from ..errors import KernelIdTaken, StartEnded, TooManyKernels
 from ..state.failpoints import Failpoints
-from ..state.record import Admission
+from .handover import HandoverHost, hand_over
 from .kernel import GatewayKernel
-from .launch.plan import Plan
 from .launch_failure import SYSTEM_ERRORS, launch_failure
 from .resource_limits import check_descriptors
+from .start import Start
 from .stops import Stops
 from .supplies import Supplies
+from .waiting_kernel import WaitingKernel
+from .warm_pool import WarmPool
 
 #: Descriptors that a launch takes: pipes, files, three ZeroMQ sockets with their connections.
 DESCRIPTORS = 16
 
 
-@dataclass
-class Launch:
-    """What one launch is made of. `kernel` is there as soon as jupyter_client has made it."""
-
-    kernel_name: str
-    requested: dict[str, str] | None
-    env: dict[str, str]
-    plan: Plan | None
-    admission: Admission | None
-    kernel: GatewayKernel | None = None
-
-    def equip(self, kernel: GatewayKernel, kernel_id: str) -> None:
-        """Give the kernel what it needs before it is started."""
-        kernel.kernel_id, kernel.requested = kernel_id, self.requested
-        kernel.plan, kernel.admission = self.plan, self.admission
-        self.kernel = kernel
-
-
-class StartHost(Protocol):
+class StartHost(HandoverHost, Protocol):
     """A manager, as the starts of its kernels see it."""
 
     supplies: Supplies
@@ -50,6 +32,7 @@ class StartHost(Protocol):
     log: Logger
 
     def __contains__(self, kernel_id: str) -> bool: ...
+    def new_kernel_id(self) -> str: ...
     def living_kernels(self) -> list[GatewayKernel]: ...
     def max_kernel_count(self) -> int | None: ...
     def remove_traces(self, kernel_id: str) -> None: ...
@@ -61,29 +44,26 @@ class StartHost(Protocol):
 class Starts:
     """Starts kernels, each under an id of its own, as long as the gateway is not about to end."""
 
-    def __init__(self, host: StartHost, stops: Stops) -> None:
-        self._host, self._stops = host, stops
+    def __init__(self, host: StartHost, stops: Stops, pool: WarmPool) -> None:
+        self._host, self._stops, self._pool = host, stops, pool
         self._is_closed = False
-        self._tasks: dict[str, asyncio.Task[str]] = {}
-        #: The launches that some of them have come to.
-        self._launches: dict[str, asyncio.Future[str]] = {}
-        self._launching: dict[str, Launch] = {}
+        self._starts: dict[str, Start] = {}
 
     def __contains__(self, kernel_id: object) -> bool:
-        return kernel_id in self._tasks
+        return kernel_id in self._starts
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._starts)
 
-    def task_to_stop(self, kernel_id: str) -> asyncio.Task[str] | None:
+    def task_to_stop(self, kernel_id: str) -> asyncio.Task[None] | None:
         """Return the start of a kernel that is to be stopped; None when there is none to wait for."""
+        start = self._starts.get(kernel_id)
         # A launch that shuts down its own kernel, as a manager derived from kg2at's might, can't be waited for.
-        is_own = self._launches.get(kernel_id) is asyncio.current_task()
-        return None if is_own else self._tasks.get(kernel_id)
+        return None if start is None or start.launch is asyncio.current_task() else start.task
 
-    def launch_of(self, kernel_id: str) -> Launch | None:
-        """Return what the kernel is launched with that jupyter_client is about to make; None for any other."""
-        return self._launching.get(kernel_id)
+    def of(self, kernel_id: str) -> Start | None:
+        """Return the start of a kernel that jupyter_client is about to make; None for any other."""
+        return self._starts.get(kernel_id)
 
     def close(self) -> None:
         """Start no kernel any more: the gateway is about to end."""
@@ -96,89 +76,130 @@ class Starts:
 
     async def finish(self) -> None:
         """Wait until all that are under way have come to their end."""
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        tasks = [start.task for start in self._starts.values() if start.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def start(self, kernel_id: str, kernel_name: str, requested: Mapping[str, str] | None, **kwargs: Any) -> None:
+    async def run(self, start: Start) -> None:
         """Start a kernel. Whoever cancels leaves none behind. Raises StartEnded when it is shut down meanwhile.
 
         Raises what `_refuse`, `Supplies.plan` and `Supplies.admit` raise, and LaunchFailed.
         """
-        self._refuse(kernel_id)
-        start = asyncio.create_task(self._admit_and_launch(kernel_id, kernel_name, requested, **kwargs))
-        self._tasks[kernel_id] = start
-        start.add_done_callback(lambda _: self._tasks.pop(kernel_id))
+        self._refuse(start.kernel_id)
+        self._starts[start.kernel_id] = start
+        start.task = task = asyncio.create_task(self._admit_and_launch(start))
+        task.add_done_callback(lambda _: self._starts.pop(start.kernel_id))
         try:
-            await asyncio.shield(start)
+            await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not start.cancelled():
-                self._host.keep(self._take_back(kernel_id, start))
+            if not task.cancelled():
+                self._host.keep(self._take_back(start, task))
                 raise
-        if start.cancelled() or kernel_id in self._stops:
+        if task.cancelled() or start.kernel_id in self._stops:
             raise StartEnded("The kernel was shut down while it was being started.")
 
     def _refuse(self, kernel_id: str) -> None:
         """Raise what refuses a kernel before anything is done for it: each start has an id, and a place, of its own."""
         self.refuse_when_closed()
-        if kernel_id in self._tasks:
+        if kernel_id in self._starts:
             raise KernelIdTaken(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
+        if kernel_id in self._pool:
+            raise KernelIdTaken(f"Kernel {kernel_id} waits for a user who does not choose an id. Choose another one.")
         if kernel_id in self._stops.zombies:
             raise KernelIdTaken(f"Processes of an earlier kernel {kernel_id} can't be ended. Choose another id.")
         limit = self._host.max_kernel_count()
-        starting = sum(each not in self._host for each in self._tasks)
+        starting = sum(each not in self._host for each in self._starts)
         if limit is not None and len(self._host.living_kernels()) + starting >= limit:
             raise TooManyKernels(f"This gateway runs at most {limit} kernels (max_kernels). Shut one down first.")
 
-    async def _admit_and_launch(
-        self, kernel_id: str, kernel_name: str, requested: Mapping[str, str] | None, **kwargs: Any
-    ) -> str:
+    async def _admit_and_launch(self, start: Start) -> None:
         """Do one start, in a task of its own. A cancel ends it before the launch; a launch goes on to its end."""
         supplies = self._host.supplies
-        env = supplies.environment(kernel_id, requested)
-        plan = await supplies.plan(kernel_name, env)
-        admission = await supplies.admit(kernel_id, kernel_name, env, plan)
-        self._host.failpoints.reached("start: admitted")
-        sent = None if requested is None else dict(requested)
-        launch = Launch(kernel_name, sent, env, plan, admission)
-        launching = asyncio.ensure_future(self._launch(kernel_id, launch, **kwargs))
-        self._launches[kernel_id] = launching
-        launching.add_done_callback(lambda _: self._launches.pop(kernel_id))
-        while not launching.done():
-            # Whoever cancels now ends the kernel when it has started.
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(launching)
-        return launching.result()
+        start.env = supplies.environment(start.kernel_id, start.requested)
+        start.plan = await supplies.plan(start.kernel_name, start.env)
+        waiting = await self._pool.claim(start)
+        if waiting is None or not await self._get_handed(start, waiting):
+            await self._admit(start)
+            await self._to_its_end(start, self._launch(start))
+        self._pool.note(start)
+        how = f"was started: {start.warm_reason}" if start.warm_reason else "had waited for its user"
+        self._host.log.info("Kernel %s (%s) %s", start.kernel_id, start.kernel_name, how)
+        self._host.failpoints.reached("start: done")
 
-    async def _launch(self, kernel_id: str, launch: Launch, **kwargs: Any) -> str:
-        self._launching[kernel_id] = launch
+    async def _admit(self, start: Start) -> None:
+        supplies = self._host.supplies
+        start.admission = await supplies.admit(start.kernel_id, start.kernel_name, start.env, start.plan)
+        self._host.failpoints.reached("start: admitted")
+
+    async def _get_handed(self, start: Start, waiting: WaitingKernel) -> bool:
+        """Go on with the kernel that was claimed, and under its id. Return False, and another id, if that fails."""
+        self._rename(start, waiting.kernel_id)
+        try:
+            await self._admit(start)
+            self.refuse_when_closed()
+        except BaseException:
+            self._give_back(start, waiting)
+            raise
+        self._pool.take(waiting)
+        if await self._to_its_end(start, hand_over(self._host, self._stops, start, waiting)):
+            return True
+        self._rename(start, self._host.new_kernel_id())
+        return False
+
+    def _give_back(self, start: Start, waiting: WaitingKernel) -> None:
+        """Let another start claim the kernel, as nothing has been handed to it."""
+        self._host.supplies.clusters.release(start.kernel_id)
+        if start.kernel_id in self._stops:
+            # Somebody knows the id, and has asked for its end.
+            self._pool.end(waiting)
+        else:
+            self._pool.give_back(waiting)
+
+    def _rename(self, start: Start, kernel_id: str) -> None:
+        """Go on with a start under another id, before anybody has got the one that it had."""
+        del self._starts[start.kernel_id]
+        start.kernel, start.kernel_id = None, kernel_id
+        start.env = self._host.supplies.environment(kernel_id, start.requested)
+        self._starts[kernel_id] = start
+
+    async def _to_its_end(self, start: Start, work: Coroutine[Any, Any, bool]) -> bool:
+        """Return what `work` does: whether there is a kernel now. Whoever cancels meanwhile ends it afterwards."""
+        start.launch, is_cancelled = asyncio.ensure_future(work), False
+        while not start.launch.done():
+            try:
+                await asyncio.shield(start.launch)
+            except asyncio.CancelledError:
+                is_cancelled = True
+        if is_cancelled and not start.launch.result():
+            raise asyncio.CancelledError
+        return start.launch.result()
+
+    async def _launch(self, start: Start) -> bool:
         try:
             self.refuse_when_closed()
             check_descriptors(DESCRIPTORS)
-            await self._host.start_as_jupyter(kernel_id, launch.kernel_name, launch.env, **kwargs)
+            await self._host.start_as_jupyter(start.kernel_id, start.kernel_name, start.env, **start.arguments)
         except SYSTEM_ERRORS as error:
-            await self._discard(kernel_id)
+            await self._discard(start)
             raise launch_failure(error) from error
         except BaseException:
-            await self._discard(kernel_id)
+            await self._discard(start)
             raise
-        del self._launching[kernel_id]
-        if launch.kernel is not None:
-            launch.kernel.startup.watch()
-        self._host.failpoints.reached("start: done")
-        return kernel_id
+        if start.kernel is not None:
+            start.kernel.startup.watch()
+        return True
 
-    async def _discard(self, kernel_id: str) -> None:
+    async def _discard(self, start: Start) -> None:
         """Undo a launch that failed at any point."""
-        kernel = self._launching.pop(kernel_id).kernel
-        self._host.remove_traces(kernel_id)
-        if kernel is None or await kernel.termination.discard():
-            self._host.supplies.forget(kernel_id)
+        self._host.remove_traces(start.kernel_id)
+        if start.kernel is None or await start.kernel.termination.discard():
+            self._host.supplies.forget(start.kernel_id)
         else:
-            self._stops.add_zombie(kernel, "its start failed, and it may not be signalled")
+            self._stops.add_zombie(start.kernel, "its start failed, and it may not be signalled")
 
-    async def _take_back(self, kernel_id: str, start: asyncio.Task[str]) -> None:
+    async def _take_back(self, start: Start, task: asyncio.Task[None]) -> None:
         """End a start whose client is gone, or the kernel that came of it."""
-        start.cancel()
-        await asyncio.wait([start])
-        if kernel_id in self._host:
-            self._host.log.warning("Shutting down kernel %s: nobody waits for it any more", kernel_id)
-            await self._host.shutdown_kernel(kernel_id, now=True)
+        task.cancel()
+        await asyncio.wait([task])
+        if start.kernel_id in self._host:
+            self._host.log.warning("Shutting down kernel %s: nobody waits for it any more", start.kernel_id)
+            await self._host.shutdown_kernel(start.kernel_id, now=True)

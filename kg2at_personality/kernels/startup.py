@@ -16,7 +16,7 @@ from .port_clash import has_its_ports, start_on_other_ports
 from .record_keeper import RecordKeeper
 
 #: How often a kernel that answers is asked again until its published states arrive as well.
-STATE_TRIES = 25
+STATE_TRIES = 100
 #: How often a kernel is started when others take its ports.
 PORT_TRIES = 3
 #: What a process prints that finds its port taken (strerror of EADDRINUSE; java.net.BindException).
@@ -65,7 +65,7 @@ class Startup:
         kernel.parent.follow_next_process(kernel.kernel_id)
         kernel.execution_state, kernel.reason, kernel.running_cell = "starting", "", ""
         kernel.forget_info()
-        self._kernel.setup_cell.reset()
+        kernel.setup_cell.reset()
         if self._answer is None or self._answer.done():
             self._answer = unobserved_future()
 
@@ -86,6 +86,20 @@ class Startup:
         if self._answer is not None:
             self._watch = asyncio.create_task(self._wait_for_answer(self._answer))
 
+    async def finished(self) -> None:
+        """Wait until the newest process is prepared for anybody's code, or dead. Called after `watch`."""
+        if self._watch is not None:
+            await asyncio.wait([self._watch])
+
+    def hear(self) -> None:
+        """Called when a process that waited is listed for its user: wait until what it publishes arrives.
+
+        Until then it has not answered, as one that has just been launched; no cell may come before that.
+        """
+        self._kernel.execution_state = "starting"
+        self._answer = unobserved_future()
+        self.watch()
+
     def stop_watching(self) -> None:
         """Called when the process is to end. Those who wait for an answer go on to wait. Idempotent."""
         if self._watch is not None:
@@ -93,8 +107,9 @@ class Startup:
 
     async def _wait_for_answer(self, answer: asyncio.Future[None]) -> None:
         """Ask the new process for its info until it answers or dies."""
-        # Whoever asked for the kernel gets an answer first; no kernel is ready sooner.
-        await asyncio.sleep(self._kernel.parent.timing.start_poll)
+        if not self._kernel.setup_cell.has_ended:
+            # Whoever asked for the kernel gets an answer first; no kernel is ready sooner.
+            await asyncio.sleep(self._kernel.parent.timing.start_poll)
         for _ in range(PORT_TRIES):
             if await self._answers(answer):
                 return
@@ -123,9 +138,10 @@ class Startup:
                 return False
             await learn_user(self._kernel)
             # By the socket that has just been answered, so that it is there before what anybody sends from now on.
-            reply = self._kernel.setup_cell.send(conversation)
+            cell = self._kernel.setup_cell
+            reply = None if cell.has_ended else cell.send(conversation)
             self._note_answer(answer, info)
-            await self._kernel.setup_cell.end(reply)
+            await cell.end(reply)
         if reply is not None:
             self._recorder.write_if_possible()
         return True
@@ -135,7 +151,7 @@ class Startup:
         for _ in range(STATE_TRIES):
             info = await self._client.outcome(conversation.ask("kernel_info_request"))
             # A kernel whose states do not arrive would be taken for idle when it is busy, and culled.
-            if info is None or await self._client.has_left("starting"):
+            if info is None or self._kernel.waits or await self._client.has_left("starting"):
                 break
         return info
 

@@ -31,7 +31,7 @@ class StopHost(Protocol):
     def get_kernel(self, kernel_id: str) -> GatewayKernel: ...
     def check_known(self, kernel_id: str) -> None: ...
     def is_starting(self, kernel_id: str) -> bool: ...
-    def task_to_stop(self, kernel_id: str) -> asyncio.Task[str] | None: ...
+    def task_to_stop(self, kernel_id: str) -> asyncio.Task[None] | None: ...
     def stop_following(self, kernel_id: str) -> None: ...
     def unlist(self, kernel_id: str) -> None: ...
 
@@ -89,21 +89,21 @@ class Stops:
             Zombie(kernel.kernel_id, kernel.kernel_name, kernel.pid, datetime.now(timezone.utc), reason, retry)
         )
 
-    async def _stop(self, kernel_id: str, now: bool, start: asyncio.Task[str] | None) -> None:
+    async def _stop(self, kernel_id: str, now: bool, start: asyncio.Task[None] | None) -> None:
         """Stop the kernel, or its `start` if that has not come to a launch yet."""
         try:
             if start is not None:
                 start.cancel()
                 await asyncio.wait([start])
             if kernel_id in self._host:
-                await self._shut_down(self._host.get_kernel(kernel_id), now)
+                await self.end(self._host.get_kernel(kernel_id), now)
         finally:
             self._host.unlist(kernel_id)
             self._tasks.pop(kernel_id, None)
             self.ended.add(kernel_id, self._reasons.get(kernel_id, ""))
 
-    async def _shut_down(self, kernel: GatewayKernel, now: bool) -> None:
-        """Shut down the kernel, whatever goes wrong; what lives on is a zombie."""
+    async def end(self, kernel: GatewayKernel, now: bool = False) -> None:
+        """Shut down a kernel, listed or not, whatever goes wrong; what lives on is a zombie."""
         host, kernel_id = self._host, kernel.kernel_id
         host.log.info("Kernel shutdown: %s", kernel_id)
         try:

@@ -15,6 +15,9 @@ class Timing:
     start_poll: float = 0.2
     #: That a Toree has to take its handler for interrupts. It takes one, which its first cell then takes less.
     interrupt_limit: float = 60.0
+    #: That a kernel which waits has for each cell that warms it, and to take what is its user's.
+    warm_limit: float = 60.0
+    hand_out_limit: float = 10.0
     #: Between two attempts to kill what survived a shutdown.
     zombie_retry: float = 5.0
     #: Until an adoption looks for processes again.
@@ -29,5 +32,13 @@ class Timing:
     elastic_core_grace: float = 1.5
     #: That an application has its cores, but no executor, before it is asked what became of them, and then again.
     executor_look: float = 3.0
+    #: Between two looks at the kernels that wait for users, and how long none of them is started after a user's start.
+    warm_look: float = 3.0
+    warm_quiet: float = 3.0
+    #: That one may take to be ready.
+    warm_start_limit: float = 300.0
+    #: After a start that failed, at first and at most.
+    warm_retry: float = 5.0
+    longest_warm_retry: float = 600.0
     #: For the processes that a kernel leaves behind.
     kill: KillTimes = field(default_factory=KillTimes)

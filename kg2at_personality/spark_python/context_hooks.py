@@ -18,14 +18,19 @@ class ContextHooks:
     `on_stop` is called with each context that has been stopped, and `on_delay` when somebody waits for Spark to start.
     """
 
-    def __init__(
-        self, rules: ApplicationRules, jvm: Jvm, on_stop: Callable[[Any], None], on_delay: Callable[[], None]
-    ) -> None:
-        self._rules, self._jvm, self._on_stop, self._on_delay = rules, jvm, on_stop, on_delay
+    _rules: ApplicationRules
+    _jvm: Jvm
+
+    def __init__(self, on_stop: Callable[[Any], None], on_delay: Callable[[], None]) -> None:
+        self._on_stop, self._on_delay = on_stop, on_delay
         self._module: ModuleType | None = None
         self._pending: PendingCall | None = None
         self._last: Any = None
         self._stopping: list[Any] = []
+
+    def take(self, rules: ApplicationRules, jvm: Jvm) -> None:
+        """Hold contexts to these rules from now on, in this JVM."""
+        self._rules, self._jvm = rules, jvm
 
     @property
     def is_starting(self) -> bool:

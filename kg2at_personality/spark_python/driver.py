@@ -27,12 +27,16 @@ class Driver:
     """Makes the session, and knows whether there is one."""
 
     def __init__(self, environ: Mapping[str, str], names: LazyNames, notices: Notices, progress: ProgressLine) -> None:
-        properties = PropertiesFile.of(environ)
         self._names, self._notices, self._progress = names, notices, progress
-        self._jvm = Jvm(properties, self._jvm_ended)
         self._is_making = False
-        rules = ApplicationRules(environ.get("KERNEL_ID", ""), properties.admitted)
-        self._hooks = ContextHooks(rules, self._jvm, names.forget, self._tell_delay)
+        self._hooks = ContextHooks(names.forget, self._tell_delay)
+        self.take(environ)
+
+    def take(self, environ: Mapping[str, str]) -> None:
+        """Have the next JVM and its applications be those of this environment. There must be no JVM."""
+        properties = PropertiesFile.of(environ)
+        self._jvm = Jvm(properties, environ.get("JAVA_HOME", ""), self._jvm_ended)
+        self._hooks.take(ApplicationRules(environ.get("KERNEL_ID", ""), properties.admitted), self._jvm)
 
     def install(self, on_made: Callable[[], None]) -> None:
         """Have the rules hold for every SparkContext of this process; pyspark is not imported for it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any, Callable, Mapping
 
@@ -24,9 +23,9 @@ class Jvm:
     thread also takes the status at once, so that ipykernel doesn't wait 20 s for a zombie when it shuts down.
     """
 
-    def __init__(self, properties: PropertiesFile, on_exit: Callable[[Any, int], None]) -> None:
+    def __init__(self, properties: PropertiesFile, java_home: str, on_exit: Callable[[Any, int], None]) -> None:
         self._properties, self._on_exit = properties, on_exit
-        self._options = DriverOptions(properties.path, properties.admitted, os.environ.get("JAVA_HOME", ""))
+        self._options = DriverOptions(properties.path, properties.admitted, java_home)
         self._log = JvmLog(properties.path, properties.admitted)
         self._launch: PendingCall | None = None
         self._process: Any = None

@@ -17,6 +17,7 @@ from traitlets import Enum, Type
 
 from .driver import Driver
 from .driver_reporter import DriverReporter
+from .hand_out import HandOut
 from .interrupt_handler import InterruptHandler
 from .lazy_names import LazyNames
 from .notices import Notices
@@ -46,7 +47,7 @@ class SparkKernel(IPythonKernel):
         self.driver = Driver(os.environ, self.names, self.notices, self.progress)
         self.interrupts = InterruptHandler(self.driver)
         self.driver.install(self.interrupts.install_again)
-        self.reporter = DriverReporter(_report_path(self.parent), self.driver)
+        self.reporter = DriverReporter(_beside(self.parent) + ".report", self.driver)
         if self.spark_context != "none":
             self.names.define(self.driver)
             shell.ast_transformers.append(UseFinder(self.names))
@@ -60,6 +61,16 @@ class SparkKernel(IPythonKernel):
         self.reporter.start()
         if self.spark_context == "eager":
             self.driver.make_in_background()
+
+    def wait_for_user(self) -> None:
+        """Take what is a user's when the gateway tells. Called by a cell of the gateway's."""
+        HandOut(_beside(self.parent), self.comm_manager, self._take).wait()
+
+    def _take(self) -> None:
+        """Be as if started in this environment and directory."""
+        self.driver.take(os.environ)
+        shell: Any = self.shell
+        shell.user_ns["_dh"][:] = [type(first)(os.getcwd()) for first in shell.user_ns["_dh"][:1]]
 
     def use_spark(self) -> None:
         """Make the session that a cell is about to use. Called by the statement that UseFinder puts into the cell."""
@@ -121,10 +132,9 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
-def _report_path(app: Any) -> str:
-    """Return the file beside the kernel's connection file."""
-    base, _ = os.path.splitext(str(app.abs_connection_file))
-    return base + ".report"
+def _beside(app: Any) -> str:
+    """Return the path of the files beside the kernel's connection file, without their suffixes."""
+    return os.path.splitext(str(app.abs_connection_file))[0]
 
 
 def launch() -> None:

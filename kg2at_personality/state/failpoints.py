@@ -4,6 +4,8 @@ from __future__ import annotations
 
 #: In the order in which a kernel comes to them; a restart passes "start: recorded" and "start: launched" too.
 START = ("start: admitted", "start: recorded", "start: launched", "start: done")
+#: Between "start: admitted" and "start: done".
+HAND_OUT = ("hand-out: claimed", "hand-out: recorded", "hand-out: given", "hand-out: written")
 RESTART = ("restart: recorded", "restart: asked", "restart: ended")
 STOP = ("stop: recorded", "stop: asked", "stop: ended", "stop: cleaned", "stop: forgotten")
 

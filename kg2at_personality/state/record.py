@@ -15,10 +15,11 @@ from ..json_fields import FieldError, Fields, parse
 from ..spark.cluster import AppIdentity, ExecutorRequest
 
 #: Steps of a kernel's life. STARTING: nobody knows its id yet; RESTARTING: its client waits for the next process.
-STARTING, RUNNING, RESTARTING, STOPPING = "starting", "running", "restarting", "stopping"
-STEPS = (STARTING, RUNNING, RESTARTING, STOPPING)
+#: WARM: it waits for a user, and is nobody's.
+STARTING, RUNNING, RESTARTING, STOPPING, WARM = "starting", "running", "restarting", "stopping", "warm"
+STEPS = (STARTING, RUNNING, RESTARTING, STOPPING, WARM)
 #: Goes up when an older kg2at could not read it: with 2 came an admission's application, with 3 the line of a wait,
-#: with 4 whether it is set up.
+#: with 4 whether it is set up, and kernels that wait for a user.
 VERSION = 4
 #: The largest process id and the largest port.
 PIDS, PORTS = 2**31 - 1, 65535

@@ -39,6 +39,7 @@ class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc
             "queue": queue,
             "kernels": kernels,
             "zombies": manager.zombies.status(),
+            "warm": manager.warm_pool.status() | {"paused": manager.warm_refill.paused},
             "clusters": clusters,
         }
         self.set_header("Content-Type", "application/json")
@@ -65,6 +66,8 @@ def _kernel(kernel: GatewayKernel, lease: dict[str, Any] | None, wait: dict[str,
         "pid": kernel.pid,
         "since": kernel.since,
         "idle_since": kernel.idle_since,
+        "warm": not kernel.warm_reason,
+        "warm_reason": kernel.warm_reason,
     }
 
 

@@ -286,6 +286,12 @@ FAULTS = [
         variables(KG2AT_PROFILES='{{"big": {{"spark.cores.max": "x"}}}}'),
         r"error +profile big +profile big: ",
     ),
+    Fault(
+        "warm kernels",
+        variables(KG2AT_WARM_KERNELS='{{"spark_python": 1, "nope": 1}}'),
+        r"warning  warm_kernels +warm_kernels names 'nope', but kg2at's kernelspecs are: apache_toree_scala",
+        0,
+    ),
     Fault("settings", variables(KG2AT_NICENESS="99"), r"error +settings +kg2at's settings: .*niceness"),
     Fault("locale", variables(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"), r"warning  encodings .*LC_ALL", 0),
     Fault("no master", dead_master, r"error +master +Spark master http://127.0.0.1:\d+: .*refused.* is it started\?"),

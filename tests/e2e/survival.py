@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -39,10 +40,14 @@ class Ward:
         self.gateway, self.cluster = gateway, cluster
         self.state_dir = gateway.runtime / f"kg2at-{gateway.port}"
 
-    def dies_at(self, point: str, request: Callable[[], Any]) -> None:
-        """Start the gateway again so that `request` kills it at `point`; then start it without that."""
+    def dies_at(self, point: str, request: Callable[[], Any], **environ: str) -> None:
+        """Start the gateway again so that `request` kills it at `point`; then start it without that.
+
+        `environ` are variables of the gateway that dies.
+        """
+        before = dict(self.gateway.environ)
         self.gateway.kill()
-        self.gateway.environ[VARIABLE] = point
+        self.gateway.environ |= {VARIABLE: point, **environ}
         self.gateway.start()
         try:
             with contextlib.suppress(OSError, HTTPException):
@@ -50,8 +55,21 @@ class Ward:
             assert self.gateway.process is not None
             assert self.gateway.process.wait(LIMIT) == -9, "it did not come to that point"
         finally:
-            del self.gateway.environ[VARIABLE]
+            self.gateway.environ = before
         self.gateway.start()
+
+    def dies_in_hand_out(self, point: str, kernel_name: str) -> None:
+        """As `dies_at`, while a kernel that has waited becomes that of a user."""
+
+        def wait_and_ask() -> None:
+            wait_until(lambda: self.waiting() == ["ready"], lambda: self.log)
+            self.gateway.request("POST", "/api/kernels", {"name": kernel_name, "env": {"KERNEL_MARK": "mine"}})
+
+        self.dies_at(point, wait_and_ask, KG2AT_WARM_KERNELS=json.dumps({kernel_name: 1}))
+
+    def waiting(self) -> list[str]:
+        """What the kernels that wait for users do."""
+        return [row["state"] for row in self.gateway.request("GET", "/kg2at/status").body["warm"]["kernels"]]
 
     def kill_during(self, request: Callable[[], Any], delay: float) -> None:
         """kill -9 `delay` seconds after `request` was begun, and start it again."""

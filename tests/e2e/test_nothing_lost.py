@@ -130,6 +130,19 @@ def test_killed_at_a_start(ward: Ward, spoken: Language, survivor: str, point: s
     ward.is_well()
 
 
+@pytest.mark.parametrize("point", failpoints.HAND_OUT)
+def test_killed_in_a_hand_out(ward: Ward, spoken: Language, survivor: str, point: str) -> None:
+    """What waited is ended, or its user's: written down as that, it is kept."""
+    ward.dies_in_hand_out(point, spoken.kernel)
+    ward.is_well()
+    more = set(ward.kernels()) - {survivor}
+    assert len(more) == (point == "hand-out: written")
+    for kernel_id in more:
+        assert "3" in ward.run(kernel_id, spoken.show(spoken.sum(2)))
+        assert ward.gateway.delete(kernel_id) == 204
+    ward.is_well()
+
+
 @pytest.mark.parametrize("point", failpoints.STOP)
 def test_killed_at_a_stop(ward: Ward, spoken: Language, survivor: str, point: str) -> None:
     kernel_id = ward.gateway.start_kernel(spoken.kernel)

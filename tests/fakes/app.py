@@ -72,6 +72,8 @@ def make_app(settings: dict[str, Any]) -> KernelGatewayApp:
     """
     config = Config(settings)
     config.KernelGatewayApp.api = "kg2at_personality"
+    if "warm_kernels" not in config.KG2ATPersonality:
+        config.KG2ATPersonality.warm_kernels = {}
     app = KernelGatewayApp(config=config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(IOLoop.current(), "call_later", lambda *arguments: None)

@@ -6,6 +6,7 @@ import os
 import signal
 from typing import Any
 
+from kg2at_personality.kernels.timing import Timing
 from kg2at_personality.personality import KG2ATPersonality
 from kg2at_personality.state.failpoints import Failpoints
 
@@ -23,6 +24,8 @@ class DeadlyPoint(Failpoints):
 
 class DyingPersonality(KG2ATPersonality):  # type: ignore[misc]
     failpoints = DeadlyPoint()
+    #: A kernel that is to wait for a user is started at once.
+    timing = Timing(warm_look=0.1, warm_quiet=0.0)
 
 
 def create_personality(*args: Any, **kwargs: Any) -> KG2ATPersonality:

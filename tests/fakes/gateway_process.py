@@ -97,6 +97,7 @@ class Gateway:
             "JUPYTER_DATA_DIR": str(self.directory / "data"),
             "JUPYTER_CONFIG_DIR": str(self.directory / "config"),
             "KG_AUTH_TOKEN": self.token,
+            "KG2AT_WARM_KERNELS": "{}",
         }
 
     def __enter__(self) -> Gateway:

@@ -73,6 +73,8 @@ class Kernel:
             socket.linger = 1000
             socket.bind(f"tcp://{connection['ip']}:{connection[f'{name}_port']}")
         self.count, self.parent = 0, Message()
+        #: What is called with the data of a comm_open, by the target's name; it returns the data of the comm_close.
+        self.targets: dict[str, Callable[[Content], Content]] = {}
         self.names: dict[str, Any] = {"__name__": "__main__", "display": self.display}
 
     # Messages.
@@ -194,6 +196,13 @@ class Kernel:
 
     def on_comm_info(self, content: Content) -> Content:
         return {"status": "ok", "comms": {}}
+
+    def on_comm_open(self, content: Content) -> Content:
+        """Answer on iopub; one without a target is closed too, as ipykernel and Toree do."""
+        target = self.targets.pop(content["target_name"], None)
+        data = target(content["data"]) if target else {}
+        self.publish("comm_close", {"comm_id": content["comm_id"], "data": data})
+        return {}
 
     def on_history(self, content: Content) -> Content:
         return {"status": "ok", "history": []}

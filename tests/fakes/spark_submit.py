@@ -4,8 +4,10 @@ It records how it was called in $SPARK_FAKE_RECORDS, then does what the property
 serve (the default): be a python kernel that takes SIGUSR2 for an interrupt, as Toree does with --alternate-sigint USR2,
 and that prints the text of an SQL cell;
 die: print `spark.fake.says` and end with status 3; hang: never answer. What `spark.fake.learns` says happens when it is
-to learn its handler for interrupts: ok (the default), error, die, hang. With `spark.fake.gate` it first waits until
-somebody writes to that FIFO; with `spark.fake.child` it has a child in its process group.
+to learn its handler for interrupts: ok (the default), error, die, hang. The same happens in each cell that warms it by
+`spark.fake.warms`, and when it is given to a user by `spark.fake.takes` of the user's properties. With
+`spark.fake.gate` it first waits until somebody writes to that FIFO; with `spark.fake.child` it has a child in its
+process group.
 """
 
 from __future__ import annotations
@@ -55,7 +57,28 @@ def note(path: Path, line: str) -> None:
         file.write(f"{line}\n")
 
 
-def serve(connection_file: str, interrupts: Path, learns: str) -> None:
+def do(what: str, limit: float) -> None:
+    """Die or hang, if that is what."""
+    if what == "die":
+        os._exit(3)
+    if what == "hang":
+        time.sleep(limit)
+
+
+def take(connection_file: Path, taken: Path) -> dict[str, Any]:
+    """Take what is a user's, as a Toree that waits does, and record it."""
+    changes = json.loads(connection_file.with_suffix(".environment").read_text())
+    properties = javaproperties.loads(connection_file.with_suffix(".properties").read_text("ascii"))
+    for name, (before, after) in changes.items():
+        if os.environ.get(name) == before:
+            os.environ.pop(name, None) if after is None else os.environ.update({name: after})
+    taken.write_text(json.dumps({"env": dict(os.environ), "properties": properties}))
+    what = properties.get("spark.fake.takes", "ok")
+    do(what, 600)
+    return {"status": what, "error": "IOException" if what == "error" else ""}
+
+
+def serve(connection_file: str, interrupts: Path, learns: str, warms: str) -> None:
     """Be a python kernel until it is shut down."""
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
@@ -72,14 +95,20 @@ def serve(connection_file: str, interrupts: Path, learns: str) -> None:
             cell = original(code)
             if cell is not None:
                 code = f"print({cell!r})" if "kernel.sparkSession.sql" in code else ""
-            if "sun.misc.SignalHandler" not in code:
-                return super().execute(code, silent)
-            note(interrupts.with_suffix(".learned"), learns)
-            if learns == "die":
-                os._exit(3)
-            if learns == "hang":
-                time.sleep(2)
-            return {"status": learns, "ename": "MatchError", "evalue": "no", "traceback": []}
+            if "sun.misc.SignalHandler" in code:
+                return self._own_cell(".learned", learns, 2)
+            if "kernel.comm.register" in code:
+                files = Path(connection_file)
+                self.targets["kg2at.hand_out"] = lambda data: take(files, interrupts.with_suffix(".taken"))
+                return {"status": "ok"}
+            if code.startswith("val _ = {"):
+                return self._own_cell(".warmed", warms, 600)
+            return super().execute(code, silent)
+
+        def _own_cell(self, suffix: str, what: str, limit: float) -> dict[str, Any]:
+            note(interrupts.with_suffix(suffix), what)
+            do(what, limit)
+            return {"status": what, "ename": "MatchError", "evalue": "no", "traceback": []}
 
     run_kernel(Toree, connection_file)
 
@@ -119,7 +148,8 @@ def main() -> None:
     does = properties.get("spark.fake.does", "serve")
     if does == "serve":
         interrupts = records / f"{os.environ['KERNEL_ID']}.interrupts"
-        serve(connection_file, interrupts, properties.get("spark.fake.learns", "ok"))
+        learns, warms = (properties.get(f"spark.fake.{name}", "ok") for name in ("learns", "warms"))
+        serve(connection_file, interrupts, learns, warms)
     print(properties.get("spark.fake.says", ""), flush=True)
     if does == "die":
         sys.exit(3)

@@ -113,6 +113,16 @@ class FakeSpark:
         path = self.records / f"{kernel_id}.learned"
         return len(path.read_text().split()) if path.exists() else 0
 
+    def warmed(self, kernel_id: str) -> int:
+        """Return how many cells have warmed a Toree that waited."""
+        path = self.records / f"{kernel_id}.warmed"
+        return len(path.read_text().split()) if path.exists() else 0
+
+    def taken(self, kernel_id: str) -> dict[str, Any] | None:
+        """Return the `env` and `properties` that a Toree has taken for its user; None when it has none."""
+        path = self.records / f"{kernel_id}.taken"
+        return dict(json.loads(path.read_text())) if path.exists() else None
+
     def left(self) -> list[str]:
         """Return the names of the kernels' files that are still there."""
         return sorted(path.name for path in self.runtime.glob("kernel-*")) if self.runtime.exists() else []

@@ -147,6 +147,8 @@ class TestDeathAtStart:
             "execution_state": "dead",
             "connections": 0,
             "reason": told,
+            "warm": False,
+            "warm_reason": "no kernel of this kind was waiting",
         }
         assert any(told in message for message in caplog.messages) and "hush" not in caplog.text
 

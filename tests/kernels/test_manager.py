@@ -32,7 +32,7 @@ def manager(gateway: Any) -> GatewayKernelManager:
 
 
 def check_nothing_is_left(manager: GatewayKernelManager, spark: FakeSpark) -> None:
-    assert (manager.list_kernel_ids(), manager.starts._launching, manager._pending_kernels) == ([], {}, {})
+    assert (manager.list_kernel_ids(), manager.starts._starts, manager._pending_kernels) == ([], {}, {})
     assert manager._kernel_connections == {} and not manager.starts and manager._tasks == set()
     assert manager.kernel_ports is None or manager.kernel_ports._taken == set()
     assert spark.left() == [] and spark.living() == []

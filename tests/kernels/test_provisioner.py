@@ -217,7 +217,7 @@ class TestFailedLaunch:
 
     def check_nothing_is_left(self, gateway: Any, spark: FakeSpark, ports: set[int]) -> None:
         manager = gateway.app.kernel_manager
-        assert (manager.list_kernel_ids(), manager.starts._launching, manager._pending_kernels) == ([], {}, {})
+        assert (manager.list_kernel_ids(), manager.starts._starts, manager._pending_kernels) == ([], {}, {})
         assert manager._kernel_connections == {} and not manager.starts
         assert spark.left() == [] and spark.living() == []
         assert manager.kernel_ports is None or manager.kernel_ports._taken == set()

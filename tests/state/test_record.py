@@ -17,6 +17,7 @@ from kg2at_personality.state.record import (
     STEPS,
     STOPPING,
     VERSION,
+    WARM,
     Admission,
     Record,
     WaitLine,
@@ -115,10 +116,14 @@ def test_a_record_of_before_waits_were_told_is_read() -> None:
     assert loads(content | {"version": 2}) == replace(FULL, wait_line=None)
 
 
+def test_a_record_of_before_kernels_waited_is_read() -> None:
+    assert loads(CONTENT | {"version": 3}) == FULL
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_is_read_again(step: str) -> None:
     assert Record.loads(replace(FULL, step=step).dumps()).step == step
-    assert {*STEPS} == {STARTING, RUNNING, RESTARTING, STOPPING}
+    assert {*STEPS} == {STARTING, RUNNING, RESTARTING, STOPPING, WARM}
 
 
 def test_it_says_of_which_version_it_is_and_nothing_but_its_fields_else() -> None:

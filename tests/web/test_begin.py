@@ -72,8 +72,8 @@ def delete(client: Client, kernel_id: str = ID) -> asyncio.Future[int]:
 def check_nothing_is_left(gateways: Gateways, client: Client) -> None:
     manager = client.app.kernel_manager
     assert gateways.files() == [] and gateways.spark.living() == []
-    assert (manager.list_kernel_ids(), manager.starts._launching, manager._pending_kernels) == ([], {}, {})
-    assert (manager.starts._tasks, manager.starts._launches, manager.stops._tasks) == ({}, {}, {})
+    assert (manager.list_kernel_ids(), manager.starts._starts, manager._pending_kernels) == ([], {}, {})
+    assert (manager.starts._starts, manager.stops._tasks) == ({}, {})
     assert not manager.clusters.holds(ID)
 
 

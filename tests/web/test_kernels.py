@@ -103,7 +103,7 @@ async def test_concurrent_posts_keep_their_env_apart_before_anything_is_launched
     )
     assert {answer.code for answer in answers} == {503}
     assert seen == {str(n): f"m{n}" for n in range(20)} | {None: None}
-    assert manager._pending_kernels == {} and manager.starts._launching == {} and not manager.starts
+    assert manager._pending_kernels == {} and manager.starts._starts == {} and not manager.starts
 
 
 class TestLimit:
@@ -141,7 +141,7 @@ async def test_a_start_that_nobody_waits_for_leaves_no_kernel(gateway: Any) -> N
         await start
     while manager._tasks:
         await asyncio.gather(*manager._tasks)
-    assert manager.list_kernels() == [] and not manager.starts and manager.starts._launching == {}
+    assert manager.list_kernels() == [] and not manager.starts and manager.starts._starts == {}
 
 
 async def test_python_is_the_native_kernel(gateway: Any) -> None:

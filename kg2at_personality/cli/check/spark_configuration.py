@@ -24,6 +24,7 @@ def configuration(subject: Subject) -> Iterator[Finding]:
     yield from told
     yield from _other_sources(subject, [each for each in told if each.level == "error"])
     yield from _profiles(subject)
+    yield from _warm_kernels(subject)
 
 
 def spark_env(subject: Subject) -> Iterator[Finding]:
@@ -113,6 +114,18 @@ def _profiles(subject: Subject) -> Iterator[Finding]:
             continue
         found = [finding for key in values if key in conf for finding in _misspelt(check, conf.entry(key))]
         yield from found or [ok(check, _properties(values))]
+
+
+def _warm_kernels(subject: Subject) -> Iterator[Finding]:
+    """Check that the kernels which are to wait for users are some of kg2at's."""
+    settings, command = subject.command.settings, subject.command
+    if not settings.warm_kernels:
+        return
+    from ...kernels.specs import SparkKernelSpecManager  # imports Jupyter's client, which takes its time
+
+    specs = SparkKernelSpecManager(launcher=subject.launcher, inject=settings.inject_kernelspecs, log=command.log)
+    if problem := specs.why_unknown(settings.warm_kernels):
+        yield warning("warm_kernels", problem, "put KG2ATPersonality.warm_kernels right: no such kernel waits")
 
 
 def _properties(found: Sized) -> str:

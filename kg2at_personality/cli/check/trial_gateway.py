@@ -86,6 +86,8 @@ def trial_gateway(command: Command, directory: Path) -> Iterator[TrialGateway]:
     own |= {"certfile": "", "keyfile": "", "client_ca": "", "ssl_version": None, "prespawn_count": 0}
     argv = [sys.executable, "-m", "kernel_gateway", *_passed_on(command)]
     argv += [f"--KernelGatewayApp.{name}={value}" for name, value in own.items()]
+    # None waits for a user who won't come.
+    argv.append("--KG2ATPersonality.warm_kernels={}")
     group = GuardedProcess(argv, os.environ | {"KG_AUTH_TOKEN": token}, directory / "gateway.log", "TERM")
     try:
         yield TrialGateway(group, GatewayClient(f"http://{HOST}:{port}", token))

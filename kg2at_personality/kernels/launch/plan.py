@@ -13,7 +13,6 @@ from ...spark.cluster import ExecutorRequest
 from ...spark.conf import SparkConf
 from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
-from ..client import KernelClient
 from ..files import KernelFiles
 from .fast_start import FastStarts
 
@@ -49,6 +48,8 @@ class Runtime(ABC):
     interpreters: ClassVar[tuple[str, ...]]
     #: Whether its messages need web/toree_protocol.
     is_toree: ClassVar[bool] = False
+    #: MiB that a process of this kind takes while it waits for a user, as far as nobody has measured it.
+    waiting_mib: ClassVar[int] = 500
     #: What an interrupt sends to the process alone; None: SIGINT to its process group, as jupyter_client does.
     interrupt_signal: ClassVar[signal.Signals | None] = None
 
@@ -67,14 +68,6 @@ class Runtime(ABC):
         """
         return ""
 
-    @classmethod
-    async def warm_up(cls, client: KernelClient) -> bool:
-        """Have a process that waits do what makes its user's first cells faster. Return False if it dies meanwhile.
-
-        Cancelled when its user is there.
-        """
-        return True
-
     @property
     @abstractmethod
     def product(self) -> tuple[str, str]:
@@ -83,6 +76,11 @@ class Runtime(ABC):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Return what may still go wrong, a sentence each."""
+        return ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return the files that are replaced when another version comes to the same place."""
         return ()
 
     @abstractmethod
@@ -115,11 +113,13 @@ class Runtime(ABC):
 
     @classmethod
     @abstractmethod
-    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
-        """Give a process that waits what is its user's: the properties in `files`, environment and directory.
+    def receiver(cls, files: KernelFiles) -> str:
+        """Return a cell after which a process that waits takes what is its user's when it is told; see hand_out.py."""
 
-        Nothing of it is published. Raises HandOutFailed, also when the process dies meanwhile.
-        """
+    @classmethod
+    def warm_cells(cls) -> tuple[str, ...]:
+        """Return cells for a process that waits, which make its user's first cells faster and leave no trace."""
+        return ()
 
 
 @dataclass(frozen=True)

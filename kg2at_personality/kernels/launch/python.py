@@ -13,12 +13,15 @@ from ...spark.conf import SparkConf
 from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
 from ...spark.python_finder import PythonFinder, PythonInstallation
-from ..client import KernelClient
 from ..files import KernelFiles
-from .plan import HandOutFailed, LaunchOptions, Plan, Runtime
+from .fixed import options_of, variables
+from .plan import LaunchOptions, Plan, Runtime
 
 #: Run by the notebook's interpreter, which need not be the gateway's: it is a program of its own.
 PROGRAM = Path(__file__).parents[2] / "spark_python"
+#: Variables that are read by the C library, and by Python, IPython and Jupyter once.
+_NAMES = frozenset("LANG LANGUAGE LIBPATH HOME VIRTUAL_ENV".split())
+_NAME_PREFIXES = ("PYTHON", "LD_", "DYLD_", "LC_", "IPYTHON", "JUPYTER_", "_BPX", "_CEE", "_EDC")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class PythonRuntime(Runtime):
     python: PythonInstallation
 
     interpreters: ClassVar[tuple[str, ...]] = ("Python",)
+    waiting_mib: ClassVar[int] = 60
 
     @classmethod
     def find(
@@ -42,6 +46,10 @@ class PythonRuntime(Runtime):
     @property
     def warnings(self) -> tuple[str, ...]:
         return self.python.notes
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.python.executable,)
 
     def application(self, interpreter: str) -> str:
         return "Apache Spark - Python"
@@ -65,8 +73,12 @@ class PythonRuntime(Runtime):
         }
 
     def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
-        return {"working directory": cwd or ""}
+        return {
+            **variables(env, _NAMES, _NAME_PREFIXES),
+            "Python": self.python.executable,
+            **options_of(plan),
+        }
 
     @classmethod
-    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
-        raise HandOutFailed("not yet")
+    def receiver(cls, files: KernelFiles) -> str:
+        return "get_ipython().kernel.wait_for_user()"

@@ -12,11 +12,10 @@ from ...spark.conf import SparkConf
 from ...spark.installation import Installation, Toree
 from ...spark.installation_finder import InstallationFinder
 from ...spark.java_options import split
-from ..client import KernelClient
 from ..files import KernelFiles
-from . import toree_interrupt, toree_report, toree_setup
+from . import toree_fixed, toree_hand_out, toree_interrupt, toree_report, toree_setup
 from .java_options import written_options
-from .plan import HandOutFailed, LaunchOptions, Plan, Runtime
+from .plan import LaunchOptions, Plan, Runtime
 
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
 ADD_OPENS = "--add-opens=java.base/java.util.jar=ALL-UNNAMED"
@@ -49,6 +48,10 @@ class ToreeRuntime(Runtime):
     @property
     def warnings(self) -> tuple[str, ...]:
         return self.toree.warnings
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.toree.assembly,)
 
     def application(self, interpreter: str) -> str:
         return f"Apache Toree - {interpreter}"
@@ -86,8 +89,12 @@ class ToreeRuntime(Runtime):
         return start.argv(memory, options, env), str(start.jars.slim)
 
     def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
-        return {"working directory": cwd or ""}
+        return toree_fixed.fixed(plan, env, cwd)
 
     @classmethod
-    async def hand_out(cls, client: KernelClient, files: KernelFiles, env: Mapping[str, str], cwd: str | None) -> None:
-        raise HandOutFailed("not yet")
+    def receiver(cls, files: KernelFiles) -> str:
+        return toree_hand_out.receiver(files)
+
+    @classmethod
+    def warm_cells(cls) -> tuple[str, ...]:
+        return toree_hand_out.WARM_CELLS
