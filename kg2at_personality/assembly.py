@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
+from logging import Logger
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -15,6 +17,7 @@ from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 from .admission.policy import AdmissionPolicy
 from .admission.request import RequestBounds
 from .errors import ConfigError
+from .kernels.launch.fast_start import FastStarts
 from .kernels.launch.launcher import Launcher
 from .kernels.launch.plan import LaunchOptions
 from .kernels.port_range import PortRange
@@ -55,8 +58,8 @@ def _deferred(name: str, value: str) -> DeferredConfigString | DeferredConfigLis
     return DeferredConfigList([value]) if is_list else DeferredConfigString(value)
 
 
-def launcher_of(settings: Settings) -> Launcher:
-    """Return what resolves the launches of a gateway with these settings."""
+def launcher_of(settings: Settings, log: Logger | None = None) -> Launcher:
+    """Return what resolves the launches of a gateway with these settings; without its `log` it launches none."""
     return Launcher(
         reader=SparkConfReader(
             spark_home=settings.spark_home or None,
@@ -80,6 +83,7 @@ def launcher_of(settings: Settings) -> Launcher:
             python=settings.python,
             niceness=settings.niceness,
             job_name=settings.job_name,
+            fast_starts=FastStarts(_cache_dir(settings), log) if log is not None else None,
         ),
         bounds=RequestBounds(
             settings.max_cores_per_kernel,
@@ -89,6 +93,11 @@ def launcher_of(settings: Settings) -> Launcher:
         ),
         idle_cores=IdleCores(settings.idle_cores_timeout, settings.idle_cached_cores_timeout),
     )
+
+
+def _cache_dir(settings: Settings) -> Path:
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    return Path(os.path.abspath(os.path.expanduser(settings.cache_dir or os.path.join(caches, "kg2at"))))
 
 
 def admission_policy_of(settings: Settings) -> AdmissionPolicy:

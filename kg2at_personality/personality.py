@@ -67,7 +67,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             app.base_url = normal_base_url(app.base_url)
             check_classes(app)
             check_defaults(self)
-            self.launcher = launcher_of(self)
+            self.launcher = launcher_of(self, self.log)
             self.offers = Offers(self.launcher)
             if self.inject_kernelspecs:
                 check_spark(self.offers, self.launcher, self.master_url, self.log)

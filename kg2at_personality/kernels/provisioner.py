@@ -73,13 +73,13 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         plan = self._take_plan()
         self._take_ports()
         kwargs = await super().pre_launch(**kwargs)
-        kwargs["cmd"] = plan.runtime.command(plan, self.files)
         # Before the files: a start that is cancelled while spark-env.sh runs must not write them later.
         env = await self._environment(plan, kwargs["env"])
         self._fixed = plan.runtime.fixed(plan, env, kwargs.get("cwd"))
         written = await asyncio.to_thread(self._write_files, plan, submit_options(plan, env))
         self.files.empty_report()
         self._environ = env | written
+        kwargs["cmd"] = await asyncio.to_thread(plan.runtime.command, plan, self.files, self._environ)
         kwargs["env"] = dict(self._environ)  # Kernel Gateway adds to it
         return kwargs
 

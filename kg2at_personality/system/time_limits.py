@@ -42,20 +42,21 @@ def run_within(
     argv: Sequence[str],
     *,
     env: Mapping[str, str] | None = None,
+    stdout: Stream = subprocess.DEVNULL,
     stderr: Stream = subprocess.DEVNULL,
     pass_fds: Sequence[int] = (),
 ) -> int:
     """Run a program in a process group of its own, without input; return its exit status, or minus a signal's number.
 
     The whole group is killed when it takes longer than `limit` seconds (raises subprocess.TimeoutExpired), and when
-    the wait is interrupted. `env` None: this process's. Raises OSError when the program can't be started. Use a file
-    for `stderr`, no pipe: a daemon that the program starts would keep a pipe open.
+    the wait is interrupted. `env` None: this process's. Raises OSError when the program can't be started. Use files
+    for `stdout` and `stderr`, no pipe: a daemon that the program starts would keep a pipe open.
     """
     process = subprocess.Popen(
         argv,
         env=env,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=stderr,
         pass_fds=pass_fds,
         start_new_session=True,

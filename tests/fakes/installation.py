@@ -75,6 +75,16 @@ def make_java(root: Path, version: str | None = "17.0.15", script: str = "exit 1
     return root
 
 
+def make_launcher(java: Path, options: tuple[str, ...] = (), otherwise: str = "exit 1") -> None:
+    """Have a Java answer as Spark's launcher does, with these options for drivers; else it runs `otherwise`."""
+    words = ["$JAVA_HOME/bin/java", "-cp", "$SPARK_CONF_DIR/:$SPARK_HOME/jars/*", "-Xmx1g", *options]
+    words += ["org.apache.spark.deploy.SparkSubmit", "--class", "x", "y"]
+    told = " ".join(f'"{word}"' for word in words)
+    is_launcher = 'case "$*" in *org.apache.spark.launcher.Main*)'
+    answer = f"{is_launcher} printf '\\0\\n'; printf '%s\\0' {told}; exit;; esac"
+    (java / "bin" / "java").write_text(f"#!/bin/sh\n{answer}\n{otherwise}\n")
+
+
 def make_jar(path: Path, version: str = "0.5.0", scala: str = "2.12.15", *more: str, method: int = 8) -> Path:
     """Make a Toree assembly with a BuildInfo class as sbt-buildinfo makes it; none if `scala` is ""."""
     path.parent.mkdir(parents=True, exist_ok=True)

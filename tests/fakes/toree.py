@@ -16,7 +16,7 @@ import zmq
 
 from kg2at_personality.kernels.kernel import GatewayKernel
 from tests.fakes.app import Client
-from tests.fakes.installation import add_pyspark, make_jar, make_java, make_spark
+from tests.fakes.installation import add_pyspark, make_jar, make_java, make_launcher, make_spark
 from tests.fakes.processes import runs
 from tests.fakes.wait import until
 
@@ -44,6 +44,10 @@ class FakeSpark:
         self.submit.chmod(0o755)
         make_java(self.root / "java")
         make_jar(self.root / "toree" / "lib" / "toree-assembly-0.5.0-incubating.jar")
+
+    def launch_by_java(self) -> None:
+        """Have a Java that Spark's launcher answers in, and that runs Toree."""
+        make_launcher(self.root / "java", otherwise=f'exec "{sys.executable}" "{SUBMIT}" "$@"')
 
     def become(self, version: str, scala: str = "2.12", pyspark: bool = True) -> None:
         """Be another Spark, with PySpark or without."""

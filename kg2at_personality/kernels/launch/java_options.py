@@ -47,6 +47,11 @@ def java_options(plan: Plan) -> str:
     return argument_file(options)
 
 
+def written_options(plan: Plan, path: str) -> str:
+    """Return what stands for the driver's options on the command line: themselves, or the file at `path`."""
+    return f"@{path}" if java_options(plan) else driver_options(plan)
+
+
 def submit_options(plan: Plan, env: Mapping[str, str]) -> str:
     """Return $SPARK_SUBMIT_OPTS as a Java argument file, or "" when it may stay as it is, by the same rule.
 

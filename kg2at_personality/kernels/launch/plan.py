@@ -14,6 +14,7 @@ from ...spark.conf import SparkConf
 from ...spark.installation import Installation
 from ...spark.installation_finder import InstallationFinder
 from ..files import KernelFiles
+from .fast_start import FastStarts
 
 
 class HandOutFailed(Exception):
@@ -26,7 +27,7 @@ class LaunchOptions:
 
     `spark_context` is lazy, eager or none; `toree_arguments` go to Toree as they are; `python` is the interpreter of
     Python kernels ("" finds one); `niceness` is added to the process's (0 leaves it); `job_name` is z/OS'
-    `_BPX_JOBNAME` ("" leaves it).
+    `_BPX_JOBNAME` ("" leaves it). `fast_starts` is None where every Toree is launched by spark-submit.
     """
 
     spark_context: str = "lazy"
@@ -34,6 +35,7 @@ class LaunchOptions:
     python: str = ""
     niceness: int = 0
     job_name: str = ""
+    fast_starts: FastStarts | None = None
 
 
 class Runtime(ABC):
@@ -86,8 +88,11 @@ class Runtime(ABC):
         """Return the name of its application where no property gives one."""
 
     @abstractmethod
-    def command(self, plan: Plan, files: KernelFiles) -> list[str]:
-        """Return the argv of its process. Holds no Spark property: those are in `files.properties`."""
+    def command(self, plan: Plan, files: KernelFiles, env: Mapping[str, str]) -> list[str]:
+        """Return the argv of its process, which sees `env`. Holds no Spark property: those are in `files.properties`.
+
+        Blocking.
+        """
 
     def java_options(self, installation: Installation) -> tuple[str, ...]:
         """Return what its driver's JVM needs beside what every driver does."""

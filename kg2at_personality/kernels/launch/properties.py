@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...spark.java_options import DRIVER, DRIVER_DEFAULT, EXECUTOR, EXECUTOR_DEFAULT
 from ...spark.properties import trimmed
-from .java_options import driver_options, executor_options, java_options
+from .java_options import executor_options, written_options
 from .plan import Plan
 from .process_environment import PYTHON_UTF_8
 
@@ -20,7 +20,7 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
     known["spark.master"] = conf.master
     known["spark.submit.deployMode"] = "client"
     known["spark.app.name"] = application_name(plan, kernel_id)
-    known[DRIVER] = f"@{java_options_file}" if java_options(plan) else driver_options(plan)
+    known[DRIVER] = written_options(plan, java_options_file)
     known[EXECUTOR] = executor_options(plan)
     for name, value in PYTHON_UTF_8.items():
         known.setdefault(f"spark.executorEnv.{name}", value)

@@ -54,7 +54,7 @@ class PythonRuntime(Runtime):
     def application(self, interpreter: str) -> str:
         return "Apache Spark - Python"
 
-    def command(self, plan: Plan, files: KernelFiles) -> list[str]:
+    def command(self, plan: Plan, files: KernelFiles, env: Mapping[str, str]) -> list[str]:
         return [
             *plan.nice,
             self.python.executable,

@@ -11,8 +11,10 @@ from typing import ClassVar
 from ...spark.conf import SparkConf
 from ...spark.installation import Installation, Toree
 from ...spark.installation_finder import InstallationFinder
+from ...spark.java_options import split
 from ..files import KernelFiles
 from . import toree_fixed, toree_hand_out, toree_interrupt, toree_report, toree_setup
+from .java_options import written_options
 from .plan import LaunchOptions, Plan, Runtime
 
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
@@ -57,13 +59,14 @@ class ToreeRuntime(Runtime):
     def java_options(self, installation: Installation) -> tuple[str, ...]:
         return (ADD_OPENS,) if installation.java.major >= 9 else ()
 
-    def command(self, plan: Plan, files: KernelFiles) -> list[str]:
+    def command(self, plan: Plan, files: KernelFiles, env: Mapping[str, str]) -> list[str]:
+        submit, jar = self._submit(plan, files, env)
         return [
             *plan.nice,
-            os.path.join(plan.installation.spark.home, "bin", "spark-submit"),
+            *submit,
             *("--properties-file", str(files.properties)),
             *("--class", "org.apache.toree.Main"),
-            self.toree.assembly,
+            jar,
             *("--profile", files.connection_file),
             # For SQL notebooks too: see web/toree_protocol/sql_cells.py.
             *("--default-interpreter", "Scala"),
@@ -71,6 +74,19 @@ class ToreeRuntime(Runtime):
             *("--alternate-sigint", toree_interrupt.SIGNAL),
             *plan.options.toree_arguments,
         ]
+
+    def variables(self, env: Mapping[str, str], files: KernelFiles) -> dict[str, str]:
+        return {"SPARK_ENV_LOADED": "1"}  # as spark-submit sets it
+
+    def _submit(self, plan: Plan, files: KernelFiles, env: Mapping[str, str]) -> tuple[list[str], str]:
+        """Return what runs an application, and the jar that Toree is in."""
+        fast, installation = plan.options.fast_starts, plan.installation
+        start = fast and fast.start(installation, self.toree.assembly, plan.conf, env)
+        if not start:
+            return [os.path.join(installation.spark.home, "bin", "spark-submit")], self.toree.assembly
+        options = split(written_options(plan, str(files.java_options)))
+        memory = f"{plan.conf.memory_mib('spark.driver.memory', 1024)}m"
+        return start.argv(memory, options, env), str(start.jars.slim)
 
     def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
         return toree_fixed.fixed(plan, env, cwd)

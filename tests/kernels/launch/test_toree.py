@@ -46,7 +46,7 @@ AWKWARD = {
 
 
 def command(plan: Plan, name: str = "c") -> list[str]:
-    return plan.runtime.command(plan, KernelFiles(f"/run/{name}.json"))
+    return plan.runtime.command(plan, KernelFiles(f"/run/{name}.json"), {})
 
 
 class TestCommand:

@@ -1,0 +1,19 @@
+"""A directory that nobody else may write into."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+
+def private_directory(path: Path) -> Path:
+    """Make the directory with mode 0700 if it is not there, and return it.
+
+    Raises OSError, also when another user owns it or may write into it.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    seen = path.stat()
+    if seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o022:
+        raise PermissionError(f"{path} is another user's, or others may write into it")
+    return path
