@@ -80,10 +80,10 @@ class KernelSettings(HasTraits):
         key_trait=Unicode(),
         default_value=None,
         allow_none=True,
-        help="""How many kernels wait started for a user, by kernelspec, as in {"spark_scala": 2, "spark_python": 1}. A
-        notebook that gets one is ready at once. One serves all profiles, sizes and users whose driver has the same
-        memory and Java options. Each takes memory (a Toree 500 MiB, a Python 60) and no core of the cluster. None: one
-        of the default kernel. {}: none waits.""",
+        help="""How many kernels wait started for a user, a count by kernelspec, as in {"apache_toree_scala": 2,
+        "spark_python": 1}. A notebook that gets one is ready at once. One serves all profiles, sizes and users whose
+        driver has the same memory and Java options. Each takes memory (a Toree 500 MiB, a Python 60), five of
+        kernel_ports, and no core of the cluster. None: one of the default kernel. {}: none waits.""",
     ).tag(config=True)
     warm_max_age = Float(
         24 * 3600.0,
