@@ -81,7 +81,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.max_buffered_output = 10 * 1024 * 1024  # bytes, while no notebook is connected
 
 # Kernels that wait for a user, started.
-# c.KG2ATPersonality.warm_kernels = {"apache_toree_scala": 1, "spark_python": 1}  # None: one of the default kernel; {}: none
+# c.KG2ATPersonality.warm_kernels = {"spark_python": 1}  # None: one of the default kernel; {}: none
 # c.KG2ATPersonality.warm_max_age = 24 * 3600  # seconds; 0: for ever
 # c.KG2ATPersonality.warm_memory_reserve = 2048  # MiB that stay free
 # c.KG2ATPersonality.cache_dir = ""  # what makes starts faster; empty: ~/.cache/kg2at

@@ -25,10 +25,10 @@ _KEYS = frozenset(
 _PREFIXES = tuple(f"spark.{name}." for name in "jars submit kerberos yarn kubernetes mesos repl hadoop.hadoop".split())
 #: Variables that the JVM's launcher, the C library, or classes of Java, Hadoop and Spark read at the start.
 _NAMES = frozenset(
-    """PATH HOME LANG LANGUAGE TZ LIBPATH CLASSPATH YARN_CONF_DIR HIVE_CONF_DIR SPARK_CONF_DIR SPARK_CLASSPATH
+    """PATH HOME LANG LANGUAGE TZ JAVA_HOME LIBPATH CLASSPATH YARN_CONF_DIR HIVE_CONF_DIR SPARK_CONF_DIR SPARK_CLASSPATH
     SPARK_DIST_CLASSPATH SPARK_EXECUTOR_URI""".split()
 ).union(JAVA_VARIABLES)
-_NAME_PREFIXES = ("LD_", "DYLD_", "LC_", "MALLOC_", "JAVA_", "HADOOP_", "KRB5", "SPARK_LOCAL_", "_BPX", "_CEE", "_EDC")
+_NAME_PREFIXES = ("LD_", "DYLD_", "LC_", "MALLOC_", "HADOOP_", "KRB5", "SPARK_LOCAL_", "_BPX", "_CEE", "_EDC")
 
 
 def fixed(plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
