@@ -201,6 +201,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             if self._beginning is not None:
                 await asyncio.gather(self._beginning, return_exceptions=True)
             await self.clusters.close()
+            if self.launcher.options.fast_starts is not None:
+                await asyncio.to_thread(self.launcher.options.fast_starts.close)
             manager = self.parent.kernel_manager
             await (manager.leave_all_kernels() if self.keep_kernels_on_exit else manager.shutdown_all_kernels())
         except Exception:

@@ -44,10 +44,11 @@ class SubmitCommand:
     def argv(self, jars: Sequence[str], memory: str, options: Sequence[str], env: Mapping[str, str]) -> list[str]:
         """Return the command, to which spark-submit's arguments are added.
 
-        `jars` follow Spark's own, `memory` is as in -Xmx, `options` are the driver's.
+        `jars` follow Spark's own, `memory` is as in -Xmx, `options` are the driver's. With an empty `env` there is no
+        directory on the class path.
         """
         home = self.installation.spark.home
-        places = [os.path.join(home, "jars", "*"), *jars, *_directories(env)]
+        places = [os.path.join(home, "jars", "*"), *jars, *(_directories(env) if env else ())]
         return [
             os.path.join(self.installation.java.home, "bin", "java"),
             *("-cp", os.pathsep.join(places)),

@@ -1,9 +1,11 @@
-"""A directory that nobody else may write into."""
+"""A directory that nobody else may write into, and files that appear in it whole."""
 
 from __future__ import annotations
 
 import os
 import stat
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -17,3 +19,14 @@ def private_directory(path: Path) -> Path:
     if seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o022:
         raise PermissionError(f"{path} is another user's, or others may write into it")
     return path
+
+
+def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
+    """Have a file written beside `path`, under a name of its own, and put in its place."""
+    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        write(beside)
+        beside.chmod(0o600)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

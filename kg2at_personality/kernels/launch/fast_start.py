@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from ...errors import InstallationError
 from ...spark.conf import SparkConf
 from ...spark.installation import Installation
 from ...spark.submit_command import SubmitCommand, first_segments, submit_command
+from .class_archive import ClassArchives, Train
 from .toree_jars import ToreeJarCache, ToreeJars
 
 
@@ -21,17 +22,22 @@ class FastStart:
 
     command: SubmitCommand
     jars: ToreeJars
+    archives: ClassArchives
 
     def argv(self, memory: str, options: list[str], env: Mapping[str, str]) -> list[str]:
-        """Return the command, to which spark-submit's arguments are added."""
+        """Return the command, to which spark-submit's arguments are added. With an empty `env`: nobody's."""
         return self.command.argv([str(self.jars.rest)], memory, options, env)
+
+    def archive_options(self, own: Sequence[str], train: Train) -> list[str]:
+        """Return the JVM's options for its archive of classes; see ClassArchives.options."""
+        return self.archives.options(self.command, self.jars.slim.parent, own, train)
 
 
 class FastStarts:
     """Knows whether a launch can be a fast one. Each reason why not is logged once."""
 
     def __init__(self, directory: Path, log: logging.Logger) -> None:
-        self._cache, self._log = ToreeJarCache(directory), log
+        self._cache, self._archives, self._log = ToreeJarCache(directory), ClassArchives(directory, log), log
         self._directory = directory
         self._said: set[str] = set()
 
@@ -51,9 +57,13 @@ class FastStarts:
         except OSError as error:
             reason = f"nothing can be kept in {self._directory}: {error}"
         if not reason:
-            return FastStart(command, jars)
+            return FastStart(command, jars, self._archives)
         self._tell(reason)
         return None
+
+    def close(self) -> None:
+        """Called at the gateway's end: nothing is made any more. Blocking: 1 s at most."""
+        self._archives.close()
 
     def _tell(self, reason: str) -> None:
         if reason not in self._said and len(self._said) < 100:

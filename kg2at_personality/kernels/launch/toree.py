@@ -11,10 +11,11 @@ from typing import ClassVar
 from ...spark.conf import SparkConf
 from ...spark.installation import Installation, Toree
 from ...spark.installation_finder import InstallationFinder
-from ...spark.java_options import split
+from ...spark.java_options import UTF_8, split
 from ..files import KernelFiles
 from . import toree_fixed, toree_hand_out, toree_interrupt, toree_report, toree_setup
-from .java_options import written_options
+from .archive_training import Command
+from .java_options import JAVA_VARIABLES, driver_options, written_options
 from .plan import LaunchOptions, Plan, Runtime
 
 #: Toree finds its magics by opening jar files, which Java 9 and later forbid unless told otherwise.
@@ -61,19 +62,8 @@ class ToreeRuntime(Runtime):
 
     def command(self, plan: Plan, files: KernelFiles, env: Mapping[str, str]) -> list[str]:
         submit, jar = self._submit(plan, files, env)
-        return [
-            *plan.nice,
-            *submit,
-            *("--properties-file", str(files.properties)),
-            *("--class", "org.apache.toree.Main"),
-            jar,
-            *("--profile", files.connection_file),
-            # For SQL notebooks too: see web/toree_protocol/sql_cells.py.
-            *("--default-interpreter", "Scala"),
-            *("--spark-context-initialization-mode", plan.options.spark_context),
-            *("--alternate-sigint", toree_interrupt.SIGNAL),
-            *plan.options.toree_arguments,
-        ]
+        toree = _arguments(jar, str(files.properties), files.connection_file, plan.options.spark_context)
+        return [*plan.nice, *submit, *toree, *plan.options.toree_arguments]
 
     def variables(self, env: Mapping[str, str], files: KernelFiles) -> dict[str, str]:
         return {"SPARK_ENV_LOADED": "1"}  # as spark-submit sets it
@@ -84,9 +74,15 @@ class ToreeRuntime(Runtime):
         start = fast and fast.start(installation, self.toree.assembly, plan.conf, env)
         if not start:
             return [os.path.join(installation.spark.home, "bin", "spark-submit")], self.toree.assembly
+        slim, memory = str(start.jars.slim), f"{plan.conf.memory_mib('spark.driver.memory', 1024)}m"
+
+        def train(option: str) -> Command:
+            java = start.argv("1g", [*self.java_options(installation), UTF_8, option], {})
+            return lambda properties, connection: [*java, *_arguments(slim, properties, connection, "lazy")]
+
+        own = [driver_options(plan), *(env.get(name, "") for name in JAVA_VARIABLES)]
         options = split(written_options(plan, str(files.java_options)))
-        memory = f"{plan.conf.memory_mib('spark.driver.memory', 1024)}m"
-        return start.argv(memory, options, env), str(start.jars.slim)
+        return start.argv(memory, [*start.archive_options(own, train), *options], env), slim
 
     def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
         return toree_fixed.fixed(plan, env, cwd)
@@ -98,3 +94,17 @@ class ToreeRuntime(Runtime):
     @classmethod
     def warm_cells(cls) -> tuple[str, ...]:
         return toree_hand_out.WARM_CELLS
+
+
+def _arguments(jar: str, properties: str, connection: str, spark_context: str) -> list[str]:
+    """Return what follows spark-submit: the files of the kernel, and how it begins."""
+    return [
+        *("--properties-file", properties),
+        *("--class", "org.apache.toree.Main"),
+        jar,
+        *("--profile", connection),
+        # For SQL notebooks too: see web/toree_protocol/sql_cells.py.
+        *("--default-interpreter", "Scala"),
+        *("--spark-context-initialization-mode", spark_context),
+        *("--alternate-sigint", toree_interrupt.SIGNAL),
+    ]

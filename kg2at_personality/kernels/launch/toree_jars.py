@@ -7,20 +7,19 @@ Toree looks for its magics by reading all classes in the jar that it is in itsel
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import json
 import os
 import shutil
 import threading
 import time
-import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InstallationError
-from ...system.private_directory import private_directory
+from ...system.file_digests import FileDigests
+from ...system.private_directory import private_directory, put_in_place
 
 _OWN = "org/apache/toree/"
 #: What of the rest runs on executors, which get the slim jar alone: `%%dataframe` makes JSON there
@@ -52,8 +51,7 @@ class ToreeJarCache:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
-        #: What was found good, with what it was when it was read.
-        self._digests: dict[Path, tuple[tuple[int, int], str]] = {}
+        self._digests = FileDigests()
 
     def of(self, assembly: str) -> ToreeJars:
         """Return the jars of an assembly. Blocking: 1 s when it is new, 0.3 s at the first call, else nothing.
@@ -63,7 +61,9 @@ class ToreeJarCache:
         if "toree" in str(self._directory).lower():
             raise InstallationError(f"its path, {self._directory}, holds 'toree'")
         with self._lock:
-            folder = private_directory(private_directory(self._directory) / f"jars-{self._digest(Path(assembly))[:16]}")
+            folder = private_directory(
+                private_directory(self._directory) / f"jars-{self._digests.of(Path(assembly))[:16]}"
+            )
             jars = ToreeJars(folder / "slim.jar", folder / "rest.jar")
             if not self._is_good(folder, jars):
                 self._make(Path(assembly), folder, jars)
@@ -78,49 +78,25 @@ class ToreeJarCache:
             return False
 
     def _sums(self, jars: ToreeJars) -> dict[str, str]:
-        return {path.name: self._digest(path) for path in (jars.slim, jars.rest)}
-
-    def _digest(self, path: Path) -> str:
-        """Return the file's SHA-256; it is read once, until its size or time changes."""
-        seen = path.stat()
-        identity = (seen.st_size, seen.st_mtime_ns)
-        known = self._digests.get(path)
-        if known is None or known[0] != identity:
-            with open(path, "rb") as file:
-                digest = hashlib.sha256()
-                while block := file.read(2**20):
-                    digest.update(block)
-            known = self._digests[path] = (identity, digest.hexdigest())
-        return known[1]
+        return {path.name: self._digests.of(path) for path in (jars.slim, jars.rest)}
 
     def _make(self, assembly: Path, folder: Path, jars: ToreeJars) -> None:
         for left in folder.glob("*.*.*"):
             if left.stat().st_mtime < time.time() - LEFT_AFTER:
                 left.unlink(missing_ok=True)
         try:
-            _put(jars.slim, lambda beside: _write_slim(assembly, beside))
-            _put(jars.rest, lambda beside: _write_rest(assembly, beside))
+            put_in_place(jars.slim, lambda beside: _write_slim(assembly, beside))
+            put_in_place(jars.rest, lambda beside: _write_rest(assembly, beside))
         except zipfile.BadZipFile as error:
             raise InstallationError(f"{assembly} is damaged") from error
         sums = json.dumps(self._sums(jars))
-        _put(folder / "sums.json", lambda beside: beside.write_text(sums))
+        put_in_place(folder / "sums.json", lambda beside: beside.write_text(sums))
         self._remove_old()
 
     def _remove_old(self) -> None:
         folders = sorted(self._directory.glob("jars-*"), key=lambda each: each.stat().st_mtime, reverse=True)
         for folder in folders[MOST:]:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _put(path: Path, write: Callable[[Path], object]) -> None:
-    """Have a file written beside `path`, under a name of its own, and put in its place."""
-    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    try:
-        write(beside)
-        beside.chmod(0o600)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _write_slim(assembly: Path, path: Path) -> None:
