@@ -61,12 +61,12 @@ class Training:
     def _talk(self, process: GuardedProcess, connection: Path) -> None:
         client = BlockingKernelClient(connection_file=str(connection))
         client.load_connection_file()
-        client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+        client.start_channels(iopub=False, stdin=False, hb=False)
         try:
             self._wait(process, client, client.kernel_info)
             for cell in _CELLS:
                 self._wait(process, client, partial(client.execute, cell, silent=True))
-            client.shell_channel.send(client.session.msg("shutdown_request", {"restart": False}))
+            client.shutdown()
             while process.running():
                 self._check(process)
                 time.sleep(0.1)
