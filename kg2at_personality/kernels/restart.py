@@ -28,8 +28,9 @@ class Restarter(AsyncIOLoopKernelRestarter):
         if not _is_watched(kernel):
             return
         if death:
-            kernel.reason = death
+            # The notebook hears of the reason at once, and who looks into the log then finds it there.
             kernel.log.error("Kernel %s: %s", kernel.kernel_id, death)
+            kernel.reason = death
         try:
             await super().poll()
         except KG2ATError as error:

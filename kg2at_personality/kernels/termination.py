@@ -67,9 +67,9 @@ class Termination:
     async def mark_dead(self, reason: str) -> None:
         """Say that the kernel is dead, for `reason`; give back what its process held, and tell those who wait."""
         kernel = self._kernel
-        kernel.execution_state, kernel.reason = "dead", reason
         # Who starts those that wait tells what fails once.
         (kernel.log.debug if kernel.waits else kernel.log.error)("Kernel %s: %s", kernel.kernel_id, reason)
+        kernel.execution_state, kernel.reason = "dead", reason
         kernel.stop_restarter()
         try:
             if kernel.has_kernel:

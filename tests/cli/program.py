@@ -88,9 +88,9 @@ class Place:
         path.write_text(text)
         return path
 
-    def run(self, *argv: str, **environ: str) -> Ran:
+    def run(self, *argv: str, timeout: float = 60, **environ: str) -> Ran:
         """`jupyter kg2at ARGV`; a traceback fails the test, whatever it was about."""
-        ended = run(argv, self.environ | environ, self.directory)
+        ended = run(argv, self.environ | environ, self.directory, timeout)
         ran = Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode(), ended.stdout)
         assert "Traceback" not in ran.out + ran.err, ran
         return ran

@@ -554,13 +554,14 @@ def test_start_when_the_gateway_can_t(place: Place) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(300)
 def test_start_runs_a_job_on_the_real_spark(place: Place) -> None:
     for name in ("SPARK_HOME", "JAVA_HOME", "TOREE_HOME", "PYSPARK_PYTHON"):
         del place.environ[name]
         if name in os.environ:
             place.environ[name] = os.environ[name]
     place.defaults("spark.master local[1]\nspark.ui.enabled false\n")
-    ran = place.run("check", "--start", "--json")
+    ran = place.run("check", "--start", "--json", timeout=240)
     assert ran.status == 0, ran.out + ran.err
     found = {each["check"]: each for each in json.loads(ran.out)}
     for of_it in ("", ", spark_python"):

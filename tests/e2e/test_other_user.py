@@ -30,6 +30,7 @@ pytestmark = [
     ),
 ]
 #: The gateway's (daemon) and the kernels' (nobody). Both may read everything, and signal nobody but themselves.
+#: Half of shutdown_wait_time is for a kernel to end by itself, which takes seconds on a busy machine.
 #: A Python kernel replaces its properties file, in a directory that jupyter_client makes sticky (ConnectionFileMixin).
 GATEWAY, KERNEL = "1", "65534"
 CAPABILITIES = "+dac_override,+fowner,+setuid,+setgid"
@@ -79,7 +80,7 @@ def ward(directory: Path, cluster: StandaloneCluster, installation: Installation
     defaults = defaults_on(cluster, "spark.ui.enabled false")
     environ = {"HOME": str(directory), "USER": "gateway", "LOGNAME": "gateway"}
     environ |= {"KG2AT_SPARK_HOME": str(spark_home(directory, installation)), "KG2AT_JAVA_HOME": installation.java.home}
-    options = ("--KernelManager.shutdown_wait_time=2", f"--KG2ATPersonality.python={python(directory)}")
+    options = ("--KernelManager.shutdown_wait_time=10", f"--KG2ATPersonality.python={python(directory)}")
     gateway = Gateway(directory / "gateway", *options, defaults=defaults, environ=environ)
     spec = directory / "gateway" / "data" / "kernels" / "other"
     spec.mkdir(parents=True)
