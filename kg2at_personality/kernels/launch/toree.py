@@ -77,7 +77,7 @@ class ToreeRuntime(Runtime):
         slim, memory = str(start.jars.slim), f"{plan.conf.memory_mib('spark.driver.memory', 1024)}m"
 
         def train(option: str) -> Command:
-            java = start.argv("1g", [*self.java_options(installation), UTF_8, option], {})
+            java = start.argv("1g", [*self.java_options(installation), *split(UTF_8), option], {})
             return lambda properties, connection: [*java, *_arguments(slim, properties, connection, "lazy")]
 
         own = [driver_options(plan), *(env.get(name, "") for name in JAVA_VARIABLES)]
