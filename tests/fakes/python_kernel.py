@@ -95,22 +95,21 @@ class PythonKernel:
         self.client.load_connection_file()
         self.client.start_channels()
         try:
-            self._wait_until_ready()
+            wait_until(self._is_ready, lambda: self.log, LIMIT)
         except BaseException:
             self.kill()
             raise RuntimeError(self.log) from None
         return self
 
-    def _wait_until_ready(self) -> None:
-        """The client takes a kernel for dead whose heart does not beat within a second, as on a busy machine."""
-        end = time.monotonic() + LIMIT
-        while True:
-            try:
-                self.client.wait_for_ready(timeout=LIMIT)
-                return
-            except RuntimeError:
-                if self.process.poll() is not None or time.monotonic() > end:
-                    raise
+    def _is_ready(self) -> bool:
+        """Whether it answers. On a busy machine the client takes it for dead. Raises RuntimeError when it has ended."""
+        try:
+            self.client.wait_for_ready(timeout=LIMIT)
+        except RuntimeError:
+            if self.process.poll() is not None:
+                raise
+            return False
+        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
