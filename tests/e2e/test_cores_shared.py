@@ -287,8 +287,9 @@ class User:
         for _ in range(ROUNDS):
             self.cell = cell = Cell(channels, f"println({JOB})")
             cell.finish(channels)
+            assert cell.reply["status"] == "ok" and not cell.line, cell.messages
             found += re.findall("^5050.0$", cell.text, re.MULTILINE)
-            assert not cell.line
+            assert found[-1:] == ["5050.0"], cell.messages
             time.sleep(chance.uniform(1, 2 * IDLE))  # what a user thinks
         channels.close()
         return found

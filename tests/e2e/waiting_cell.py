@@ -92,7 +92,10 @@ class Cell:
                 shown = [(*each[:1], _text(content), each[2]) if each[2] == display_id else each for each in shown]
             elif kind in ("display_data", "execute_result", "stream", "error"):
                 shown = [] if clears_next else shown
-                shown.append((kind, _text(content), display_id))
+                # A front end joins what a stream shows: a Toree writes whatever is there every 0.1 s, half a word too.
+                joins = kind == "stream" and shown and shown[-1][0] == kind
+                before = shown.pop()[1] if joins else ""
+                shown.append((kind, before + _text(content), display_id))
                 clears_next = False
         return shown
 

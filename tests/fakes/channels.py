@@ -31,10 +31,14 @@ class Result:
     def text(self) -> str:
         """The text of all that the cell showed: streams, results, displays, errors."""
         parts = []
+        was_stream = False
         for message in self.messages:
-            content = message["content"]
-            parts.append(content.get("text", "") or content.get("evalue", "") or "")
+            content, is_stream = message["content"], message["msg_type"] == "stream"
+            # A front end joins what a stream shows: a Toree writes whatever is there every 0.1 s, half a word too.
+            before = parts.pop() if is_stream and was_stream else ""
+            parts.append(before + (content.get("text", "") or content.get("evalue", "") or ""))
             parts += [str(value) for value in content.get("data", {}).values()]
+            was_stream = is_stream
         return "\n".join(part for part in parts if part)
 
 

@@ -19,10 +19,13 @@ from typing import Any, Protocol
 #: Seconds that must pass without a message of the cell, while the kernel does not stand still, before its idle status
 #: is sent.
 QUIET = 0.003
-#: Seconds that an idle status waits at most: for the cell's reply, the error that the reply announces, and the
-#: heartbeat. It waits so long when the next cell runs already, as Toree is busy with that (whoever sent it waits for no
-#: idle status), and for the first cell of a process, as a JVM loads classes for a result but not for an idle status.
+#: Seconds that an idle status waits at most for what may be late: for the error that the cell's reply announces; when
+#: the next cell runs already, as Toree is busy with that (whoever sent it waits for no idle status); and for the first
+#: cell of a process, as a JVM loads classes for a result but not for an idle status.
 LIMIT = 0.1
+#: Seconds that it waits at most for a kernel that stands still: for the reply and the heartbeat, which any kernel sends
+#: that lives. On a machine with nine times as many busy threads as processors a result came 0.18 s after idle.
+PATIENCE = 2.0
 #: The number of cells of which it is remembered what has come. Those that a notebook runs one after the other overlap.
 REMEMBERED = 20
 
@@ -64,7 +67,7 @@ class IdleHold:
     """Belongs to one websocket. `forward` sends a message on to the notebook.
 
     `flush_iopub` takes what the kernel has published by now, and returns whether all of that was given to `take`;
-    `ask` calls back when the kernel has answered its heartbeat. `quiet` and `limit` are QUIET and LIMIT.
+    `ask` calls back when the kernel has answered its heartbeat. The times are QUIET, LIMIT and PATIENCE.
     """
 
     def __init__(
@@ -75,9 +78,10 @@ class IdleHold:
         kernel: WarmKernel,
         quiet: float = QUIET,
         limit: float = LIMIT,
+        patience: float = PATIENCE,
     ) -> None:
         self._forward, self._flush_iopub, self._ask, self._kernel = forward, flush_iopub, ask, kernel
-        self.quiet, self.limit = quiet, limit
+        self.quiet, self.limit, self.patience = quiet, limit, patience
         self._idle: KernelMessage | None = None
         self._is_followed = False
         #: When the last message of the cell came, and when the kernel answered its heartbeat after the idle status.
@@ -150,13 +154,19 @@ class IdleHold:
         self._wait(idle)
 
     def _wait(self, idle: KernelMessage) -> None:
-        """Set the timer: QUIET seconds after the last message of the cell, but LIMIT seconds after `idle` at most."""
-        due = idle.at + self.limit
+        """Set the timer: QUIET seconds after the last message of the cell, if nothing is awaited longer."""
+        since = max(idle.at, self._ran or 0.0)
+        due = since + (self.patience if self._stands_still(idle) else self.limit)
         if self._ran is not None and self._is_whole(idle):
             due = min(max(self._last, self._ran) + self.quiet, due)
         if self._timer is None or self._timer.when() != due:
             self._stop_waiting()
             self._timer = asyncio.get_running_loop().call_at(due, self._look)
+
+    def _stands_still(self, idle: KernelMessage) -> bool:
+        """Return whether the kernel has not sent yet what any kernel sends. One that runs the next cell does not."""
+        lacks_reply = not idle.is_anothers and idle.cell not in self._replies
+        return not self._is_followed and (self._ran is None or lacks_reply)
 
     def _is_whole(self, idle: KernelMessage) -> bool:
         """Return whether all has come that is known to come, and nothing suggests that more may be late."""

@@ -28,7 +28,7 @@ class Sent:
         self.runs = True
         self.is_warm = False
         # What is known to come is waited for, however busy the machine is.
-        self.hold = IdleHold(self.forward, self.flush, self.ask, self, limit=NEVER)
+        self.hold = IdleHold(self.forward, self.flush, self.ask, self, limit=NEVER, patience=NEVER)
 
     def forward(self, channel: str, parts: list[Any]) -> None:
         self.names.append(f"{parts[0]}")
@@ -120,7 +120,7 @@ async def test_output_that_waits_for_a_slow_notebook_comes_before_it(sent: Sent)
 
 async def test_a_kernel_that_stands_still_is_waited_for(sent: Sent) -> None:
     """It collects garbage: neither its output comes nor its heartbeat."""
-    sent.runs = False
+    sent.runs, sent.hold.limit = False, 0.01
     sent.take(idle(), reply())
     assert sent.hold.due is not None and sent.hold.due > asyncio.get_running_loop().time() + NEVER / 2
     sent.take(output())
@@ -129,6 +129,20 @@ async def test_a_kernel_that_stands_still_is_waited_for(sent: Sent) -> None:
     await until(lambda: sent.names == ["a reply", "a output", "a idle"], "the idle status")
     beat()
     assert not sent.hold.holds and sent.hold.due is None, "it was for that one"
+
+
+async def test_a_reply_that_is_late_is_waited_for(sent: Sent) -> None:
+    sent.hold.limit = 0.01
+    sent.take(idle())
+    assert sent.hold.due is not None and sent.hold.due > asyncio.get_running_loop().time() + NEVER / 2
+    sent.take(output(), reply())
+    await until(lambda: sent.names == ["a output", "a reply", "a idle"], "the idle status")
+
+
+async def test_a_kernel_that_answers_no_more_is_not_waited_for_without_end(sent: Sent) -> None:
+    sent.runs, sent.hold.patience = False, 0.01
+    sent.take(idle())
+    await until(lambda: sent.names == ["a idle"], "the idle status")
 
 
 async def test_before_the_first_result_there_is_time() -> None:
