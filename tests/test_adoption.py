@@ -163,6 +163,24 @@ async def test_one_that_is_busy_can_be_interrupted(gateways: Gateways) -> None:
     assert await client.run(kernel_id, "print(x)") == "0\n"
 
 
+async def test_one_that_may_not_have_learned_to_be_interrupted_learns_it(gateways: Gateways) -> None:
+    """Its gateway died while it did. An interrupt that comes meanwhile is given afterwards."""
+    spark, first = gateways.spark, await gateways.open()
+    spark.defaults("spark.fake.learns hang")
+    kernel_id = await first.start(name="apache_toree_scala")
+    await kernel_of(first, kernel_id).answered()
+    await gateways.kill(first)
+    assert not gateways.record(kernel_id).is_set_up
+
+    client = await gateways.open()
+    kernel = kernel_of(client, kernel_id)
+    assert await code_of(client, "POST", kernel_id, "/interrupt") == 204
+    assert not kernel.setup_cell.has_ended and spark.interrupts(kernel_id) == []
+    await until(lambda: spark.interrupts(kernel_id) == ["SIGUSR2"], "the interrupt")
+    assert spark.learned(kernel_id) == 2 and await client.run(kernel_id, "print(6 * 7)") == "42\n"
+    await until(lambda: gateways.record(kernel_id).is_set_up, "its record")
+
+
 async def test_it_restarts_on_its_ports(gateways: Gateways) -> None:
     kernel_id, pid = await answering(gateways, env={"KERNEL_USERNAME": "anna"})
     client = await gateways.open()

@@ -68,7 +68,7 @@ class GatewayKernel(JupyterKernel):
         self.adopted_group: int | None = None
         #: Held by whatever starts or ends its process.
         self.lifecycle = asyncio.Lock()
-        self._warm_launch = 0  # which of its launches has run a cell of a notebook to its end
+        self._cell_launch = 0  # which of its launches has run a cell of a notebook to its end
         self.own_client = KernelClient(self)
         self.console = Console(self)
         self.recorder = RecordKeeper(self)
@@ -129,13 +129,13 @@ class GatewayKernel(JupyterKernel):
         await self.termination.mark_dead(reason)
 
     @property
-    def is_warm(self) -> bool:
+    def has_run_cell(self) -> bool:
         """Return whether the process that runs now has run a cell of a notebook to its end."""
-        return self._warm_launch == self.launches
+        return self._cell_launch == self.launches
 
-    def note_warm(self) -> None:
+    def note_cell_run(self) -> None:
         """Called when it has."""
-        self._warm_launch = self.launches
+        self._cell_launch = self.launches
 
     @property
     def idle_since(self) -> datetime | None:

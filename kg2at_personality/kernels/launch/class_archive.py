@@ -109,17 +109,18 @@ class ClassArchives:
         Training(train(f"-XX:ArchiveClassesAtExit={beside}"), env, self._end.is_set).run()
         beside.chmod(0o600)
         os.replace(beside, path)
+        self._remove_old(path)
         digest = self._digests.of(path)
         put_in_place(path.with_suffix(".sum"), lambda new: new.write_text(digest, "ascii"))
-        self._remove_old()
         self._log.info("Toree kernels start sooner from now on: %s was made in %.0f s", path, time.monotonic() - began)
 
     def _tell(self, path: Path, problem: str) -> None:
         self._log.warning("No archive of classes is used, so that Toree kernels start later: %s: %s", path, problem)
 
-    def _remove_old(self) -> None:
-        sums = sorted(self._directory.glob("*.sum"), key=lambda each: each.stat().st_mtime, reverse=True)
-        for old in sums[MOST:]:
+    def _remove_old(self, new: Path) -> None:
+        """Keep those that were used last, beside the `new` one."""
+        others = [each for each in self._directory.glob("*.sum") if each.stem != new.stem]
+        for old in sorted(others, key=lambda each: each.stat().st_mtime, reverse=True)[MOST - 1 :]:
             for suffix in (".sum", ".jsa", ".lock"):
                 old.with_suffix(suffix).unlink(missing_ok=True)
 

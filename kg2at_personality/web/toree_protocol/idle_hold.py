@@ -52,14 +52,14 @@ class KernelMessage:
     at: float = field(default_factory=_now, compare=False)
 
 
-class WarmKernel(Protocol):
+class RunsCells(Protocol):
     """What is needed here of the kernel."""
 
     @property
-    def is_warm(self) -> bool:
+    def has_run_cell(self) -> bool:
         """Whether its present process has run a cell of a notebook to its end."""
 
-    def note_warm(self) -> None:
+    def note_cell_run(self) -> None:
         """Called when it has. Idempotent."""
 
 
@@ -75,7 +75,7 @@ class IdleHold:
         forward: Callable[[str, list[Any]], None],
         flush_iopub: Callable[[], bool],
         ask: Callable[[Callable[[], None]], None],
-        kernel: WarmKernel,
+        kernel: RunsCells,
         quiet: float = QUIET,
         limit: float = LIMIT,
         patience: float = PATIENCE,
@@ -118,7 +118,7 @@ class IdleHold:
         if message.reply:
             _add(self._replies, message.cell, message.reply)
         if message.is_result:
-            self._kernel.note_warm()
+            self._kernel.note_cell_run()
         if message.is_error:
             _add(self._errors, message.cell, True)
 
@@ -175,7 +175,7 @@ class IdleHold:
             return True
         if self._is_followed or reply is None:
             return False
-        return idle.cell in self._errors if reply == "error" else self._kernel.is_warm
+        return idle.cell in self._errors if reply == "error" else self._kernel.has_run_cell
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
@@ -196,7 +196,7 @@ class IdleHold:
 
     def _release(self) -> None:
         """Send the idle status, and what waits behind it up to the next one that has to wait."""
-        self._kernel.note_warm()
+        self._kernel.note_cell_run()
         idle, *behind = self._taken_out()
         self._forward(idle.channel, idle.parts)
         for message in behind:

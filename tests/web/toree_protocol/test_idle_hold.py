@@ -26,15 +26,15 @@ class Sent:
         self.looks = 0
         self.asked: list[Callable[[], None]] = []
         self.runs = True
-        self.is_warm = False
+        self.has_run_cell = False
         # What is known to come is waited for, however busy the machine is.
         self.hold = IdleHold(self.forward, self.flush, self.ask, self, limit=NEVER, patience=NEVER)
 
     def forward(self, channel: str, parts: list[Any]) -> None:
         self.names.append(f"{parts[0]}")
 
-    def note_warm(self) -> None:
-        self.is_warm = True
+    def note_cell_run(self) -> None:
+        self.has_run_cell = True
 
     def ask(self, call: Callable[[], None]) -> None:
         self.asked.append(call)
@@ -228,14 +228,14 @@ async def test_what_is_remembered_is_bounded(sent: Sent) -> None:
     assert sent.hold.remembered == (REMEMBERED, REMEMBERED)
 
 
-async def test_a_process_is_warm_once_a_cell_has_ended() -> None:
+async def test_a_process_has_run_a_cell_once_one_has_ended() -> None:
     """A notebook whose cells have no result does not wait for one again and again."""
     cold = Sent()
     cold.hold.limit = 0.01
     cold.take(reply(), idle())
-    assert cold.hold.holds and not cold.is_warm
+    assert cold.hold.holds and not cold.has_run_cell
     await until(lambda: not cold.hold.holds, "the idle status")
-    assert cold.names == ["a reply", "a idle"] and cold.is_warm
+    assert cold.names == ["a reply", "a idle"] and cold.has_run_cell
     cold.hold.limit = NEVER
     cold.take(reply("b"), idle("b"))
     await until(lambda: cold.names[-1] == "b idle", "the idle status")
