@@ -34,7 +34,9 @@ class Timing:
     executor_look: float = 3.0
     #: Between two looks at the kernels that wait for users, and how long none of them is started after a user's start.
     warm_look: float = 3.0
-    warm_quiet: float = 3.0
+    warm_quiet: float = 5.0
+    #: The age of a kernel whose cells still count as its start: its first ones load most of what it needs.
+    first_cells: float = 60.0
     #: That one may take to be ready.
     warm_start_limit: float = 300.0
     #: After a start that failed, at first and at most.

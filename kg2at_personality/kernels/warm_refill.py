@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from logging import Logger
 from typing import Any, Protocol
 
@@ -35,6 +36,7 @@ class RefillHost(Protocol):
 
     @property
     def is_starting_any(self) -> bool: ...
+    def living_kernels(self) -> list[GatewayKernel]: ...
     def new_kernel_id(self) -> str: ...
     def make_kernel(self, kernel_id: str, kernel_name: str, connection_file: str) -> GatewayKernel: ...
     def launch_args(self, kernel_id: str, env: dict[str, str], cwd: str | None) -> dict[str, Any]: ...
@@ -109,11 +111,16 @@ class WarmRefill:
         return None
 
     def _users_first(self) -> str:
-        is_starting = self._host.is_starting_any
+        is_starting = self._host.is_starting_any or any(map(self._is_beginning, self._host.living_kernels()))
         if is_starting:
             self.note_start()
         is_busy = is_starting or self._now() < self._busy_until
         return "kernels of users are starting, or were a moment ago" if is_busy else ""
+
+    def _is_beginning(self, kernel: GatewayKernel) -> bool:
+        """Return whether it runs one of its first cells."""
+        age = datetime.now(timezone.utc) - kernel.since
+        return kernel.execution_state == "busy" and age.total_seconds() < self._host.timing.first_cells
 
     def _why_tried_later(self, name: str) -> str:
         failure = self._failures.get(name)

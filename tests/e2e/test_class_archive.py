@@ -1,4 +1,4 @@
-"""The archive of a Toree's classes: made by itself beside a gateway that may die, used, and done without when damaged."""
+"""The archive of a Toree's classes: made by itself beside a gateway that may die, used, passed over when damaged."""
 
 from __future__ import annotations
 

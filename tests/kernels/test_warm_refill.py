@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -95,6 +96,18 @@ class TestWhen:
         spark.defaults()
         gate.open()
         await kernel.answered()
+        await filled(manager)
+
+    async def test_first_cells_count_as_a_start(self, gateway: Any, manager: GatewayKernelManager) -> None:
+        """What they load takes as much of a processor. Those of an old kernel are nobody's concern."""
+        _, kernel = await start(gateway)
+        await kernel.answered()
+        await until(lambda: kernel.setup_cell.has_ended and kernel.execution_state == "idle", "idle")
+        kernel.execution_state = "busy"
+        manager.warm_refill.open()
+        await paused(manager, "kernels of users are starting")
+        assert manager.warm_pool.status()["kernels"] == []
+        kernel.since -= timedelta(seconds=manager.timing.first_cells)
         await filled(manager)
 
     async def test_it_is_quiet_for_a_while_after_a_start(self, gateway: Any, manager: GatewayKernelManager) -> None:
