@@ -32,7 +32,7 @@ def work(rounds: Int): Long = {
 ROUNDS = 40_000_000
 HEAVY = {"driver": f"println(work({ROUNDS}))", "executor": f"println(sc.parallelize(Seq({ROUNDS}), 1).map(work).sum)"}
 #: Seconds within which a kernel waits for users, and within which what is made once for a machine is there.
-WARM_LIMIT, CACHE_LIMIT = 180.0, 60.0
+WARM_LIMIT, CACHE_LIMIT = 180.0, 180.0
 
 
 def warm(bench: Bench, rounds: int) -> None:
@@ -90,7 +90,7 @@ def fill_cache(bench: Bench) -> None:
         kernel_id, channels = ready_kernel(gateway)
         channels.close()
         try:
-            wait_until(lambda: any(bench.cache.rglob("*.jsa")), "No archive of Java's classes was made", CACHE_LIMIT)
+            wait_until(lambda: any(bench.cache.rglob("*.sum")), "No archive of Java's classes was made", CACHE_LIMIT)
         except CannotMeasure as error:
             print(f"{error} The starts are measured without.", file=sys.stderr)
         end(gateway, kernel_id)

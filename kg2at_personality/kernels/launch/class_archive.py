@@ -46,6 +46,7 @@ class ClassArchives:
         self._digests, self._lock, self._end = FileDigests(), threading.Lock(), threading.Event()
         self._last_start = 0.0
         self._maker: threading.Thread | None = None
+        #: Those whose making has begun and not succeeded: it is not tried again.
         self._tried: set[Path] = set()
 
     def options(self, command: SubmitCommand, folder: Path, own: Sequence[str], train: Train) -> list[str]:
@@ -112,6 +113,7 @@ class ClassArchives:
         self._remove_old(path)
         digest = self._digests.of(path)
         put_in_place(path.with_suffix(".sum"), lambda new: new.write_text(digest, "ascii"))
+        self._tried.discard(path)
         self._log.info("Toree kernels start sooner from now on: %s was made in %.0f s", path, time.monotonic() - began)
 
     def _tell(self, path: Path, problem: str) -> None:

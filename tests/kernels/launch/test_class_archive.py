@@ -104,6 +104,17 @@ def test_one_that_does_not_fit_is_not_used(
     assert later.options(command, folder, [], train) == []
 
 
+def test_a_damaged_one_is_made_anew(
+    make: Callable[..., ClassArchives], command: SubmitCommand, train: Train, runs: Path, tmp_path: Path
+) -> None:
+    archives, folder = make(), tmp_path / "jars-1"
+    path = used(wait_until(lambda: archives.options(command, folder, [], train), "the archive"))
+    path.write_text("an")
+    assert archives.options(command, folder, [], train) == []
+    wait_until(lambda: archives.options(command, folder, [], train), "another one")
+    assert path.read_text() == "an archive" and runs.read_text() == "run\n" * 2
+
+
 @pytest.mark.parametrize("own", ["-XX:SharedArchiveFile=/mine.jsa", "-Xmx1g -Xshare:off", "-XX:ArchiveClassesAtExit=a"])
 def test_an_administrators_own_wins(
     make: Callable[..., ClassArchives], command: SubmitCommand, train: Train, tmp_path: Path, own: str
