@@ -27,6 +27,14 @@ LAUNCHER_LIMIT = 10.0
 #: What changes the class path, or the order in which it is searched, in a way that is left to spark-submit.
 _VARIABLES = ("SPARK_PREPEND_CLASSES", "SPARK_MEM", "SPARK_TESTING", "SPARK_SQL_TESTING")
 _PROPERTIES = ("spark.driver.extraClassPath", "spark.driver.extraLibraryPath", "spark.driver.userClassPathFirst")
+#: What bin/spark-submit does in Spark 2 and 3, line by line. A site may have put a script of its own in its place.
+SCRIPT = (
+    'if [ -z "${SPARK_HOME}" ]; then',
+    'source "$(dirname "$0")"/find-spark-home',
+    "fi",
+    "export PYTHONHASHSEED=0",
+    f'exec "${{SPARK_HOME}}"/bin/spark-class {SUBMIT} "$@"',
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,9 @@ class SubmitCommand:
         conf_dir = conf_dir_of(env)
         if os.path.exists(os.path.join(conf_dir, "java-opts")):
             return f"there is {conf_dir}/java-opts"
+        script = Path(self.installation.spark.home, "bin", "spark-submit")
+        if _lines(script) != SCRIPT:
+            return f"{script} is not Spark's own"
         return self._shadowed(env, names)
 
     def _shadowed(self, env: Mapping[str, str], names: frozenset[str]) -> str:
@@ -85,6 +96,15 @@ class SubmitCommand:
             if hidden:
                 return f"{folder} has {sorted(hidden)[0]}, and so has a jar"
         return ""
+
+
+def _lines(script: Path) -> tuple[str, ...]:
+    """Return the lines of a script without comments and indentation; none when it can't be read."""
+    try:
+        lines = map(str.strip, script.read_text("latin-1").splitlines())
+    except OSError:
+        return ()
+    return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def _directories(env: Mapping[str, str]) -> list[str]:

@@ -88,7 +88,10 @@ def test_the_same_cells_have_the_same_answers(notebooks: list[Channels], tmp_pat
 
 
 def _same(result: Result) -> str:
-    """Leave out what differs from one process to the next, and of an error all but its kind."""
+    """Leave out what differs from one process to the next, of an error all but its kind, and the order.
+
+    A Toree sends what a cell prints and what it defines by different actors.
+    """
     if result.reply["status"] == "error":
         return str(result.reply["ename"])
-    return " ".join(re.sub(r"@[0-9a-f]+|/tmp/\S+|Lambda\S+|Broadcast\(\d+\)", "", result.text).split())
+    return " ".join(sorted(re.sub(r"@[0-9a-f]+|/tmp/\S+|Lambda\S+|Broadcast\(\d+\)", "", result.text).split()))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from kg2at_personality.spark.submit_command import SCRIPT
+
 PYSPARK_CLASS = "org/apache/toree/kernel/interpreter/pyspark/PySparkInterpreter.class"
 BUILD_INFO = "org/apache/toree/kernel/BuildInfo$.class"
 #: For a unit test of what Spark's own scripts do.
@@ -73,6 +75,13 @@ def make_java(root: Path, version: str | None = "17.0.15", script: str = "exit 1
     if version:
         (root / "release").write_text(f'JAVA_VERSION_DATE="2025"\nMY_JAVA_VERSION="9"\nJAVA_VERSION="{version}"\n')
     return root
+
+
+def write_submit(spark: Path) -> None:
+    """Have a Spark tree's spark-submit be the one that Spark comes with."""
+    script = spark / "bin" / "spark-submit"
+    script.write_text("\n".join(("#!/usr/bin/env bash", *SCRIPT, "")))
+    script.chmod(0o755)
 
 
 def make_launcher(java: Path, options: tuple[str, ...] = (), otherwise: str = "exit 1") -> None:

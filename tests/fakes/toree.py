@@ -16,7 +16,7 @@ import zmq
 
 from kg2at_personality.kernels.kernel import GatewayKernel
 from tests.fakes.app import Client
-from tests.fakes.installation import add_pyspark, make_jar, make_java, make_launcher, make_spark
+from tests.fakes.installation import add_pyspark, make_jar, make_java, make_launcher, make_spark, write_submit
 from tests.fakes.processes import runs
 from tests.fakes.wait import until
 
@@ -46,8 +46,12 @@ class FakeSpark:
         make_jar(self.root / "toree" / "lib" / "toree-assembly-0.5.0-incubating.jar")
 
     def launch_by_java(self) -> None:
-        """Have a Java that Spark's launcher answers in, and that runs Toree."""
+        """Have a Java that Spark's launcher answers in, and that runs Toree, as does Spark's own spark-submit."""
         make_launcher(self.root / "java", otherwise=f'exec "{sys.executable}" "{SUBMIT}" "$@"')
+        write_submit(self.root / "spark")
+        spark_class = self.submit.with_name("spark-class")
+        spark_class.write_text(f'#!/bin/sh\nshift\nexec "{sys.executable}" "{SUBMIT}" "$@"\n')
+        spark_class.chmod(0o755)
 
     def become(self, version: str, scala: str = "2.12", pyspark: bool = True) -> None:
         """Be another Spark, with PySpark or without."""

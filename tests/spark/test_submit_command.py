@@ -11,7 +11,7 @@ from kg2at_personality.errors import InstallationError
 from kg2at_personality.spark.installation import Installation, Java, Spark
 from kg2at_personality.spark.installation_finder import InstallationFinder
 from kg2at_personality.spark.submit_command import SubmitCommand, submit_command
-from tests.fakes.installation import make_java, make_launcher, make_spark, needs_spark
+from tests.fakes.installation import make_java, make_launcher, make_spark, needs_spark, write_submit
 
 OPTIONS = ("-XX:+Ignore", "--add-opens=a/b=ALL-UNNAMED")
 
@@ -77,15 +77,29 @@ def test_the_command(installation: Installation, tmp_path: Path) -> None:
 def test_what_spark_submit_has_to_do(
     tmp_path: Path, env: dict[str, str], properties: dict[str, str], files: list[str], obstacle: str
 ) -> None:
-    command = SubmitCommand(Installation(Spark("", "", ""), Java("", "17", 17)), (), frozenset(["core-default.xml"]))
+    home = make_spark(tmp_path / "spark")
+    write_submit(home)
+    spark = Spark(str(home), "3.5.9", "2.12")
+    command = SubmitCommand(Installation(spark, Java("", "17", 17)), (), frozenset(["core-default.xml"]))
     for name in files:
         (tmp_path / name).touch()
     found = command.obstacle(env | {"SPARK_CONF_DIR": str(tmp_path)}, properties, frozenset(["application.conf"]))
     assert found == obstacle.replace("CONF", str(tmp_path))
 
 
+@pytest.mark.parametrize("script", ["#!/bin/sh\nexec sudo -u me /opt/spark/bin/spark-submit\n", None])
+def test_a_spark_submit_of_the_sites_own_is_run(tmp_path: Path, script: str | None) -> None:
+    """It may set what only it knows."""
+    home = make_spark(tmp_path / "spark")
+    path = home / "bin" / "spark-submit"
+    path.unlink() if script is None else path.write_text(script)
+    command = SubmitCommand(Installation(Spark(str(home), "3.5.9", "2.12"), Java("", "17", 17)), (), frozenset())
+    assert command.obstacle({"SPARK_CONF_DIR": str(tmp_path)}, {}, frozenset()) == f"{path} is not Spark's own"
+
+
 @needs_spark
-def test_a_real_launcher() -> None:
+def test_a_real_spark(tmp_path: Path) -> None:
     real: Any = InstallationFinder().find(os.environ)
     found = submit_command(real)
     assert "--add-opens=java.base/java.lang=ALL-UNNAMED" in found.options and "org" in found.names
+    assert found.obstacle({"SPARK_CONF_DIR": str(tmp_path)}, {}, frozenset()) == ""

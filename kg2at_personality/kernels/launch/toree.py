@@ -66,7 +66,7 @@ class ToreeRuntime(Runtime):
         return [*plan.nice, *submit, *toree, *plan.options.toree_arguments]
 
     def variables(self, env: Mapping[str, str], files: KernelFiles) -> dict[str, str]:
-        return {"SPARK_ENV_LOADED": "1"}  # as spark-submit sets it
+        return {"SPARK_ENV_LOADED": "1", "PYTHONHASHSEED": "0"}  # as spark-submit sets them
 
     def _submit(self, plan: Plan, files: KernelFiles, env: Mapping[str, str]) -> tuple[list[str], str]:
         """Return what runs an application, and the jar that Toree is in."""
