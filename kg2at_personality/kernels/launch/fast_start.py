@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,22 @@ from ...spark.installation import Installation
 from ...spark.submit_command import SubmitCommand, first_segments, submit_command
 from .class_archive import ClassArchives, Train
 from .toree_jars import ToreeJarCache, ToreeJars
+
+#: Measured with Spark 3.5 and Java 17 on two cores: code that allocates takes two thirds of the time that it takes with
+#: G1. The optimizing compiler takes half of a start's time, so methods are left to it later; loops as soon as ever.
+#: By itself this collector would begin with a heap of a 64th of the machine's memory, and have it grow for every 1 % of
+#: time that it takes.
+_COLLECTOR = ("-XX:+UseParallelGC", "-XX:GCTimeRatio=19", "-Xms128m")
+_COMPILER = (
+    "-XX:Tier3DelayOn=0",
+    "-XX:Tier4InvocationThreshold=20000",
+    "-XX:Tier4MinInvocationThreshold=5000",
+    "-XX:Tier4CompileThreshold=50000",
+)
+#: MiB of a heap above which Java's default collector stays, as the pauses of this one grow with the heap.
+_LARGE_HEAP = 4096
+#: Of an administrator's own options: those that choose a collector, and those that are read from elsewhere.
+_COLLECTORS, _ELSEWHERE = re.compile(r"-XX:[+-]?(Use\w*GC\b|G1)"), re.compile(r"-XX:(Flags|VMOptionsFile)=|(^|\s)@")
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,17 @@ class FastStart:
     def archive_options(self, own: Sequence[str], train: Train) -> list[str]:
         """Return the JVM's options for its archive of classes; see ClassArchives.options."""
         return self.archives.options(self.command, self.jars.slim.parent, own, train)
+
+
+def tuning(own: Sequence[str], memory: int) -> list[str]:
+    """Return options that have a driver start sooner and compute no slower. Those of its `own` that follow win.
+
+    `memory` is its heap in MiB.
+    """
+    if any(map(_ELSEWHERE.search, own)):
+        return []
+    is_chosen = memory > _LARGE_HEAP or any(map(_COLLECTORS.search, own))
+    return [*_COMPILER] if is_chosen else [*_COLLECTOR, *_COMPILER]
 
 
 class FastStarts:

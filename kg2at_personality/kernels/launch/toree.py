@@ -15,6 +15,7 @@ from ...spark.java_options import UTF_8, split
 from ..files import KernelFiles
 from . import toree_fixed, toree_hand_out, toree_interrupt, toree_report, toree_setup
 from .archive_training import Command
+from .fast_start import tuning
 from .java_options import JAVA_VARIABLES, driver_options, written_options
 from .plan import LaunchOptions, Plan, Runtime
 
@@ -74,15 +75,16 @@ class ToreeRuntime(Runtime):
         start = fast and fast.start(installation, self.toree.assembly, plan.conf, env)
         if not start:
             return [os.path.join(installation.spark.home, "bin", "spark-submit")], self.toree.assembly
-        slim, memory = str(start.jars.slim), f"{plan.conf.memory_mib('spark.driver.memory', 1024)}m"
+        slim, memory = str(start.jars.slim), plan.conf.memory_mib("spark.driver.memory", 1024)
 
         def train(option: str) -> Command:
             java = start.argv("1g", [*self.java_options(installation), *split(UTF_8), option], {})
             return lambda properties, connection: [*java, *_arguments(slim, properties, connection, "lazy")]
 
         own = [driver_options(plan), *(env.get(name, "") for name in JAVA_VARIABLES)]
-        options = split(written_options(plan, str(files.java_options)))
-        return start.argv(memory, [*start.archive_options(own, train), *options], env), slim
+        options = [*start.archive_options(own, train), *tuning(own, memory)]
+        options += split(written_options(plan, str(files.java_options)))
+        return start.argv(f"{memory}m", options, env), slim
 
     def fixed(self, plan: Plan, env: Mapping[str, str], cwd: str | None) -> dict[str, str]:
         return toree_fixed.fixed(plan, env, cwd)

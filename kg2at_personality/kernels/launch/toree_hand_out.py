@@ -42,7 +42,7 @@ _RECEIVER = """val _ = {
   }
 }"""
 #: A session on this machine alone, which is made without the kernel's properties and leaves nothing. The user's first
-#: job takes the driver 4.5 s of a processor instead of 8.3 s after it, the first DataFrame 3.0 s instead of 6.7 s. Its
+#: job takes 0.9 s instead of 1.9 s after it, the first DataFrame 1.4 s instead of 2.8 s, for 80 MB of memory. Its
 #: setting for URLs would be for the whole JVM (SharedState.setFsUrlStreamHandlerFactory).
 _LOCAL_SESSION = """val _ = {
   import org.apache.spark.sql.SparkSession
@@ -58,6 +58,7 @@ _LOCAL_SESSION = """val _ = {
     SparkSession.clearDefaultSession()
     SparkSession.clearActiveSession()
   }
+  System.gc()
 }"""
 WARM_CELLS = ("val _ = { 1 + 1 }", _LOCAL_SESSION)
 
