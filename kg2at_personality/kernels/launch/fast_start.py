@@ -20,12 +20,12 @@ from .toree_jars import ToreeJarCache, ToreeJars
 #: G1. The optimizing compiler takes half of a start's time, so methods are left to it later; loops as soon as ever.
 #: By itself this collector would begin with a heap of a 64th of the machine's memory, and have it grow for every 1 % of
 #: time that it takes.
-_COLLECTOR = ("-XX:+UseParallelGC", "-XX:GCTimeRatio=19", "-Xms128m")
+_COLLECTOR = ("-XX:+UseParallelGC", "-XX:GCTimeRatio=19", "-Xms256m")
 _COMPILER = (
     "-XX:Tier3DelayOn=0",
-    "-XX:Tier4InvocationThreshold=20000",
-    "-XX:Tier4MinInvocationThreshold=5000",
-    "-XX:Tier4CompileThreshold=50000",
+    "-XX:Tier4InvocationThreshold=50000",
+    "-XX:Tier4MinInvocationThreshold=20000",
+    "-XX:Tier4CompileThreshold=100000",
 )
 #: MiB of a heap above which Java's default collector stays, as the pauses of this one grow with the heap.
 _LARGE_HEAP = 4096

@@ -25,7 +25,7 @@ async def test_java_is_run_by_itself(gateway: Any, spark: FakeSpark, settings: d
     [rest] = glob(settings["KG2ATPersonality"]["cache_dir"] + "/*/rest.jar")
     assert argv[1:3] == ["-cp", f"{spark.root}/spark/jars/*:{rest}:{spark.conf}/"]
     assert argv[3:6] == ["-Xmx700m", "-XX:+UseParallelGC", "-XX:GCTimeRatio=19"]
-    assert argv[6:8] == ["-Xms128m", "-XX:Tier3DelayOn=0"] and f"@{spark.runtime}/kernel-{kernel_id}.javaopts" in argv
+    assert argv[6:8] == ["-Xms256m", "-XX:Tier3DelayOn=0"] and f"@{spark.runtime}/kernel-{kernel_id}.javaopts" in argv
     assert rest.replace("rest.jar", "slim.jar") in argv and "hush" not in " ".join(argv)
     assert await gateway.run(kernel_id, "print(6 * 7)") == "42\n"
 
