@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from jupyter_client.session import Session
 
+from ..errors import NoRoom
 from .timing import Timing
 
 T = TypeVar("T")
@@ -110,6 +111,17 @@ class KernelClient:
                 return None
             await asyncio.wait([future], timeout=kernel.parent.timing.start_poll)
         return future.result()
+
+    async def cell_problem(self, reply: Awaitable[list[Any] | None], limit: float) -> str | None:
+        """Wait for the reply to a cell, `limit` seconds at most. Return what went wrong, or ""; None when it died."""
+        try:
+            parts = await asyncio.wait_for(reply, limit)
+            said = {} if parts is None else self.content(parts)
+        except (asyncio.TimeoutError, ValueError, NoRoom) as error:
+            parts, said = [], {"ename": type(error).__name__, "evalue": error}
+        if parts is None:
+            return None
+        return "" if said.get("status") == "ok" else f"{said.get('ename')}: {said.get('evalue')}"
 
     def content(self, parts: list[Any]) -> dict[str, Any]:
         """Return the content of a message. Raises ValueError."""

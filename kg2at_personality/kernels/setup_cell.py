@@ -57,14 +57,7 @@ class SetupCell:
 
     async def _log_failure(self, reply: asyncio.Future[list[Any]]) -> None:
         kernel = self._kernel
-        try:
-            outcome = self._client.outcome(reply)
-            parts = await asyncio.wait_for(outcome, kernel.parent.timing.interrupt_limit)
-            if parts is None:
-                return  # its death is told elsewhere
-            said = self._client.content(parts)
-        except (asyncio.TimeoutError, ValueError) as error:
-            said = {"ename": type(error).__name__, "evalue": error}
-        if said.get("status") != "ok":
-            problem = f"{said.get('ename')}: {said.get('evalue')}"
+        outcome = self._client.outcome(reply)
+        # Its death is told elsewhere.
+        if problem := await self._client.cell_problem(outcome, kernel.parent.timing.interrupt_limit):
             kernel.log.warning("Kernel %s may not heed interrupts, it did not learn how: %s", kernel.kernel_id, problem)

@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from logging import Logger
 from typing import Any, Protocol
 
 from ..state.failpoints import Failpoints
@@ -25,7 +24,6 @@ class PoolHost(Protocol):
 
     supplies: Supplies
     failpoints: Failpoints
-    log: Logger
 
     def cwd_of(self, arguments: Mapping[str, Any]) -> str | None: ...
 

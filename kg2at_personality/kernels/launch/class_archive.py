@@ -130,7 +130,8 @@ class ClassArchives:
 def _key(command: SubmitCommand, folder: Path) -> str:
     """Return a name for all that decides whether an archive fits: Java, Spark's jars, Toree, options."""
     java, jars = Path(command.installation.java.home), Path(command.installation.spark.home, "jars")
-    seen = [(each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in sorted(jars.glob("*.jar"))]
+    found = [(each.name, each.stat()) for each in sorted(jars.glob("*.jar"))]
+    seen = [(name, status.st_size, status.st_mtime_ns) for name, status in found]
     release = java / "release"
     content = release.read_bytes() if release.exists() else b""
     about = (os.path.realpath(java), content, command.installation, command.options, str(folder), seen)

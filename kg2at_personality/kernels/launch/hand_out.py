@@ -44,19 +44,11 @@ class HandOut:
     async def _run(self, code: str) -> bool:
         """Run a cell. Return False when the process dies meanwhile, or won't run it: then it is good for nobody."""
         kernel = self._client.kernel
-        try:
-            reply = await asyncio.wait_for(
-                self._client.reply("execute_request", silent(code)), kernel.parent.timing.warm_limit
-            )
-            said = {} if reply is None else self._client.content(reply)
-        except (asyncio.TimeoutError, ValueError, NoRoom) as error:
-            said = {"ename": type(error).__name__, "evalue": error}
-        if said.get("status") == "ok":
-            return True
-        if said:
-            problem = f"{said.get('ename')}: {said.get('evalue')}"
+        reply = self._client.reply("execute_request", silent(code))
+        problem = await self._client.cell_problem(reply, kernel.parent.timing.warm_limit)
+        if problem:
             kernel.log.warning("Kernel %s can't wait for a user: %s", kernel.kernel_id, problem)
-        return False
+        return problem == ""
 
     async def ready(self) -> None:
         """Wait for the cell that runs. Raises HandOutFailed.
