@@ -20,7 +20,7 @@ from pathlib import Path
 from ...errors import KG2ATError
 from ...spark.submit_command import SubmitCommand
 from ...system.file_digests import FileDigests
-from ...system.private_directory import private_directory, put_in_place
+from ...system.private_directory import last_changed, private_directory, put_in_place
 from ..environment import kernel_environment
 from .archive_training import Command, Training
 
@@ -122,7 +122,7 @@ class ClassArchives:
     def _remove_old(self, new: Path) -> None:
         """Keep those that were used last, beside the `new` one."""
         others = [each for each in self._directory.glob("*.sum") if each.stem != new.stem]
-        for old in sorted(others, key=lambda each: each.stat().st_mtime, reverse=True)[MOST - 1 :]:
+        for old in sorted(others, key=last_changed, reverse=True)[MOST - 1 :]:
             for suffix in (".sum", ".jsa", ".lock"):
                 old.with_suffix(suffix).unlink(missing_ok=True)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ...errors import InstallationError
 from ...system.file_digests import FileDigests
-from ...system.private_directory import private_directory, put_in_place
+from ...system.private_directory import last_changed, private_directory, put_in_place
 
 _OWN = "org/apache/toree/"
 #: What of the rest runs on executors, which get the slim jar alone: `%%dataframe` makes JSON there
@@ -82,7 +82,7 @@ class ToreeJarCache:
 
     def _make(self, assembly: Path, folder: Path, jars: ToreeJars) -> None:
         for left in folder.glob("*.*.*"):
-            if left.stat().st_mtime < time.time() - LEFT_AFTER:
+            if last_changed(left) < time.time() - LEFT_AFTER:
                 left.unlink(missing_ok=True)
         try:
             put_in_place(jars.slim, lambda beside: _write_slim(assembly, beside))
@@ -94,7 +94,7 @@ class ToreeJarCache:
         self._remove_old()
 
     def _remove_old(self) -> None:
-        folders = sorted(self._directory.glob("jars-*"), key=lambda each: each.stat().st_mtime, reverse=True)
+        folders = sorted(self._directory.glob("jars-*"), key=last_changed, reverse=True)
         for folder in folders[MOST:]:
             shutil.rmtree(folder, ignore_errors=True)
 

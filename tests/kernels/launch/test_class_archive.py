@@ -169,3 +169,12 @@ def test_few_are_kept(make: Callable[..., ClassArchives], command: SubmitCommand
         paths.append(used(wait_until(lambda folder=folder: archives.options(command, folder, [], train), "one")))
         os.utime(paths[-1].with_suffix(".sum"), (number, number))
     assert [path.exists() for path in paths] == [False, *[True] * MOST]
+
+
+def test_one_that_another_gateway_has_removed_meanwhile(
+    make: Callable[..., ClassArchives], command: SubmitCommand, train: Train, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").mkdir(mode=0o700)
+    (tmp_path / "cache" / "gone.sum").symlink_to(tmp_path / "gone")
+    archives = make()
+    assert used(wait_until(lambda: archives.options(command, tmp_path / "jars-1", [], train), "one")).exists()

@@ -83,6 +83,16 @@ def test_two_gateways_at_once(assembly: Path, directory: Path) -> None:
     assert len(found) == 4 and all(good(jars) for jars in found)
 
 
+def test_what_another_gateway_has_removed_meanwhile(assembly: Path, directory: Path) -> None:
+    """It is listed, and gone when it is looked at."""
+    cache = ToreeJarCache(directory)
+    folder = cache.of(str(assembly)).slim.parent
+    (folder / "slim.jar").unlink()
+    (folder / "slim.jar.123").symlink_to(directory / "gone")
+    (directory / "jars-123").symlink_to(directory / "gone")
+    assert good(cache.of(str(assembly)))
+
+
 def test_where_they_are_not_made(assembly: Path, directory: Path, tmp_path: Path) -> None:
     with pytest.raises(InstallationError, match="holds 'toree'"):
         ToreeJarCache(directory / "My-Toree").of(str(assembly))
