@@ -19,6 +19,13 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.state_dir = "/var/lib/kg2at"
 # c.KG2ATPersonality.keep_kernels_on_exit = True
 
+# Who may use it: everybody who has the one token, or users with a token of their own (docs/users.md).
+# c.KG2ATPersonality.users_file = "/etc/kg2at/users.json"  # written by `jupyter kg2at users`
+# c.KG2ATPersonality.admin_users = ["root"]  # beside those whom the file or JupyterHub calls so
+# c.KG2ATPersonality.max_cores_per_user = 16  # 0: no bound
+# c.KG2ATPersonality.max_kernels_per_user = 4  # 0: no bound
+# c.KG2ATPersonality.user_limits = {"alice": {"max_cores": 32, "max_kernels": 8}}  # in the place of these two
+# c.KG2ATPersonality.queue_order = None  # "fair": users in turn; "fifo"; None: fair where users have names
 # c.KG2ATPersonality.allow_unauthenticated = None  # None: only where no other machine reaches it
 # c.KG2ATPersonality.local_hostnames = ["localhost", "gateway.example"]  # without a token: names it is reached by
 # c.KG2ATPersonality.allow_remote_access = False  # without a token: by any name, and so for any web page
@@ -58,7 +65,6 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.core_poll_interval = 1.0  # seconds between two looks at the master while somebody waits
 # c.KG2ATPersonality.core_requirement = "max"  # all of spark.cores.max free; "min": one executor's
 # c.KG2ATPersonality.max_queue = 100  # requests that may wait
-# c.KG2ATPersonality.max_cores_per_user = 16  # by KERNEL_USERNAME; 0: no bound
 # c.KG2ATPersonality.master_unreachable = "wait"  # or "admit": start all the same
 # c.KG2ATPersonality.master_url = ""  # http://master:8080; empty: found from spark.master
 # c.KG2ATPersonality.master_timeout = 5.0  # seconds for one answer

@@ -114,7 +114,7 @@ class Adoption:
         kernel = self._taken_over(record) if record.pid is not None or record.step == RESTARTING else None
         if kernel is None:
             self._log.info("What is left of kernel %s is removed", record.kernel_id)
-            await self._clean(record.kernel_id, record.connection_file, groups)
+            await self._clean(record.kernel_id, record.connection_file, groups, record.owner)
             return
         self._claim_cores(kernel)
         await self._manager.enlist(kernel)
@@ -134,7 +134,7 @@ class Adoption:
         kernel = manager.make_kernel(record.kernel_id, record.kernel_name, record.connection_file)
         if record.pid is not None and record.started is not None:
             process = ForeignProcess(record.pid, record.started, record.pgid)
-        env = manager.supplies.environment(record.kernel_id, record.env)
+        env = manager.supplies.environment(record.kernel_id, record.env, record.owner)
         try:
             take_over(kernel, record, process, manager.launch_args(record.kernel_id, env, record.cwd))
         except (OSError, ValueError) as error:
@@ -165,13 +165,13 @@ class Adoption:
             self._log.warning("Kernel %s has no record, and is ended", kernel_id)
         await self._clean(kernel_id, self._connection_file(kernel_id), self._groups(kernel_id))
 
-    async def _clean(self, kernel_id: str, connection_file: str, groups: Iterable[int]) -> None:
+    async def _clean(self, kernel_id: str, connection_file: str, groups: Iterable[int], owner: str = "") -> None:
         """End what is left of a kernel's processes, and remove its files and its record."""
         is_gone = await self._terminate_groups(kernel_id, groups) and await self._kill_descendants(kernel_id)
         self._remove_files(connection_file)
         if is_gone:
             self._manager.supplies.forget(kernel_id)
-        self._manager.stops.ended.add(kernel_id)
+        self._manager.stops.ended.add(kernel_id, owner)
 
     def _groups(self, kernel_id: str, group: int | None = None) -> set[int]:
         """Return the process groups of the kernel, `group` among them if a process in it is the kernel's."""

@@ -22,6 +22,7 @@ from .kernels.launch.launcher import Launcher
 from .kernels.launch.plan import LaunchOptions
 from .kernels.port_range import PortRange
 from .kernels.warm_demand import WarmOptions
+from .setting_types import PROFILE_USERS
 from .settings import Settings
 from .spark.conf import SparkConfReader
 from .spark.idle_cores import IdleCores
@@ -75,7 +76,8 @@ def launcher_of(settings: Settings, log: Logger | None = None) -> Launcher:
             kernel_dirs=tuple(jupyter_path("kernels")),
         ),
         profiles={
-            name: {key: str(value) for key, value in profile.items()} for name, profile in settings.profiles.items()
+            name: {key: str(value) for key, value in profile.items() if key != PROFILE_USERS}
+            for name, profile in settings.profiles.items()
         },
         options=LaunchOptions(
             spark_context=settings.spark_context,
@@ -95,14 +97,25 @@ def launcher_of(settings: Settings, log: Logger | None = None) -> Launcher:
     )
 
 
+def profile_users_of(settings: Settings) -> dict[str, frozenset[str]]:
+    """Return who may use which profile, of those that are not for all; ADMINS stands for the administrators."""
+    users = {name: profile[PROFILE_USERS] for name, profile in settings.profiles.items() if PROFILE_USERS in profile}
+    return {name: frozenset([each] if isinstance(each, str) else each) for name, each in users.items()}
+
+
 def _cache_dir(settings: Settings) -> Path:
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
     return Path(os.path.abspath(os.path.expanduser(settings.cache_dir or os.path.join(caches, "kg2at"))))
 
 
-def admission_policy_of(settings: Settings) -> AdmissionPolicy:
-    """Return what these settings decide about admission: the fields are traits of the same names."""
-    return AdmissionPolicy(**{field.name: getattr(settings, field.name) for field in fields(AdmissionPolicy)})
+def admission_policy_of(settings: Settings, names_users: bool = False) -> AdmissionPolicy:
+    """Return what these settings decide about admission: the fields are traits of the same names.
+
+    `names_users`: the gateway tells its users apart, so that they may take turns.
+    """
+    values = {field.name: getattr(settings, field.name) for field in fields(AdmissionPolicy)}
+    usual = "fair" if names_users else "fifo"
+    return AdmissionPolicy(**values | {"queue_order": settings.queue_order or usual})
 
 
 def master_options_of(settings: Settings) -> MasterOptions:
@@ -116,12 +129,12 @@ def master_options_of(settings: Settings) -> MasterOptions:
     )
 
 
-def clusters_of(settings: Settings, log: Log) -> Clusters:
-    """Return what admits the kernels of a gateway with these settings."""
+def clusters_of(settings: Settings, log: Log, names_users: bool = False) -> Clusters:
+    """Return what admits the kernels of a gateway with these settings; `names_users` as for the policy."""
     # Most commands ask no master, and tornado's HTTP client takes a quarter of their time to import.
     from .admission.clusters import Clusters
 
-    return Clusters(admission_policy_of(settings), master_options_of(settings), log)
+    return Clusters(admission_policy_of(settings, names_users), master_options_of(settings), log)
 
 
 def port_range_of(settings: Settings) -> PortRange | None:

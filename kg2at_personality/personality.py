@@ -9,6 +9,7 @@ import socket
 from typing import Any
 
 from jupyter_server.utils import url_path_join
+from kernel_gateway.auth.identity import GatewayIdentityProvider
 from kernel_gateway.jupyter_websocket import JupyterWebsocketPersonality
 from traitlets import TraitError, default
 
@@ -21,6 +22,7 @@ from .assembly import (
     launcher_of,
     normal_base_url,
     port_range_of,
+    profile_users_of,
     truth,
     warm_options_of,
     with_environment,
@@ -41,6 +43,8 @@ from .system.interrupt_signal import let_children_be_interrupted
 from .system.loopback import is_loopback
 from .web import listen_backlog, status
 from .web.channels.connection import ChannelsConnection
+from .web.identity.provider import TokenIdentityProvider, names_users
+from .web.identity.users import UserRules
 from .web.log_filter import LogFilter
 from .web.routes import guarded
 
@@ -66,6 +70,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             super().__init__(**kwargs, config=with_environment(app.config, type(self).__name__))
             app.base_url = normal_base_url(app.base_url)
             check_classes(app)
+            self._install_identity(app)
             check_defaults(self)
             self.launcher = launcher_of(self, self.log)
             self.offers = Offers(self.launcher)
@@ -95,11 +100,23 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     # What it puts into Kernel Gateway.
 
+    def _install_identity(self, app: Any) -> None:
+        """Put kg2at's identity provider in the stock one's place; an administrator's own stays."""
+        if type(app.identity_provider) is GatewayIdentityProvider:
+            app.identity_provider = TokenIdentityProvider(parent=app, log=app.log)
+        app.authorizer.identity_provider = app.identity_provider
+        self.user_rules = UserRules(frozenset(self.admin_users), self.user_limits)
+
     def _install_managers(self) -> None:
         app = self.parent
-        self.clusters = clusters_of(self, self.log)
+        self.clusters = clusters_of(self, self.log, names_users(app.identity_provider))
         app.kernel_spec_manager = self._derived("kernel_spec_manager_class", SparkKernelSpecManager)(
-            parent=app, log=app.log, launcher=self.launcher, offers=self.offers, inject=self.inject_kernelspecs
+            parent=app,
+            log=app.log,
+            launcher=self.launcher,
+            offers=self.offers,
+            inject=self.inject_kernelspecs,
+            profile_users=profile_users_of(self),
         )
         app.kernel_manager = self._derived("kernel_manager_class", GatewayKernelManager)(
             parent=app,
@@ -108,6 +125,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             kernel_spec_manager=app.kernel_spec_manager,
             launcher=self.launcher,
             kernel_ports=port_range_of(self),
+            max_kernels_per_user=self.max_kernels_per_user,
             job_wait_timeout=self.job_wait_timeout,
             max_kernel_log_size=self.max_kernel_log_size,
             max_buffered_output=self.max_buffered_output,
@@ -130,7 +148,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     def _ensure_token(self) -> bool:
         """Make a token when the gateway would else be open to others, as Jupyter Server does. Return whether it did."""
         app = self.parent
-        if app.auth_token or self.allow_unauthenticated:
+        if app.auth_token or self.allow_unauthenticated or names_users(app.identity_provider):
             return False
         if self.allow_unauthenticated is None and is_loopback(app.ip):
             return False

@@ -9,6 +9,9 @@ from traitlets import Dict, TraitError, Unicode
 
 from .kernels.specs import PROFILE_NAME
 
+#: What of a profile is no Spark property: the names of its users.
+PROFILE_USERS = "users"
+
 
 class ParsedText(Unicode):  # type: ignore[type-arg]
     """A text that is empty, or that `parse` takes, which raises ValueError for any other."""
@@ -37,9 +40,12 @@ class Profiles(Dict):
     def validate(self, obj: Any, value: Any) -> Any:
         """Return the profiles. Raises TraitError with the name of the trait."""
         profiles = super().validate(obj, value)
-        for name in profiles or ():
+        for name, profile in (profiles or {}).items():
             if not isinstance(name, str) or not PROFILE_NAME.fullmatch(name):
                 raise TraitError(
                     f"{self.name}: {name!r} can't be part of a kernel's name; use letters, digits, - . and _"
                 )
+            users = profile.get(PROFILE_USERS, [])
+            if not isinstance(users, (str, list, tuple, set)) or not all(isinstance(user, str) for user in users):
+                raise TraitError(f"{self.name}: {PROFILE_USERS!r} of {name!r} must be a list of names, not {users!r}")
         return profiles

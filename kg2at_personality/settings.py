@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from traitlets import Bool, Dict, Enum, Float, Int, List, Unicode
+from traitlets import Bool, Dict, Enum, Float, Int, Unicode
 
 from .admission.policy import AdmissionPolicy
 from .kernel_settings import KernelSettings
@@ -10,19 +10,20 @@ from .setting_types import ParsedText, Profiles
 from .spark.conf import SparkConfReader
 from .spark.master_options import MasterOptions
 from .spark.units import parse_size
+from .user_settings import UserSettings
 
 #: The defaults of admission and of asking masters stand there.
 _POLICY, _MASTER = AdmissionPolicy(), MasterOptions()
 
 
-class Settings(KernelSettings):
+class Settings(KernelSettings, UserSettings):
     """The traits of KG2ATPersonality, set by --KG2ATPersonality.NAME, in the config file, or by KG2AT_NAME."""
 
     @classmethod
     def names(cls) -> list[str]:
         """Return the names of all settings, in the order of the code."""
         traits = Settings.class_traits(config=True)
-        return [name for part in (Settings, KernelSettings) for name in vars(part) if name in traits]
+        return [name for part in (Settings, UserSettings, KernelSettings) for name in vars(part) if name in traits]
 
     # Where things are.
 
@@ -78,7 +79,8 @@ class Settings(KernelSettings):
     ).tag(config=True)
     profiles = Profiles(
         help="""Sized variants of kg2at's kernels, each one more kernelspec per language: name -> Spark properties, as
-        in {"large": {"spark.cores.max": 8, "spark.executor.memory": "4g"}}. Empty: none.""",
+        in {"large": {"spark.cores.max": 8, "spark.executor.memory": "4g"}}. "users" among them is a list of those who
+        may see and use it beside the administrators ("admins": nobody but them). Empty: none.""",
     ).tag(config=True)
 
     # What a client may ask for itself.
@@ -154,12 +156,6 @@ class Settings(KernelSettings):
         help="""How many requests may wait for cores at the same time, a count. With more, fewer users are refused at
         once, and those at the end wait longer, perhaps in vain. 0: none waits.""",
     ).tag(config=True)
-    max_cores_per_user = Int(
-        _POLICY.max_cores_per_user,
-        min=0,
-        help="""Most cores that the kernels of one user (KERNEL_USERNAME, as the client tells it) may hold together. A
-        bound keeps the cluster fair, and idle when few use it. 0: no bound.""",
-    ).tag(config=True)
     master_unreachable = Enum(
         ["wait", "admit"],
         _POLICY.master_unreachable,
@@ -215,27 +211,8 @@ class Settings(KernelSettings):
         ever.""",
     ).tag(config=True)
 
-    # Who may use it.
+    # How it is reached.
 
-    allow_unauthenticated = Bool(
-        None,
-        allow_none=True,
-        help="""Whether the gateway may run without a token (KernelGatewayApp.auth_token). None: only where no other
-        machine reaches it; beyond, a token is made and printed. True: always, so that anyone who reaches the port runs
-        code as you. False: never.""",
-    ).tag(config=True)
-    allow_remote_access = Bool(
-        False,
-        help="""Whether a gateway without a token serves requests to any host name. True lets every web page that a user
-        of it visits run code here, by DNS rebinding. False: only those to local_hostnames, to loopback addresses and
-        to the address at which they arrive. With a token it means nothing.""",
-    ).tag(config=True)
-    local_hostnames = List(
-        Unicode(),
-        ["localhost"],
-        help="""Host names under which a gateway without a token is reached, a list of strings, as in
-        ["localhost", "gateway.example"]. Empty: none, so that only addresses are served.""",
-    ).tag(config=True)
     listen_backlog = Int(
         1024,
         min=1,

@@ -45,10 +45,17 @@ def test_the_policy_is_what_the_settings_say() -> None:
         "core_requirement": "min",
         "max_queue": 7,
         "max_cores_per_user": 5,
+        "queue_order": "fair",
         "master_unreachable": "admit",
     }
     assert set(changed) == {field.name for field in fields(AdmissionPolicy)}
     assert admission_policy_of(Settings(**changed)) == AdmissionPolicy(**changed)  # type: ignore[arg-type]
+
+
+def test_users_who_are_told_apart_take_turns_unless_the_settings_say_otherwise() -> None:
+    assert admission_policy_of(Settings()).queue_order == "fifo"
+    assert admission_policy_of(Settings(), names_users=True).queue_order == "fair"
+    assert admission_policy_of(Settings(queue_order="fifo"), names_users=True).queue_order == "fifo"  # type: ignore[call-arg]
 
 
 def test_masters_are_asked_as_the_settings_say() -> None:

@@ -19,6 +19,7 @@ class AdmissionPolicy:
     core_poll_interval: float = 1.0
     core_requirement: str = "max"  # max | min: one executor
     max_queue: int = 100  # waiters; 0: nobody waits
+    queue_order: str = "fifo"  # fifo | fair: one of each user in turn
     max_cores_per_user: int = 0  # 0: no bound
     master_unreachable: str = "wait"  # wait | admit
 

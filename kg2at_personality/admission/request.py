@@ -31,7 +31,8 @@ UNLIMITED = 2**31 - 1
 class AdmissionRequest:
     """One kernel's request for its cores.
 
-    `user` is "" when unknown: all such kernels count as one user's. `executors` None: the kernel takes no cores of a
+    `user` is "" when unknown: all such kernels count as one user's. `max_cores` is the most that all kernels of the
+    user may hold together, 0 for no bound; None: the policy's. `executors` None: the kernel takes no cores of a
     standalone master. `patience` is in seconds from now until the client itself gives up. `application` tells which
     applications at the master are the kernel's; None: those whose names end with its id, for a kernel that was launched
     by a kg2at which wrote down no more.
@@ -43,6 +44,7 @@ class AdmissionRequest:
     executors: ExecutorRequest | None
     patience: float | None = None
     application: AppIdentity | None = None
+    max_cores: int | None = None
 
 
 @dataclass(frozen=True)

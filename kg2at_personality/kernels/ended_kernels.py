@@ -1,4 +1,4 @@
-"""The kernels that have ended: their ids, and of those that were culled the reason."""
+"""The kernels that have ended: their ids, whose they were, and of those that were culled the reason."""
 
 from __future__ import annotations
 
@@ -19,22 +19,26 @@ class EndedKernels:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        #: Id -> why it was culled, "" if it was not; and when it ended.
-        self._ended: dict[str, tuple[str, float]] = {}
+        #: Id -> why it was culled, "" if it was not; when it ended; whose it was.
+        self._ended: dict[str, tuple[str, float, str]] = {}
 
     def __contains__(self, kernel_id: object) -> bool:
         return kernel_id in self._ended
 
-    def add(self, kernel_id: str, reason: str = "") -> None:
+    def add(self, kernel_id: str, owner: str = "", reason: str = "") -> None:
         """Remember a kernel, also when another one had its id before. `reason` tells why it was culled."""
         self._ended.pop(kernel_id, None)
-        self._ended[kernel_id] = reason, self._clock()
+        self._ended[kernel_id] = reason, self._clock(), owner
         while len(self._ended) > REMEMBERED:
             del self._ended[next(iter(self._ended))]
 
+    def owner_of(self, kernel_id: str) -> str | None:
+        """Return whose kernel it was; None for one that is not remembered."""
+        return self._ended[kernel_id][2] if kernel_id in self._ended else None
+
     def check(self, kernel_id: str) -> None:
         """Raise CulledKernel for one that was culled within the last day."""
-        reason, ended_at = self._ended.get(kernel_id, ("", 0.0))
+        reason, ended_at, _ = self._ended.get(kernel_id, ("", 0.0, ""))
         if reason and self._clock() - ended_at < TOLD_FOR:
             raise CulledKernel(reason)
 

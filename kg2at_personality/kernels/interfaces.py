@@ -64,6 +64,7 @@ class Kernel(ClientKernel, Protocol):
     connection_file: str
     since: datetime
     requested: dict[str, str] | None
+    owner: str
     admission: Admission | None
     plan: Plan | None
     sessions: list[dict[str, Any]]

@@ -45,8 +45,8 @@ class GatewayKernel(JupyterKernel):
 
     `requested` is the environment that its client sent, `admission` what it was admitted with, `plan` that of its next
     launch (None for what isn't kg2at's), `sessions` the rows of its sessions, `launches` the number of its processes so
-    far, `adopted_group` the process group of a process of another gateway, `running_cell` the id of the execute_request
-    that it is busy with ("" for none). While it `waits` it is nobody's; `warm_reason` is why it did not ("" if it did).
+    far, `owner` the user whom it belongs to ("": the administrators), `adopted_group` the process group of a process of
+    another gateway, `running_cell` the id of the execute_request that it runs. While it `waits` it is nobody's.
     """
 
     execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
@@ -63,7 +63,7 @@ class GatewayKernel(JupyterKernel):
         self.admission: Admission | None = None
         self.plan: Plan | None = None
         self.sessions: list[dict[str, Any]] = []
-        self.running_cell, self.launches = "", 0
+        self.owner, self.running_cell, self.launches = "", "", 0
         self.waits, self.warm_reason = False, "an earlier gateway started it"
         self.adopted_group: int | None = None
         #: Held by whatever starts or ends its process.
@@ -95,7 +95,7 @@ class GatewayKernel(JupyterKernel):
 
     @property
     def user(self) -> str:
-        """Return whose kernel it is, as the client told; "" when it did not."""
+        """Return whose kernel it is: its owner, else whom the client told; "" when it did not."""
         return str(self.launch_args.get("env", {}).get("KERNEL_USERNAME", ""))
 
     @property

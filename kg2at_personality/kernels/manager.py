@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from functools import cached_property
 from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
@@ -12,6 +11,7 @@ from traitlets import Float, Instance, Int, default
 
 from ..admission.clusters import Clusters
 from ..admission.policy import AdmissionPolicy
+from ..errors import KernelIdTaken
 from ..spark.master_options import MasterOptions
 from ..state.failpoints import Failpoints
 from .activity import Activity
@@ -22,12 +22,13 @@ from .jupyter_manager import JupyterKernelManager
 from .kernel import GatewayKernel
 from .launch.launcher import Launcher
 from .port_range import PortRange
-from .seed import Seed, Seeding
+from .seed import Seeding
 from .start import Start
 from .starts import Starts
 from .stops import Stops
 from .supplies import Supplies
 from .timing import Timing
+from .user import ADMINISTRATOR, GatewayUser
 from .warm_demand import WarmDemand, WarmOptions
 from .warm_pool import WarmPool
 from .warm_refill import WarmRefill
@@ -50,6 +51,7 @@ class GatewayKernelManager(JupyterKernelManager):
     warm_options = Instance(WarmOptions, kw={"kernels": {}}, help="Which kernels wait for users. By default none.")
     kernel_ports = Instance(PortRange, allow_none=True, help="For kernels' ZeroMQ ports; None: any free ones.")
     shutdown_timeout = Float(30.0, help="Seconds that all kernels have to end when the gateway does.")
+    max_kernels_per_user = Int(0, help="How many kernels one user may have; 0: no bound.")
     job_wait_timeout = Float(0.0, help="Seconds for which a cell may wait for its first executor; 0: for ever.")
     max_kernel_log_size = Int(0, help="Bytes of output kept for each kernel; 0: all.")
     max_buffered_output = Int(0, help="Bytes of output kept for a notebook that is not connected; 0: all.")
@@ -84,25 +86,32 @@ class GatewayKernelManager(JupyterKernelManager):
     # Starts.
 
     async def start_kernel(  # type: ignore[override]
-        self, *, kernel_name: str | None = None, env: Mapping[str, str] | None = None, **kwargs: Any
+        self,
+        *,
+        kernel_name: str | None = None,
+        env: Mapping[str, str] | None = None,
+        user: GatewayUser = ADMINISTRATOR,
+        **kwargs: Any,
     ) -> str:
-        """Start a kernel and return its id.
+        """Start a kernel for `user`, whom it belongs to from then on, and return its id.
 
         Raises UnknownKernelSpec, TooManyKernels, RequestError and ConfigError; none of them costs a process, but
         SeedFailed and KernelDied where a seed notebook has to run. Whoever cancels leaves no kernel behind.
         """
         chosen = kwargs.pop("kernel_id", None)
         if chosen in self:
+            if not user.sees(self.owner_of(chosen)):
+                raise KernelIdTaken(f"The kernel id {chosen} is in use. Choose another one, or none.")
             return str(await super().start_kernel(kernel_name=kernel_name, kernel_id=chosen, **kwargs))
         kernel_name = self.parent.force_kernel_name or kernel_name or self.default_kernel_name
         # As jupyter_client's KernelManager has it.
         kernel_name = NATIVE_KERNEL_NAME if kernel_name == "python" else kernel_name
-        requested = None if env is None else dict(env)
-        start = Start(str(chosen or self.new_kernel_id()), kernel_name, requested, kwargs, ID_CHOSEN if chosen else "")
+        self.kernel_spec_manager.check_open_to(user, kernel_name)
+        kernel_id, requested = str(chosen or self.new_kernel_id()), None if env is None else dict(env)
+        start = Start(kernel_id, kernel_name, requested, kwargs, user, ID_CHOSEN if chosen else "")
         self.warm_refill.note_start()
         await self.starts.run(start)
-        if self.seed is not None:
-            await self.seeding.run(self.seed, start.kernel_id)
+        await self.seeding.run(start.kernel_id)
         return start.kernel_id
 
     def pre_start_kernel(self, kernel_name: str | None, kwargs: Any) -> Any:
@@ -117,6 +126,12 @@ class GatewayKernelManager(JupyterKernelManager):
     def is_starting(self, kernel_id: str) -> bool:
         """Return whether a kernel is being started, or waits for cores."""
         return kernel_id in self.starts
+
+    def owner_of(self, kernel_id: str) -> str | None:
+        """Return whose kernel it is, or was ("": the administrators); None for one that never was, or was long ago."""
+        kernel = self.listed(kernel_id)
+        owner = self.starts.owner_of(kernel_id) if kernel is None else kernel.owner
+        return self.stops.ended.owner_of(kernel_id) if owner is None else owner
 
     def task_to_stop(self, kernel_id: str) -> asyncio.Task[None] | None:
         """Return the start to end before a kernel is stopped; None when there is none."""
@@ -146,15 +161,6 @@ class GatewayKernelManager(JupyterKernelManager):
         return super().kernel_model(kernel_id) | {"warm": not reason, "warm_reason": reason}
 
     # The seed notebook.
-
-    @cached_property
-    def seed(self) -> Seed | None:
-        """Return the seed notebook; None when there is none."""
-        notebook = self.parent.seed_notebook
-        if notebook is None:
-            return None
-        cells = [cell["source"] for cell in notebook.cells if cell["cell_type"] == "code"]
-        return Seed(self.parent.seed_uri, str(self.seed_kernelspec), cells)
 
     @property
     def seed_source(self) -> None:

@@ -21,7 +21,7 @@ async def start_on_other_ports(kernel: Kernel) -> None:
         await kernel.cleanup_resources(restart=True)
         _forget_ports(kernel)
         kernel.cleanup_connection_file()
-        kernel.plan = await kernel.parent.supplies.plan(kernel.kernel_name, kernel.launch_args["env"])
+        kernel.plan = await kernel.parent.supplies.plan(kernel.kernel_name, kernel.launch_args["env"], kernel.owner)
         await kernel.launch(**kernel.launch_args)
     kernel.parent.watch_again(kernel.kernel_id)
 

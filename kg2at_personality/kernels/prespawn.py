@@ -10,8 +10,8 @@ from .manager import GatewayKernelManager
 
 async def prespawn(manager: GatewayKernelManager, count: int) -> None:
     """Start `count` kernels; without any, one in which the seed notebook is tried. The log tells once what fails."""
-    if not count and manager.seed is not None:
-        await _try_seed(manager, manager.seed.kernel_name)
+    if not count and manager.seeding.seed is not None:
+        await _try_seed(manager, manager.seeding.seed.kernel_name)
     results = await asyncio.gather(
         *(manager.start_kernel(kernel_name=manager.seed_kernelspec) for _ in range(count)), return_exceptions=True
     )

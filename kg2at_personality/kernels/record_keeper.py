@@ -75,4 +75,5 @@ class RecordKeeper:
             admission=kernel.admission,
             sessions=kernel.sessions,
             wait_line=self.wait_line,
+            owner=kernel.owner,
         )

@@ -91,7 +91,7 @@ class Restart:
     async def _get_supplies(self) -> tuple[Plan | None, Admission | None]:
         kernel, supplies = self._kernel, self._kernel.parent.supplies
         env = kernel.launch_args["env"]
-        plan = await supplies.plan(kernel.kernel_name, env)
+        plan = await supplies.plan(kernel.kernel_name, env, kernel.owner)
         return plan, await supplies.admit(kernel.kernel_id, kernel.kernel_name, env, plan)
 
     def _write_record(self, admission: Admission | None) -> None:

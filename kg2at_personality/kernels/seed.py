@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import textwrap
 from collections.abc import Coroutine, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 from ..errors import KG2ATError, SeedFailed
@@ -34,9 +35,20 @@ class Seed:
                 raise SeedFailed(f"In {place}, {problem} Please tell the administrator.")
 
 
+class SeedOptions(Protocol):
+    """What of KernelGatewayApp's traits the seed notebook is."""
+
+    seed_notebook: Any
+    seed_uri: str
+
+
 class SeedHost(Protocol):
     """A manager, as the seed notebook sees it."""
 
+    seed_kernelspec: str | None
+
+    @property
+    def parent(self) -> SeedOptions: ...
     def __contains__(self, kernel_id: str) -> bool: ...
     def get_kernel(self, kernel_id: str) -> GatewayKernel: ...
     def keep(self, work: Coroutine[Any, Any, None]) -> None: ...
@@ -55,13 +67,23 @@ class Seeding:
     def __len__(self) -> int:
         return len(self._kernel_ids)
 
-    async def run(self, seed: Seed, kernel_id: str) -> None:
-        """Run `seed` in a new kernel, and end the kernel when that fails. No-op for a kernel of another kernelspec.
+    @cached_property
+    def seed(self) -> Seed | None:
+        """Return the seed notebook; None when there is none."""
+        options = self._host.parent
+        if options.seed_notebook is None:
+            return None
+        cells = [cell["source"] for cell in options.seed_notebook.cells if cell["cell_type"] == "code"]
+        return Seed(options.seed_uri, str(self._host.seed_kernelspec), cells)
+
+    async def run(self, kernel_id: str) -> None:
+        """Run it in a new kernel, and end the kernel when that fails. No-op for a kernel of another kernelspec.
 
         Raises what Seed.run raises. Whoever cancels leaves no kernel behind.
         """
         kernel = self._host.get_kernel(kernel_id) if kernel_id in self._host else None
-        if kernel is None or kernel.kernel_name != seed.kernel_name:
+        seed = self.seed
+        if kernel is None or seed is None or kernel.kernel_name != seed.kernel_name:
             return
         self._kernel_ids.add(kernel_id)
         try:

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from ..errors import UnknownKernel
 from .jupyter_sessions import JupyterSessionManager
 from .manager import GatewayKernelManager
+from .user import ADMINISTRATOR, GatewayUser
 
 
 class Begun(Enum):
@@ -27,28 +28,47 @@ class GatewaySessionManager(JupyterSessionManager):
 
     def __init__(self, kernel_manager: GatewayKernelManager, **kwargs: Any) -> None:
         super().__init__(kernel_manager, **kwargs)
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._ended: set[str] = set()
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        #: Those that have ended, and whose they were.
+        self._ended: dict[str, str] = {}
 
     async def get_or_create(
-        self, path: str, kernel_name: str | None, kernel_id: str | None = None
+        self, path: str, kernel_name: str | None, kernel_id: str | None = None, user: GatewayUser = ADMINISTRATOR
     ) -> tuple[dict[str, Any], Begun]:
-        """Return the session of `path`, and what was begun for it.
+        """Return the session that `user` has of `path`, and what was begun for it.
 
         One that is there keeps its kernel, as in Jupyter Server. `kernel_id` is that of a kernel that runs, None for a
         new one. Raises UnknownKernel or CulledKernel, and what `start_kernel` raises.
         """
-        lock = self._locks.setdefault(path, asyncio.Lock())
+        manager = self.kernel_manager
+        lock = self._locks.setdefault((user.name, path), asyncio.Lock())
         async with lock:
             self._forget_ended()
-            if kernel_id is not None and kernel_id not in self.kernel_manager:
-                self.kernel_manager.stops.ended.check(kernel_id)
-                raise UnknownKernel(f"No such kernel: {kernel_id}. Leave out kernel.id to start one.")
-            if self.session_exists(path=path):
-                return self.get_session(path=path), Begun.NOTHING
+            if kernel_id is not None:
+                self._check_kernel(kernel_id, user)
+            for row in self.rows:
+                if row["path"] == path and manager.owner_of(row["kernel_id"]) == user.name:
+                    return dict(self.row_to_model(row)), Begun.NOTHING
             if kernel_id is not None:
                 return self.save_session(self.new_session_id(), path=path, kernel_id=kernel_id), Begun.ATTACHED
-            return await self.create_session(path=path, kernel_name=kernel_name), Begun.WITH_KERNEL
+            started = await manager.start_kernel(path=path, kernel_name=kernel_name, user=user)
+            return self.save_session(self.new_session_id(), path=path, kernel_id=started), Begun.WITH_KERNEL
+
+    def _check_kernel(self, kernel_id: str, user: GatewayUser) -> None:
+        """Raise UnknownKernel or CulledKernel for a kernel that does not run, or is another's."""
+        manager = self.kernel_manager
+        is_seen = user.sees(manager.owner_of(kernel_id))
+        if is_seen and kernel_id not in manager:
+            manager.stops.ended.check(kernel_id)
+        if not is_seen or kernel_id not in manager:
+            raise UnknownKernel(f"No such kernel: {kernel_id}. Leave out kernel.id to start one.")
+
+    def owner_of(self, session_id: str) -> str | None:
+        """Return whose session it is, or was; None for one that never was."""
+        row = self.get_session_by_key("session_id", session_id)
+        if row is None:
+            return self._ended.get(session_id)
+        return self.kernel_manager.owner_of(row["kernel_id"])
 
     def detach(self, session_id: str) -> None:
         """Forget a session, and leave its kernel as it is. No-op for one that is gone."""
@@ -91,17 +111,19 @@ class GatewaySessionManager(JupyterSessionManager):
             if session_id not in self._ended:
                 raise KeyError(session_id)
             return
-        self._ended.add(session_id)
+        self._ended[session_id] = self.owner_of(session_id) or ""
         await self.kernel_manager.shutdown_kernel(row["kernel_id"])
         self._forget_ended()
 
-    def list_sessions(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        """Return the sessions whose kernels are listed."""
+    def list_sessions(self, user: GatewayUser = ADMINISTRATOR, **kwargs: Any) -> list[dict[str, Any]]:
+        """Return the sessions that `user` sees, whose kernels are listed."""
         self._forget_ended()
-        return list(super().list_sessions())
+        owner_of = self.kernel_manager.owner_of
+        return [dict(self.row_to_model(row)) for row in self.rows if user.sees(owner_of(row["kernel_id"]))]
 
     def _forget_ended(self) -> None:
         """Remove the sessions of kernels that were shut down by themselves."""
         ended = [row for row in self.rows if row["kernel_id"] not in self.kernel_manager]
-        self._ended.update(row["session_id"] for row in ended)
+        for row in ended:
+            self._ended.setdefault(row["session_id"], self.kernel_manager.owner_of(row["kernel_id"]) or "")
         self.rows[:] = [row for row in self.rows if row not in ended]

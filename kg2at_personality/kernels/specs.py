@@ -12,9 +12,9 @@ from typing import Any
 
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.provisioning import KernelProvisionerFactory
-from traitlets import Bool, Instance, Unicode, default
+from traitlets import Bool, Dict, Instance, Unicode, default
 
-from ..errors import KG2ATError
+from ..errors import KG2ATError, UnknownKernelSpec
 from ..plural import counted
 from ..spark.conf import SparkConf
 from ..spark.master_url import local_cores
@@ -23,6 +23,7 @@ from .launch.launcher import Launcher
 from .launch.plan import Runtime
 from .launch.runtimes import runtime_of
 from .offers import Offer, Offers
+from .user import GatewayUser
 
 PACKAGE = Path(__file__).parents[1]
 #: The templates. A wheel has the folder in the package; a checkout, and so an editable install, has it beside the
@@ -34,6 +35,9 @@ DEFAULT_KERNEL_NAMES = ("apache_toree_scala", "spark_python")
 PROFILE_NAME = re.compile(r"[A-Za-z0-9._-]+")
 #: What of a foreign spec's metadata a client may see: provisioner stanzas can hold hosts and passwords.
 PRIVATE_METADATA = frozenset({"kernel_provisioner", "process_proxy"})
+
+#: Stands for all administrators among the users of a profile.
+ADMINS = "admins"
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class SparkKernelSpecManager(KernelSpecManager):
     inject = Bool(True, help="Whether kg2at's kernelspecs are offered at all.")
     launcher = Instance(Launcher)
     offers = Instance(Offers)
+    profile_users = Dict(help="Profile -> who may use it, of those that are not for all; ADMINS: the administrators.")
     default_name = Unicode(help="The kernel of those who name none, as of the last look.")
 
     @default("launcher")
@@ -99,6 +104,24 @@ class SparkKernelSpecManager(KernelSpecManager):
         unknown = ", ".join(repr(name) for name in warm_kernels if name.lower() not in self.own)
         known = ", ".join(self.own) or "none"
         return f"warm_kernels names {unknown}, but kg2at's kernelspecs are: {known}." if unknown else ""
+
+    # Whom they are for.
+
+    def is_open_to(self, user: GatewayUser | None, kernel_name: str) -> bool:
+        """Return whether a kernelspec is there for this user, None being anybody; also True for one that is not."""
+        own = self.own.get(kernel_name.lower())
+        users = self.profile_users.get(own.profile) if own is not None else None
+        return users is None or (user is not None and (user.is_admin or user.name in users - {ADMINS}))
+
+    def check_open_to(self, user: GatewayUser, kernel_name: str) -> None:
+        """Raise UnknownKernelSpec for a kernelspec that is not for this user."""
+        if not self.is_open_to(user, kernel_name):
+            raise self.unknown(kernel_name)
+
+    def unknown(self, kernel_name: str) -> UnknownKernelSpec:
+        """Return the error for a kernelspec that is not there; it names those that are for everybody."""
+        names = ", ".join(sorted(name for name in self.find_kernel_specs() if self.is_open_to(None, name)))
+        return UnknownKernelSpec(f"There is no kernelspec {kernel_name!r} here. There are: {names}.")
 
     def _variants(self) -> Iterator[tuple[str, OwnSpec]]:
         for template, interpreter in _templates():

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ..admission.messages import closing
 from ..errors import KernelIdTaken, StartEnded, TooManyKernels
+from ..plural import counted
 from ..state.failpoints import Failpoints
 from .handover import HandoverHost, hand_over
 from .kernel import GatewayKernel
@@ -17,6 +18,7 @@ from .resource_limits import check_descriptors
 from .start import Start
 from .stops import Stops
 from .supplies import Supplies
+from .user import GatewayUser
 from .waiting_kernel import WaitingKernel
 from .warm_pool import WarmPool
 
@@ -30,6 +32,7 @@ class StartHost(HandoverHost, Protocol):
     supplies: Supplies
     failpoints: Failpoints
     log: Logger
+    max_kernels_per_user: int
 
     def __contains__(self, kernel_id: str) -> bool: ...
     def new_kernel_id(self) -> str: ...
@@ -84,7 +87,7 @@ class Starts:
 
         Raises what `_refuse`, `Supplies.plan` and `Supplies.admit` raise, and LaunchFailed.
         """
-        self._refuse(start.kernel_id)
+        self._refuse(start)
         self._starts[start.kernel_id] = start
         start.task = task = asyncio.create_task(self._admit_and_launch(start))
         task.add_done_callback(lambda _: self._starts.pop(start.kernel_id))
@@ -97,25 +100,42 @@ class Starts:
         if task.cancelled() or start.kernel_id in self._stops:
             raise StartEnded("The kernel was shut down while it was being started.")
 
-    def _refuse(self, kernel_id: str) -> None:
+    def _refuse(self, start: Start) -> None:
         """Raise what refuses a kernel before anything is done for it: each start has an id, and a place, of its own."""
         self.refuse_when_closed()
+        kernel_id = start.kernel_id
         if kernel_id in self._starts:
             raise KernelIdTaken(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
         if kernel_id in self._pool:
             raise KernelIdTaken(f"Kernel {kernel_id} waits for a user who does not choose an id. Choose another one.")
         if kernel_id in self._stops.zombies:
             raise KernelIdTaken(f"Processes of an earlier kernel {kernel_id} can't be ended. Choose another id.")
+        self._refuse_too_many(start.user)
+
+    def _refuse_too_many(self, user: GatewayUser) -> None:
+        """Raise TooManyKernels. Those that are being started count, those that wait for a user don't."""
+        owners = [each.user.name for each in self._starts.values() if each.kernel_id not in self._host]
+        owners += [kernel.owner for kernel in self._host.living_kernels()]
         limit = self._host.max_kernel_count()
-        starting = sum(each not in self._host for each in self._starts)
-        if limit is not None and len(self._host.living_kernels()) + starting >= limit:
+        if limit is not None and len(owners) >= limit:
             raise TooManyKernels(f"This gateway runs at most {limit} kernels (max_kernels). Shut one down first.")
+        bound = self._host.max_kernels_per_user if user.max_kernels is None else user.max_kernels
+        if user.name and bound and owners.count(user.name) >= bound:
+            raise TooManyKernels(
+                f"{user.name} has {counted(bound, 'kernel')}, and may have no more (max_kernels_per_user). Shut one "
+                "down first."
+            )
+
+    def owner_of(self, kernel_id: str) -> str | None:
+        """Return whose kernel is being started; None when none of this id is."""
+        start = self._starts.get(kernel_id)
+        return None if start is None else start.user.name
 
     async def _admit_and_launch(self, start: Start) -> None:
         """Do one start, in a task of its own. A cancel ends it before the launch; a launch goes on to its end."""
         supplies = self._host.supplies
-        start.env = supplies.environment(start.kernel_id, start.requested)
-        start.plan = await supplies.plan(start.kernel_name, start.env)
+        start.env = supplies.environment(start.kernel_id, start.requested, start.user.name)
+        start.plan = await supplies.plan(start.kernel_name, start.env, start.user.name)
         waiting = await self._pool.claim(start)
         if waiting is None or not await self._get_handed(start, waiting):
             await self._admit(start)
@@ -127,7 +147,9 @@ class Starts:
 
     async def _admit(self, start: Start) -> None:
         supplies = self._host.supplies
-        start.admission = await supplies.admit(start.kernel_id, start.kernel_name, start.env, start.plan)
+        start.admission = await supplies.admit(
+            start.kernel_id, start.kernel_name, start.env, start.plan, start.user.max_cores
+        )
         self._host.failpoints.reached("start: admitted")
 
     async def _get_handed(self, start: Start, waiting: WaitingKernel) -> bool:
@@ -158,7 +180,7 @@ class Starts:
         """Go on with a start under another id, before anybody has got the one that it had."""
         del self._starts[start.kernel_id]
         start.kernel, start.kernel_id = None, kernel_id
-        start.env = self._host.supplies.environment(kernel_id, start.requested)
+        start.env = self._host.supplies.environment(kernel_id, start.requested, start.user.name)
         self._starts[kernel_id] = start
 
     async def _to_its_end(self, start: Start, work: Coroutine[Any, Any, bool]) -> bool:

@@ -31,6 +31,7 @@ class StopHost(Protocol):
     def get_kernel(self, kernel_id: str) -> GatewayKernel: ...
     def check_known(self, kernel_id: str) -> None: ...
     def is_starting(self, kernel_id: str) -> bool: ...
+    def owner_of(self, kernel_id: str) -> str | None: ...
     def task_to_stop(self, kernel_id: str) -> asyncio.Task[None] | None: ...
     def stop_following(self, kernel_id: str) -> None: ...
     def unlist(self, kernel_id: str) -> None: ...
@@ -91,6 +92,7 @@ class Stops:
 
     async def _stop(self, kernel_id: str, now: bool, start: asyncio.Task[None] | None) -> None:
         """Stop the kernel, or its `start` if that has not come to a launch yet."""
+        owner = self._host.owner_of(kernel_id) or ""
         try:
             if start is not None:
                 start.cancel()
@@ -100,7 +102,7 @@ class Stops:
         finally:
             self._host.unlist(kernel_id)
             self._tasks.pop(kernel_id, None)
-            self.ended.add(kernel_id, self._reasons.get(kernel_id, ""))
+            self.ended.add(kernel_id, owner, self._reasons.get(kernel_id, ""))
 
     async def end(self, kernel: GatewayKernel, now: bool = False) -> None:
         """Shut down a kernel, listed or not, whatever goes wrong; what lives on is a zombie."""

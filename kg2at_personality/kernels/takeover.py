@@ -30,7 +30,7 @@ def take_over(
     kernel.kernel_id = record.kernel_id
     kernel.since = datetime.fromisoformat(record.since)
     kernel.requested, kernel.admission, kernel.sessions = record.env, record.admission, record.sessions
-    kernel.launches = record.launches
+    kernel.launches, kernel.owner = record.launches, record.owner
     if record.wait_line is not None:
         kernel.running_cell = str(record.wait_line.cell["msg_id"])
     kernel.recorder.resume(record)

@@ -95,7 +95,7 @@ class WarmPool:
     async def _misfit(self, start: Start, waiting: WaitingKernel) -> str:
         if start.plan is None:
             return "only kg2at's own kernels wait for users"
-        env = self._host.supplies.environment(waiting.kernel_id, start.requested)
+        env = self._host.supplies.environment(waiting.kernel_id, start.requested, start.user.name)
         return await waiting.kernel.kind.misfit(start.plan, env, self._host.cwd_of(start.arguments))
 
     def _why_none(self, start: Start) -> str:

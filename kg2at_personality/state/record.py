@@ -19,8 +19,8 @@ from ..spark.cluster import AppIdentity, ExecutorRequest
 STARTING, RUNNING, RESTARTING, STOPPING, WARM = "starting", "running", "restarting", "stopping", "warm"
 STEPS = (STARTING, RUNNING, RESTARTING, STOPPING, WARM)
 #: Goes up when an older kg2at could not read it: with 2 came an admission's application, with 3 the line of a wait,
-#: with 4 whether it is set up, and kernels that wait for a user.
-VERSION = 4
+#: with 4 whether it is set up, and kernels that wait for a user, with 5 its owner.
+VERSION = 5
 #: The largest process id and the largest port.
 PIDS, PORTS = 2**31 - 1, 65535
 
@@ -86,10 +86,11 @@ class Record:
     """One kernel.
 
     `since` is when it was asked for (ISO 8601), `env` what its client sent (None: nothing), `cwd` its directory.
-    `pid`, `pgid` and `started` (seconds since the epoch) are its process, None before there is one. `launches` counts
-    its processes. `info` is its kernel_info_reply, None before its first answer; `is_set_up`: it has run the cell that
-    prepares it. `ports` are those that `kernel_ports` lent. `sessions` are the rows of Kernel Gateway's sessions that
-    belong to it. `wait_line` is what a notebook of it shows while its cell waits for cores, None when it shows none.
+    `owner` is the user whom it belongs to ("": the administrators). `pid`, `pgid` and `started` (seconds since the
+    epoch) are its process, None before there is one. `launches` counts its processes. `info` is its kernel_info_reply,
+    None before its first answer; `is_set_up`: it has run the cell that prepares it. `ports` are those that
+    `kernel_ports` lent. `sessions` are the rows of Kernel Gateway's sessions that belong to it. `wait_line` is what a
+    notebook of it shows while its cell waits for cores, None when it shows none.
     """
 
     kernel_id: str
@@ -110,6 +111,7 @@ class Record:
     admission: Admission | None = None
     sessions: list[dict[str, Any]] = field(default_factory=list)
     wait_line: WaitLine | None = None
+    owner: str = ""
 
     def dumps(self) -> str:
         """As JSON."""
@@ -148,6 +150,7 @@ class Record:
             admission=Admission.of(admission, kernel_id, kernel_name) if admission is not None else None,
             sessions=_sessions(record),
             wait_line=WaitLine.of(wait_line) if wait_line is not None else None,
+            owner=record.text("owner", ""),
         )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from http.client import responses
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
+from jupyter_server.auth.authorizer import Authorizer
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
@@ -22,13 +21,14 @@ from ..errors import KG2ATError
 from ..kernels.manager import GatewayKernelManager
 from ..kernels.sessions import GatewaySessionManager
 from ..kernels.specs import SparkKernelSpecManager
-from . import body, host_header, library_internals
+from ..kernels.user import GatewayUser
+from . import body, library_internals
+from .identity import access
+from .identity.users import UserRules
 
 T = TypeVar("T")
 #: Status and reason of a request whose client has closed its connection (nginx' 499). Only the access log shows them.
 CLIENT_CLOSED_REQUEST = 499, "Client closed request"
-#: The scheme of the header Authorization that Jupyter Server takes.
-SCHEME = "token "
 INTERNAL_ERROR = "The gateway ran into an error of its own. Its log says more; please tell the administrator."
 
 
@@ -38,16 +38,19 @@ class Personality(Protocol):
     #: The gateway's application (KernelGatewayApp).
     parent: Any
     log: logging.Logger
+    user_rules: UserRules
 
     async def begin(self) -> None:
         """Wait until the kernels of an earlier gateway are taken over."""
 
 
-class GatewayHandler(web.RequestHandler):
-    """Mixed in before each of Kernel Gateway's handlers."""
+class GatewayHandler(JupyterHandler):
+    """Mixed in before each of Kernel Gateway's handlers. Its `gateway_user` is who has sent the request."""
 
     #: StaticFileHandler supports GET and HEAD alone, and would refuse a CORS preflight.
     SUPPORTED_METHODS = web.RequestHandler.SUPPORTED_METHODS
+
+    gateway_user: GatewayUser
 
     def __init__(self, application: web.Application, request: HTTPServerRequest, **kwargs: Any) -> None:
         self._work: asyncio.Future[Any] | None = None
@@ -74,42 +77,46 @@ class GatewayHandler(web.RequestHandler):
         """The gateway's kernelspecs."""
         return cast(SparkKernelSpecManager, self.settings["kernel_spec_manager"])
 
+    @property
+    def authorizer(self) -> Authorizer:
+        """What the administrator set as authorizer_class; Kernel Gateway's settings hold one without its provider."""
+        return cast(Authorizer, self.personality.parent.authorizer)
+
     # Before a request is handled.
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> None:  # type: ignore[override]
         """Check the request. Called by tornado before each one, also for websockets and CORS preflights.
 
         Raises 403 for a Host that a gateway without a token does not serve, 401 without the token, 400 for arguments or
         an Origin that can't be read, 413 for a body above `max_body_size`. Waits until the kernels of an earlier
         gateway are taken over.
         """
-        self._check_host()
-        if self.request.method != "OPTIONS" and not self._has_token():
-            raise web.HTTPError(401, "The token is missing or wrong: send it as 'Authorization: token …'.")
+        access.check_host(self, self.personality.parent.ip)
+        user = await access.identify(self, GatewayHandler)
         self._check_readable()
         limit = library_internals.gateway_setting(self, "max_body_size")
         if limit and len(self.request.body) > limit:
             raise web.HTTPError(413, f"The body is larger than {limit} bytes (max_body_size).")
         await self.personality.begin()
-        prepared = super().prepare()
-        if prepared is not None:
-            await prepared
+        if user is not None:
+            self.gateway_user = self.personality.user_rules.gateway_user(user)
+            self._check_owner()
 
-    def _check_host(self) -> None:
-        """Raise 403 for a Host that `host_header` does not allow. No-op if the gateway has a token.
+    def get_login_url(self) -> str:
+        """Raise 401. Called where nobody is known, for the page to log in at: the gateway has none."""
+        raise web.HTTPError(401, access.UNAUTHORIZED)
 
-        A web page that reaches the gateway by DNS rebinding does not have the token.
-        """
-        setting, host = partial(library_internals.gateway_setting, self), self.request.host
-        if setting("auth_token") or setting("allow_remote_access"):
-            return
-        names = [*setting("local_hostnames"), self.personality.parent.ip]
-        if not host_header.is_local(host, names, library_internals.local_address(self.request)):
-            raise web.HTTPError(
-                403,
-                f"This gateway has no token, and so serves no requests to the host {host!r}. Set a token, or add that "
-                "name to its setting local_hostnames.",
-            )
+    def _check_owner(self) -> None:
+        """Raise 404 where the path names a kernel or a session of another user, as for one that never was."""
+        kernel_id, session_id = self.path_kwargs.get("kernel_id"), self.path_kwargs.get("session_id")
+        if kernel_id is not None and not self.sees_kernel(kernel_id):
+            raise web.HTTPError(404, f"Kernel does not exist: {kernel_id}")
+        if session_id is not None and not self.gateway_user.sees(self.session_manager.owner_of(session_id)):
+            raise web.HTTPError(404, f"Session not found: {session_id}")
+
+    def sees_kernel(self, kernel_id: str) -> bool:
+        """Return whether there is such a kernel for the request's user; True for an administrator."""
+        return self.gateway_user.sees(self.kernel_manager.owner_of(kernel_id))
 
     def _check_readable(self) -> None:
         """Raise 400 for arguments that are no UTF-8 and an Origin that is no URL, which the libraries answer by 500."""
@@ -120,21 +127,15 @@ class GatewayHandler(web.RequestHandler):
         except ValueError as error:
             raise web.HTTPError(400, f"The header Origin is no URL: {error}") from error
 
-    def _has_token(self) -> bool:
-        """Return whether the request carries the gateway's token, compared in constant time; True when it has none."""
-        expected = library_internals.gateway_setting(self, "auth_token")
-        if not expected:
-            return True
-        given = self.get_query_argument("token", None)
-        if given is None:
-            header = self.request.headers.get("Authorization", "")
-            given = header[len(SCHEME) :] if header.startswith(SCHEME) else ""
-        return hmac.compare_digest(given.encode(), expected.encode())
-
     @allow_unauthenticated
     def options(self, *args: str, **kwargs: str) -> None:
         """Answer a browser's CORS preflight, which can't carry a token."""
         self.finish()
+
+    def check_listing(self) -> None:
+        """Raise 403 where the gateway does not list what runs (list_kernels)."""
+        if not library_internals.gateway_setting(self, "list_kernels"):
+            raise web.HTTPError(403, "This gateway lists neither kernels nor sessions (list_kernels).")
 
     def get_json_body(self) -> dict[str, Any] | None:
         """Return the body as an object; None for an empty one. Raises 400 for anything else."""

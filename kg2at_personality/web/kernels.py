@@ -38,11 +38,23 @@ class MainKernelHandler(GatewayHandler, StockMainHandler):  # type: ignore[misc,
             path=text_field(body, "path"),
             kernel_id=_kernel_id(body),
             env=self._env(body),
+            user=self.gateway_user,
         )
         kernel_id = await self.while_connected(start, self.kernel_manager.shutdown_kernel)
         self.set_header("Location", url_path_join(self.base_url, "api", "kernels", url_escape(kernel_id)))
         self.set_status(201)
         self.finish(_model(self.kernel_manager, kernel_id))
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """200 with the kernels of the user, of an administrator with all; 403 where the gateway lists none."""
+        self.check_listing()
+        manager, seen = (
+            self.kernel_manager,
+            [each for each in self.kernel_manager.kernels() if self.gateway_user.sees(each.owner)],
+        )
+        self.finish(json.dumps([manager.kernel_model(each.kernel_id) for each in seen], default=json_default))
 
     def _env(self, body: dict[str, Any]) -> dict[str, str] | None:
         """Return the variables of `env` that a client may set: KERNEL_* and the administrator's whitelist.

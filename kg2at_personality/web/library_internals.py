@@ -87,6 +87,14 @@ def _unparsed() -> dict[str, Any]:
     return {"header": None, "parent_header": None, "content": None}
 
 
+# jupyter_server, JupyterHandler.prepare: `current_user` raises before there is one, and so does not tell of nobody.
+
+
+def is_nobody(handler: RequestHandler) -> bool:
+    """Return whether the identity provider was asked who has sent a request, and knows nobody."""
+    return getattr(handler, "_jupyter_current_user", handler) is None
+
+
 # tornado: its requests and servers do not hand out their sockets.
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from . import kernels, sessions, specs
+from . import kernels, not_found, sessions, specs
 from .channels import websocket_handler
 from .handler import GatewayHandler
 
@@ -24,6 +24,7 @@ OWN = {
         specs.KernelSpecHandler,
         specs.KernelSpecResourceHandler,
         websocket_handler.KernelWebsocketHandler,
+        not_found.NotFoundHandler,
     )
 }
 

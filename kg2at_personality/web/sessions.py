@@ -32,11 +32,18 @@ class SessionRootHandler(GatewayHandler, StockRootHandler):  # type: ignore[misc
 
         404 when no kernel has that id. Errors of a kernel's start are answered as for `/api/kernels`.
         """
-        session = self.session_manager.get_or_create(*self._wanted())
+        session = self.session_manager.get_or_create(*self._wanted(), user=self.gateway_user)
         model, _ = await self.while_connected(session, self._undo)
         self.set_header("Location", url_path_join(self.base_url, "api", "sessions", model["id"]))
         self.set_status(201)
         self.finish(json.dumps(model, default=json_default))
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """200 with the sessions of the user, of an administrator with all; 403 where the gateway lists none."""
+        self.check_listing()
+        self.finish(json.dumps(self.session_manager.list_sessions(self.gateway_user), default=json_default))
 
     async def _undo(self, session: tuple[dict[str, Any], Begun]) -> None:
         """End what was created for a client that is gone."""
@@ -79,7 +86,7 @@ class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc,
         changes = self._changes()
         kernel_name = changes.pop("kernel_name", None)
         if kernel_name is not None:
-            start = self.kernel_manager.start_kernel(kernel_name=kernel_name)
+            start = self.kernel_manager.start_kernel(kernel_name=kernel_name, user=self.gateway_user)
             changes["kernel_id"] = await self.while_connected(start, self.kernel_manager.shutdown_kernel)
         self.session_manager.update_session(session_id, **changes)
         after = self._session(session_id)
@@ -97,7 +104,7 @@ class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc,
         body = required_body(self.get_json_body())
         notebook, kernel = object_field(body, "notebook") or {}, object_field(body, "kernel") or {}
         kernel_id, kernel_name = text_field(kernel, "id"), text_field(kernel, "name")
-        if kernel_id is not None and kernel_id not in self.kernel_manager:
+        if kernel_id is not None and not (kernel_id in self.kernel_manager and self.sees_kernel(kernel_id)):
             raise web.HTTPError(400, f"No such kernel: {kernel_id}")
         changes = {
             "path": text_field(notebook, "path") or text_field(body, "path"),

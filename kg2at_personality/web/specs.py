@@ -29,19 +29,30 @@ StockSpecHandler = stock_handler(handlers, "KernelSpecHandler")
 StockResourceHandler = stock_handler(handlers, "KernelSpecResourceHandler")
 
 
-class SpecJsonHandler(GatewayHandler, StockSpecJsonHandler):  # type: ignore[misc, valid-type]
-    """Serves the API's own description as JSON."""
+class DocumentHandler(GatewayHandler):
+    """Serves the API's own description."""
+
+    auth_resource = "api"
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """200 with the document."""
+        stock: Any = super()
+        await stock.get()
 
     async def head(self) -> None:
         """As `get`; tornado leaves out the body. StaticFileHandler's `head` wants a path, which the stock `get` has."""
-        stock_get: Any = self.get
-        await stock_get()
+        get: Any = self.get
+        await get()
 
 
-class APIYamlHandler(GatewayHandler, StockAPIYamlHandler):  # type: ignore[misc, valid-type]
-    """Serves the same as YAML."""
+class SpecJsonHandler(DocumentHandler, StockSpecJsonHandler):  # type: ignore[misc, valid-type]
+    """As JSON."""
 
-    head = SpecJsonHandler.head
+
+class APIYamlHandler(DocumentHandler, StockAPIYamlHandler):  # type: ignore[misc, valid-type]
+    """As YAML."""
 
 
 class MainKernelSpecHandler(GatewayHandler, StockMainHandler):  # type: ignore[misc, valid-type]
@@ -56,7 +67,8 @@ class MainKernelSpecHandler(GatewayHandler, StockMainHandler):  # type: ignore[m
         self.finish({"default": self.kernel_manager.default_kernel_name, "kernelspecs": specs})
 
     def _models(self) -> dict[str, Any]:
-        found = self.kernel_spec_manager.get_all_specs()
+        manager, user = self.kernel_spec_manager, self.gateway_user
+        found = {name: at for name, at in manager.get_all_specs().items() if manager.is_open_to(user, name)}
         return {name: kernelspec_model(self, name, at["spec"], at["resource_dir"]) for name, at in found.items()}
 
 
@@ -76,6 +88,8 @@ class KernelSpecHandler(GatewayHandler, StockSpecHandler):  # type: ignore[misc,
 
     def _model(self, kernel_name: str) -> dict[str, Any]:
         manager = self.kernel_spec_manager
+        if not manager.is_open_to(self.gateway_user, kernel_name):
+            raise NoSuchKernel(kernel_name)
         resources = manager.get_kernel_spec(kernel_name).resource_dir
         return dict(kernelspec_model(self, kernel_name, manager.public_spec(kernel_name), resources))
 
@@ -87,6 +101,8 @@ class KernelSpecResourceHandler(GatewayHandler, StockResourceHandler):  # type: 
     @authorized
     async def get(self, kernel_name: str, path: str, include_body: bool = True) -> None:
         """200 with the file; 404 for one that the listing does not name, and for one that is not there."""
+        if not self.kernel_spec_manager.is_open_to(self.gateway_user, url_unescape(kernel_name)):
+            raise web.HTTPError(404, f"Kernel spec not found: {kernel_name}")
         stock_get: Any = super().get
         await stock_get(kernel_name, resource_name(path), include_body=include_body)
 

@@ -24,26 +24,42 @@ class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        """200 with `cluster`, `queue`, `kernels`; `clusters` has the parts of each, where kernels use several."""
+        """200 with `cluster`, `queue`, `kernels`; `clusters` has the parts of each, where kernels use several.
+
+        A user who is no administrator sees their own kernels, places in the queue and zombies alone.
+        """
         manager = self.kernel_manager
         clusters: list[dict[str, Any]] = manager.clusters.status()
+        for each in clusters:
+            each["queue"] = self._seen(each["queue"])
         leases = {kernel_id: lease for each in clusters for kernel_id, lease in each.pop("leases").items()}
         queue = [row for each in clusters for row in each["queue"]]
         waits = {row["kernel_id"]: row for row in queue if row["app_id"]}
         kernels = [
             _kernel(manager.get_kernel(kernel_id), leases.get(kernel_id), waits.get(kernel_id))
             for kernel_id in manager.list_kernel_ids()
+            if self.sees_kernel(kernel_id)
         ]
         body = {
             "cluster": clusters[0]["cluster"] if clusters else None,
             "queue": queue,
             "kernels": kernels,
-            "zombies": manager.zombies.status(),
-            "warm": manager.warm_pool.status() | {"paused": manager.warm_refill.paused},
+            "zombies": self._seen(manager.zombies.status()),
+            "warm": self._warm(),
             "clusters": clusters,
         }
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(body, default=json_default))
+
+    def _seen(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows of the kernels that exist for the request's user."""
+        return [row for row in rows if self.sees_kernel(row["kernel_id"])]
+
+    def _warm(self) -> dict[str, Any]:
+        """Return what waits for users; the kernels themselves are nobody's, and shown to administrators alone."""
+        manager = self.kernel_manager
+        warm = manager.warm_pool.status() | {"paused": manager.warm_refill.paused}
+        return warm if self.gateway_user.is_admin else warm | {"kernels": []}
 
 
 def _kernel(kernel: GatewayKernel, lease: dict[str, Any] | None, wait: dict[str, Any] | None) -> dict[str, Any]:

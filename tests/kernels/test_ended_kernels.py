@@ -27,7 +27,7 @@ def ended(clock: Clock) -> EndedKernels:
 
 
 def test_the_reason_is_told_for_a_day_and_the_id_known_longer(ended: EndedKernels, clock: Clock) -> None:
-    ended.add("a", "Nobody used it.")
+    ended.add("a", reason="Nobody used it.")
     clock.now += 86_399
     with pytest.raises(CulledKernel, match="Nobody used it"):
         ended.check("a")
@@ -43,17 +43,23 @@ def test_one_that_was_not_culled_is_nothing_special(ended: EndedKernels) -> None
 
 
 def test_an_id_that_was_used_again_has_its_last_end(ended: EndedKernels) -> None:
-    ended.add("a", "Nobody used it.")
+    ended.add("a", reason="Nobody used it.")
     ended.add("a")
     ended.check("a")
 
 
+def test_whose_it_was_is_known(ended: EndedKernels) -> None:
+    ended.add("a", "alice")
+    ended.add("b")
+    assert (ended.owner_of("a"), ended.owner_of("b"), ended.owner_of("c")) == ("alice", "", None)
+
+
 def test_their_number_is_bounded_and_the_last_ones_stay(ended: EndedKernels) -> None:
-    ended.add("first", "Nobody used it.")
-    ended.add("again", "Nobody used it.")
+    ended.add("first", reason="Nobody used it.")
+    ended.add("again", reason="Nobody used it.")
     for number in range(9_998):
         ended.add(str(number))
-    ended.add("again", "Nobody used it.")
+    ended.add("again", reason="Nobody used it.")
     ended.add("last")
     assert "first" not in ended and "0" in ended
     with pytest.raises(CulledKernel):

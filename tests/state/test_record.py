@@ -210,7 +210,7 @@ def test_an_unknown_step(step: str) -> None:
     assert "step" in refusal(json.dumps(but("step", step)))
 
 
-TEXT = ("kernel_id", "kernel_name", "step", "connection_file", "since", "interpreter")
+TEXT = ("kernel_id", "kernel_name", "step", "connection_file", "since", "interpreter", "owner")
 WRONG: dict[str, list[Any]] = {
     **{name: [None, 1, 1.5, True, [], {}] for name in TEXT},
     **{name: ["4711", 1.5, True, False, [], {}] for name in ("pid", "pgid")},

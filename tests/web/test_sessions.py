@@ -103,7 +103,7 @@ async def test_a_kernel_that_is_unknown_or_gone_is_404_and_starts_none(gateway: 
 
 async def test_a_kernel_that_ends_while_its_session_waits_is_404(gateway: Any) -> None:
     kernel_id, sessions = await gateway.start(), gateway.app.session_manager
-    async with sessions._locks.setdefault("b.ipynb", asyncio.Lock()):
+    async with sessions._locks.setdefault(("", "b.ipynb"), asyncio.Lock()):
         answer = asyncio.ensure_future(attach(gateway, kernel_id))
         await gateway.ask("DELETE", f"/api/kernels/{kernel_id}")
     assert (await answer).code == 404

@@ -124,7 +124,7 @@ class Runtime(ABC):
 
 @dataclass(frozen=True)
 class Plan:
-    """One launch, resolved: which kernel, by which Spark, with which configuration."""
+    """One launch, resolved: which kernel, by which Spark, with which configuration, for whom ("": not known)."""
 
     conf: SparkConf
     installation: Installation
@@ -134,6 +134,7 @@ class Plan:
     conf_dir: str = ""
     #: Seconds that spark-env.sh may run.
     script_timeout: float = 10.0
+    owner: str = ""
 
     @property
     def executors(self) -> ExecutorRequest | None:

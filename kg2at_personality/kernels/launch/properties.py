@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ...spark.java_options import DRIVER, DRIVER_DEFAULT, EXECUTOR, EXECUTOR_DEFAULT
 from ...spark.properties import trimmed
 from .java_options import executor_options, written_options
@@ -10,6 +12,9 @@ from .process_environment import PYTHON_UTF_8
 
 #: Spark hands them to a JVM as they are, or takes a bare number for bytes (Utils.memoryStringToMb).
 JVM_SIZES = ("spark.executor.memory", "spark.driver.memory")
+
+#: A user's name that the master shows as it is, by which it is found again.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_.@+-]{1,100}")
 
 
 def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, str]:
@@ -30,6 +35,7 @@ def properties(plan: Plan, kernel_id: str, java_options_file: str) -> dict[str, 
 
 
 def application_name(plan: Plan, kernel_id: str) -> str:
-    """Return `spark.app.name` without the blanks around it, which Spark strips (Utils.trimExceptCRLF)."""
+    """Return `spark.app.name`: what, whose, which. Without the blanks around it, as Spark (Utils.trimExceptCRLF)."""
     default = plan.runtime.application(plan.interpreter)
-    return trimmed(f"{plan.conf.get('spark.app.name', default)} {kernel_id}")
+    owner = f" {plan.owner}" if PLAIN_NAME.fullmatch(plan.owner) else ""
+    return trimmed(f"{plan.conf.get('spark.app.name', default)}{owner} {kernel_id}")

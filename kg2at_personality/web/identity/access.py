@@ -1,0 +1,76 @@
+"""Who may come in: the Host of a request, its token, and who has sent it."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+from jupyter_server.auth.identity import User
+from jupyter_server.base.handlers import JupyterHandler
+from kernel_gateway.mixins import TokenAuthorizationMixin
+from tornado import web
+
+from .. import host_header, library_internals
+from .provider import TokenIdentityProvider, given_token
+
+UNAUTHORIZED = "The token is missing or wrong: send it as 'Authorization: token …'."
+
+
+def check_host(handler: JupyterHandler, ip: str) -> None:
+    """Raise 403 for a Host that `host_header` does not allow at a gateway that listens on `ip`.
+
+    No-op if the gateway has a token: a web page that reaches the gateway by DNS rebinding does not have it.
+    """
+
+    def setting(name: str) -> Any:
+        return library_internals.gateway_setting(handler, name)
+
+    host = handler.request.host
+    if setting("auth_token") or setting("allow_remote_access"):
+        return
+    names = [*setting("local_hostnames"), ip]
+    if not host_header.is_local(host, names, library_internals.local_address(handler.request)):
+        raise web.HTTPError(
+            403,
+            f"This gateway has no token, and so serves no requests to the host {host!r}. Set a token, or add that "
+            "name to its setting local_hostnames.",
+        )
+
+
+async def identify(handler: JupyterHandler, before: type) -> User | None:
+    """Have Jupyter Server ask the identity provider, once, and check the request's origin. Return who is there.
+
+    `before` is the class whose `prepare` calls this. Raises 401 where nobody is known, 404 for a foreign origin, and
+    what the provider raises. Returns None for a CORS preflight, which can't carry a token.
+    """
+    is_preflight = handler.request.method == "OPTIONS"
+    if not is_preflight and not _has_token(handler):
+        raise web.HTTPError(401, UNAUTHORIZED)
+    # Past Kernel Gateway's own check, which compares the token in no constant time, and knows no other.
+    is_stock = isinstance(handler, TokenAuthorizationMixin)
+    after: Any = super(TokenAuthorizationMixin if is_stock else before, handler)
+    try:
+        prepared = after.prepare()
+        if prepared is not None:
+            await prepared
+    except web.HTTPError as error:
+        if not is_preflight and library_internals.is_nobody(handler):
+            raise web.HTTPError(401, UNAUTHORIZED) from error
+        raise
+    if is_preflight:
+        return None
+    if handler.current_user is None:  # a route that Jupyter Server leaves open
+        raise web.HTTPError(401, UNAUTHORIZED)
+    user: User = handler.current_user
+    return user
+
+
+def _has_token(handler: JupyterHandler) -> bool:
+    """Return whether the request carries the gateway's token, which an administrator's own provider does not look at.
+
+    True when the gateway has none, or the provider looks at the token itself.
+    """
+    provider, expected = handler.identity_provider, library_internals.gateway_setting(handler, "auth_token")
+    if not expected or isinstance(provider, TokenIdentityProvider):
+        return True
+    return hmac.compare_digest(given_token(handler).encode(), expected.encode())
