@@ -6,6 +6,7 @@ from logging import Logger
 from typing import Any
 
 from . import runtime_file
+from .web.identity.provider import names_users
 from .web.log_filter import UNFILTERED
 
 
@@ -29,14 +30,17 @@ class Announcement:
         self._write_runtime_file()
         app, url, shown = self._app, self.url, {UNFILTERED: True}
         token = app.auth_token if self._shows_token else "<your token>"
-        login, option = (f"/?token={token}", f" --GatewayClient.auth_token={token}") if app.auth_token else ("", "")
+        wants_token = app.auth_token or app.identity_provider.auth_enabled
+        login, option = (f"/?token={token}", f" --GatewayClient.auth_token={token}") if wants_token else ("", "")
         self._log.info("kg2at serves Spark at %s%s", url, login, extra=shown)
         self._log.info("Connect JupyterLab to it: jupyter lab --gateway-url=%s%s", url, option, extra=shown)
 
     def _write_runtime_file(self) -> None:
+        """Write it, without a token where users have their own: theirs says who they are."""
         app = self._app
+        token = "" if names_users(app.identity_provider) else app.auth_token
         try:
-            self._file = runtime_file.write(app.runtime_dir, app.port, self.url, app.auth_token, app.certfile or "")
+            self._file = runtime_file.write(app.runtime_dir, app.port, self.url, token, app.certfile or "")
         except OSError as error:
             self._log.warning("`jupyter kg2at status` won't find this gateway by itself: %s", error)
 

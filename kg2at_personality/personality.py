@@ -36,14 +36,16 @@ from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import SparkKernelSpecManager
 from .kernels.timing import Timing
 from .settings import Settings
-from .start_checks import check_classes, check_defaults, check_spark
+from .start_checks import check_classes, check_defaults, check_identity, check_spark
 from .state.failpoints import Failpoints
 from .state.ledger import Ledger
 from .system.interrupt_signal import let_children_be_interrupted
 from .system.loopback import is_loopback
 from .web import listen_backlog, status
 from .web.channels.connection import ChannelsConnection
-from .web.identity.provider import TokenIdentityProvider, names_users
+from .web.channels.websocket_access import WebsocketAccess
+from .web.identity.provider import TokenIdentityProvider, names_users, recheck_interval
+from .web.identity.token_file import TokenFileIdentityProvider
 from .web.identity.users import UserRules
 from .web.log_filter import LogFilter
 from .web.routes import guarded
@@ -101,10 +103,14 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     # What it puts into Kernel Gateway.
 
     def _install_identity(self, app: Any) -> None:
-        """Put kg2at's identity provider in the stock one's place; an administrator's own stays."""
-        if type(app.identity_provider) is GatewayIdentityProvider:
+        """Put kg2at's identity provider in the stock one's place; an administrator's own stays. Raises ConfigError."""
+        check_identity(app, self.users_file)
+        if self.users_file:
+            app.identity_provider = TokenFileIdentityProvider(self.users_file, parent=app, log=app.log)
+        elif type(app.identity_provider) is GatewayIdentityProvider:
             app.identity_provider = TokenIdentityProvider(parent=app, log=app.log)
         app.authorizer.identity_provider = app.identity_provider
+        self.websocket_access = WebsocketAccess(recheck_interval(app.identity_provider), self.log)
         self.user_rules = UserRules(frozenset(self.admin_users), self.user_limits)
 
     def _install_managers(self) -> None:
@@ -214,6 +220,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         self._is_ending = True
         try:
             self._announcement.withdraw()
+            self.websocket_access.close()
             if self._prespawn is not None:
                 self._prespawn.cancel()
             if self._beginning is not None:

@@ -1,6 +1,6 @@
 """The file by which a running gateway tells its own user's commands where it is: `kg2at-<port>.json`.
 
-It lies in the Jupyter runtime directory, holds the token, and is readable by its owner alone.
+It lies in the Jupyter runtime directory, holds the token if there is one for all, and is readable by its owner alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class RuntimeFile:
     """What the file at `path` says: how to reach the gateway, and the id of its process.
 
     `certfile` is the absolute path of the certificate that the gateway shows, by which its user's commands recognise
-    it; "" without https. `token` is "" when the gateway wants none.
+    it; "" without https. `token` is "" when the gateway wants none, or each user has their own.
     """
 
     path: str

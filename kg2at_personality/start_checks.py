@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from kernel_gateway.auth.identity import GatewayIdentityProvider
 from kernel_gateway.services.kernels.manager import SeedingMappingKernelManager
 from traitlets import HasTraits
 
@@ -39,6 +40,16 @@ def check_classes(app: Any) -> None:
                 f"KernelGatewayApp.{name} is {chosen.__module__}.{chosen.__qualname__}, but kg2at brings its own. "
                 f"Remove that setting, or derive the class from {ours.__module__}.{ours.__qualname__}."
             )
+
+
+def check_identity(app: Any, users_file: str) -> None:
+    """Raise ConfigError for a users file beside an identity provider that would not look at it."""
+    chosen = type(app.identity_provider)
+    if users_file and chosen is not GatewayIdentityProvider:
+        raise ConfigError(
+            f"users_file is {users_file}, and KernelGatewayApp.identity_provider_class is {chosen.__module__}."
+            f"{chosen.__qualname__}: either says who is let in. Remove one of these settings."
+        )
 
 
 def check_defaults(settings: HasTraits) -> None:

@@ -19,7 +19,7 @@ ARCHITECTURE = PACKAGE.parent / "docs" / "architecture.md"
 COMMON = {"errors", "json_fields", "plural"}
 #: What the commands stand on of all that the arrows allow: of some layers a few small parts without state only, and the
 #: class whose settings `config` writes down.
-FOR_CLI = COMMON | {"system", "spark", "settings", "assembly", "runtime_file", PACKAGE.name}
+FOR_CLI = COMMON | {"system", "spark", "settings", "assembly", "runtime_file", "users_file", PACKAGE.name}
 PARTS_FOR_CLI = {"admission.request", "kernels.specs", "kernels.launch.launcher", "personality"}
 
 MODULE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 200, 40

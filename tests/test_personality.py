@@ -13,16 +13,19 @@ from typing import Any
 
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
+from kernel_gateway.auth.identity import GatewayIdentityProvider
 from kernel_gateway.gatewayapp import KernelGatewayApp
 from traitlets import Float, Integer, List, Unicode
 from traitlets.config import Config
 
+from kg2at_personality import runtime_file
 from kg2at_personality.assembly import normal_base_url
 from kg2at_personality.kernels.launch.python import PythonRuntime
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.personality import KG2ATPersonality
 from kg2at_personality.settings import Settings
 from kg2at_personality.spark import python_interpreter
+from kg2at_personality.users_file import FileUser, changing, digest_of
 from kg2at_personality.web.channels.connection import ChannelsConnection
 from tests.fakes.gateway_process import Gateway
 from tests.fakes.installation import add_pyspark, make_python
@@ -75,7 +78,6 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "shutdown_timeout": ("7", 7.0, "8", 8.0),
     "state_dir": ("/a", "/a", "/b", "/b"),
     "keep_kernels_on_exit": ("True", True, "False", False),
-    "users_file": ("/a", "/a", "/b", "/b"),
     "admin_users": ("['root', 'eve']", ["root", "eve"], "adam", ["adam"]),
     "max_kernels_per_user": ("3", 3, "0", 0),
     "user_limits": (
@@ -92,7 +94,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
 }
 #: Those that must name what is there.
 PLACES = {"spark_home": "spark", "java_home": "java", "toree_assembly": "toree", "spark_conf_dir": "conf"}
-PLACES |= {"python": "python", "cache_dir": "cache"}
+PLACES |= {"python": "python", "cache_dir": "cache", "users_file": "users.json"}
 
 
 @pytest.fixture
@@ -126,6 +128,14 @@ def app(io_loop: Any, spark: FakeSpark, caplog: Any) -> Any:
     return make
 
 
+def users_of(spark: FakeSpark) -> Path:
+    """A file of users, with one."""
+    path = spark.root / "users.json"
+    with changing(str(path)) as users:
+        users["alice"] = FileUser(digest_of("of-alice"))
+    return path
+
+
 def refused(make_app: Any, caplog: Any, *argv: str, **app_traits: Any) -> str:
     """The sentence with which a gateway refuses to start."""
     with pytest.raises(SystemExit) as exit_:
@@ -144,6 +154,7 @@ class TestSettings:
 
     def test_each_can_be_set_by_a_variable(self, app: Any, spark: FakeSpark, monkeypatch: Any) -> None:
         make_python(spark.root / "python")
+        users_of(spark)
         for name, (text, *_) in VALUES.items():
             monkeypatch.setenv(f"KG2AT_{name.upper()}", text)
         for name, folder in PLACES.items():
@@ -157,6 +168,7 @@ class TestSettings:
 
     def test_which_loses_to_the_command_line(self, app: Any, spark: FakeSpark, monkeypatch: Any) -> None:
         make_python(spark.root / "python")
+        users_of(spark)
         for name, (text, *_) in VALUES.items():
             monkeypatch.setenv(f"KG2AT_{name.upper()}", text)
         for name in PLACES:
@@ -465,6 +477,43 @@ class TestToken:
         [line] = {message for message in caplog.messages if "Connect JupyterLab" in message}
         assert ("--GatewayClient.auth_token=" in line) is bool(running.auth_token)
         assert "mine" not in caplog.text
+
+
+class OtherIdentity(GatewayIdentityProvider):  # type: ignore[misc]
+    """An administrator's."""
+
+
+class TestUsers:
+    def test_a_file_that_can_t_be_used(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
+        path = spark.root / "users.json"
+        option = f"--KG2ATPersonality.users_file={path}"
+        for damage, said in (
+            (lambda: None, "`jupyter kg2at users add NAME --admin` makes one"),
+            (lambda: users_of(spark).chmod(0o604), f"`chmod 600 {path}`"),
+            (lambda: (path.write_text("[]"), path.chmod(0o600)), "is broken: it: expected an object"),
+        ):
+            damage()
+            caplog.clear()
+            assert said in refused(app, caplog, option)
+        path.write_text('{"version": 1, "users": {}}')
+        app(option)
+
+    def test_a_file_beside_an_identity_provider(self, app: Any, spark: FakeSpark, caplog: Any) -> None:
+        option = f"--KG2ATPersonality.users_file={users_of(spark)}"
+        said = refused(app, caplog, option, identity_provider_class=OtherIdentity)
+        assert "identity_provider_class is tests.test_personality.OtherIdentity: either says who is let in" in said
+
+    @pytest.mark.gen_test
+    @pytest.mark.parametrize("given", ["", "mine"])
+    async def test_no_token_is_made_or_written(self, app: Any, spark: FakeSpark, caplog: Any, given: str) -> None:
+        option = f"--KG2ATPersonality.users_file={users_of(spark)}"
+        running = app(option, ip="0.0.0.0", auth_token=given)
+        await running.personality.init_configurables()
+        assert running.auth_token == given
+        [known] = runtime_file.running(running.runtime_dir)
+        assert known.token == ""
+        assert "jupyter lab --gateway-url=http://127.0.0.1:8888 --GatewayClient.auth_token=<your token>" in caplog.text
+        assert "http://127.0.0.1:8888/?token=<your token>" in caplog.text and "mine" not in caplog.text
 
 
 class TestProcess:

@@ -28,6 +28,7 @@ class KG2ATApp(Command):
             "What a running gateway does; `status stop ID` ends a kernel.",
         ),
         "warm": (f"{PACKAGE}.warm_command.WarmApp", "Which kernels wait started for users, and who got none."),
+        "users": (f"{PACKAGE}.users_command.UsersApp", "Who may use the gateway: add, remove, rotate."),
         "setup": (f"{PACKAGE}.setup.setup_command.SetupApp", "Install kg2at and Toree, with or without a network."),
         "cluster": (f"{PACKAGE}.cluster_command.ClusterApp", "Run a Spark standalone cluster on this machine."),
     }

@@ -89,7 +89,8 @@ class GatewayClient:
     def _failed(self, error: urllib.error.HTTPError) -> tuple[int, Any]:
         """Return a 404, raise KG2ATError for any other error."""
         if error.code == 401:
-            raise KG2ATError(f"The gateway at {self.url} refuses the token; give it by --token or KG_AUTH_TOKEN.")
+            said = "refuses the token" if self.token else "wants a token"
+            raise KG2ATError(f"The gateway at {self.url} {said}; give yours by --token or KG_AUTH_TOKEN.")
         try:
             body = _json(error.read())
         except (OSError, http.client.HTTPException):

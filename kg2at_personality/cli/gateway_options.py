@@ -24,9 +24,11 @@ class GatewayCommand(Command):
     url = Unicode(
         "", help="Address of the gateway, as in http://gateway:8888. Empty: KG2AT_URL, else the one running here."
     ).tag(config=True)
-    token = Unicode("", help="Its token. Empty: KG_AUTH_TOKEN, else what the gateway running here has.").tag(
-        config=True
-    )
+    token = Unicode(
+        "",
+        help="Its token, or yours where each user has one. Empty: KG_AUTH_TOKEN, else the one that the gateway running "
+        "here has for all.",
+    ).tag(config=True)
     client_cert = Unicode(
         help="File of the PEM certificate to show to an https gateway that wants one; the key may be in it. "
         "Empty: KG2AT_CLIENT_CERT or JUPYTER_GATEWAY_CLIENT_CERT, else none."

@@ -23,6 +23,7 @@ from ..kernels.sessions import GatewaySessionManager
 from ..kernels.specs import SparkKernelSpecManager
 from ..kernels.user import GatewayUser
 from . import body, library_internals
+from .channels.websocket_access import WebsocketAccess
 from .identity import access
 from .identity.users import UserRules
 
@@ -39,6 +40,7 @@ class Personality(Protocol):
     parent: Any
     log: logging.Logger
     user_rules: UserRules
+    websocket_access: WebsocketAccess
 
     async def begin(self) -> None:
         """Wait until the kernels of an earlier gateway are taken over."""

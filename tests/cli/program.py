@@ -26,6 +26,7 @@ SUBCOMMANDS = (
     "setup.setup_command",
     "setup.bundle_command",
     "cluster_command",
+    "users_command",
 )
 commands = ForkServer(f"{MODULE}.app", *(f"{MODULE}.{name}" for name in SUBCOMMANDS))
 

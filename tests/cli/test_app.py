@@ -84,7 +84,7 @@ def test_help_all_names_every_setting(place: Place) -> None:
         assert f"--KG2ATPersonality.{name}=" in ran.out
 
 
-@pytest.mark.parametrize("subcommand", ["check", "config", "ports"])
+@pytest.mark.parametrize("subcommand", ["check", "config", "ports", "users"])
 def test_each_subcommand_has_help(place: Place, subcommand: str) -> None:
     ran = place.run(subcommand, "--help")
     assert ran.status == 0

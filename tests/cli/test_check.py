@@ -71,6 +71,19 @@ def old_tornado(place: Place) -> None:
     place.environ["PYTHONPATH"] = f"{folder.parent}{os.pathsep}{place.environ['PYTHONPATH']}"
 
 
+def open_users(place: Place) -> None:
+    place.environ["KG2AT_USERS_FILE"] = str(users_of(place))
+    users_of(place).chmod(0o644)
+
+
+def users_of(place: Place) -> Path:
+    """A file of users without any."""
+    path = place.directory / "users.json"
+    path.write_text('{"version": 1, "users": {}}')
+    path.chmod(0o600)
+    return path
+
+
 def python(version: str) -> Callable[[Place], None]:
     """A sitecustomize that makes Python say another version."""
 
@@ -307,6 +320,12 @@ FAULTS = [
     Fault("no such address", options("--KernelGatewayApp.ip=192.0.2.1"), r"error +address +192.0.2.1 is no address"),
     Fault("open", options("--KernelGatewayApp.ip=0.0.0.0", NO_TOKEN), r"error +address +0.0.0.0 without a token"),
     Fault("no https", options("--KernelGatewayApp.ip=0.0.0.0"), r"warning  address +0.0.0.0 without https", 0),
+    Fault(
+        "no users",
+        variables(KG2AT_USERS_FILE="{place}/users.json"),
+        r"error +users +There is no users file .*users.json +`jupyter kg2at users add NAME --admin` makes one",
+    ),
+    Fault("open users", open_users, r"error +users +Others may read or write .*users.json +Look .*`chmod 600 "),
     Fault("no certfile", variables(KG_CERTFILE="/no.pem"), r"error +https +certfile /no.pem: No such file"),
     Fault("no PEM", variables(KG_CERTFILE=__file__), r"error +https .*test_check.py: not a PEM certificate"),
     Fault("keyfile alone", variables(KG_KEYFILE=__file__), r"error +https +keyfile without a certfile"),
@@ -339,6 +358,15 @@ def test_all_is_well(place: Place) -> None:
         assert re.search(rf"^ok +{name} ", ran.out, re.MULTILINE), name
     for name in ("SPARK_LOCAL_IP", "ports", "state directory", "random numbers", "TERM", "encodings", "address"):
         assert re.search(rf"^ok +{name} ", ran.out, re.MULTILINE), name
+
+
+def test_a_gateway_with_users(place: Place) -> None:
+    """It lets nobody in without a token, also where it makes none."""
+    place.environ["KG2AT_USERS_FILE"] = str(users_of(place))
+    ran = place.run("check", "--KernelGatewayApp.ip=0.0.0.0", "--KG2ATPersonality.allow_unauthenticated=True")
+    assert ran.status == 0, ran
+    assert re.search(r"(?m)^ok +users +0 users in .*/users.json$", ran.out), ran.out
+    assert re.search(r"(?m)^warning +address +0.0.0.0 without https: the token can be read", ran.out), ran.out
 
 
 def https(place: Place) -> dict[str, str]:

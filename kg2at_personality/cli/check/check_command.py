@@ -34,6 +34,7 @@ CHECKS: Mapping[str, Check] = {
     "SPARK_LOCAL_IP": machine.local_ip,
     "ports": network.ports,
     "address": network.address,
+    "users": network.users,
     "https": https.https,
     "state directory": machine.state_directory,
     "random numbers": machine.random_numbers,

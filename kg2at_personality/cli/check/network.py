@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ... import users_file
 from ...errors import ConfigError
+from ...plural import counted
 from ...spark.port_clashes import clashes, most_kernels
 from ...spark.port_table import HERE, Port
 from ...system.loopback import is_loopback
 from ...system.own_hosts import is_here
 from ..ports.port_states import free_of, ports_of, states
-from .finding import Finding, error, ok, warning
+from .finding import Finding, error, ok, warning, with_advice
 from .subject import Subject
 
 FREE = "free"
@@ -18,20 +20,33 @@ FREE = "free"
 
 def address(subject: Subject) -> Iterator[Finding]:
     """Check the address that the gateway listens on against its token and its certificate."""
-    check, gateway = "address", subject.command.gateway
+    check, gateway, settings = "address", subject.command.gateway, subject.command.settings
     ip = gateway.ip or "all addresses"
     if gateway.ip and not _exists(gateway.ip):
         yield error(check, f"{ip} is no address of this machine", "set KernelGatewayApp.ip (KG_IP)")
     elif gateway.ip and is_loopback(gateway.ip):
         yield ok(check, f"{ip}: only this machine reaches the gateway")
-    elif not gateway.auth_token and subject.command.settings.allow_unauthenticated:
+    elif settings.allow_unauthenticated and not (gateway.auth_token or settings.users_file):
         said = f"{ip} without a token: whoever reaches the port runs code as you"
         yield error(check, said, "set KG_AUTH_TOKEN, and don't set allow_unauthenticated")
     elif not gateway.certfile:
-        token = "the token" if gateway.auth_token else "the token that the gateway will make"
+        has_token = gateway.auth_token or settings.users_file
+        token = "the token" if has_token else "the token that the gateway will make"
         yield warning(check, f"{ip} without https: {token} can be read on its way", "set KernelGatewayApp.certfile")
     else:
         yield ok(check, f"{ip}, with https and a token")
+
+
+def users(subject: Subject) -> Iterator[Finding]:
+    """Check the file of users, where there is to be one."""
+    path = subject.command.settings.users_file
+    if not path:
+        return
+    try:
+        yield ok("users", f"{counted(len(users_file.read(path)), 'user')} in {path}")
+    except ConfigError as problem:
+        said, advice = with_advice(str(problem))
+        yield error("users", said, advice or "mend it")
 
 
 def _exists(ip: str) -> bool:

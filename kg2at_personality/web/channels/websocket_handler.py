@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kernel_gateway.services.kernels import handlers
 from tornado import web
 
 from ..handler import GatewayHandler
+from ..identity import access
 from ..library_internals import gateway_setting
 from ..stock_handlers import stock_handler
 from .connection import ChannelsConnection
@@ -14,6 +17,8 @@ from .connection import ChannelsConnection
 LARGEST = 96 * 1024 * 1024
 #: A message of up to so many times `max_message_size` is read, and refused with a sentence; a larger one is not read.
 READ_FACTOR = 4
+#: A websocket's close code for who may not use it: "policy violation" (RFC 6455), and what its client is told.
+POLICY_VIOLATION, REFUSED = 1008, "Your token is no longer valid for this kernel."
 
 StockHandler = stock_handler(handlers, "KernelWebsocketHandler")
 
@@ -45,3 +50,31 @@ class KernelWebsocketHandler(GatewayHandler, StockHandler):  # type: ignore[misc
             connection: ChannelsConnection | None = getattr(self, "connection", None)
             if connection is not None:
                 connection.disconnect()
+
+    async def open(self, *args: str, **kwargs: str) -> None:
+        """Called by tornado when the websocket is open."""
+        self.personality.websocket_access.join(self)
+        await super().open(*args, **kwargs)
+
+    def on_close(self) -> None:
+        """Called by tornado when it is closed."""
+        self.personality.websocket_access.leave(self)
+        super().on_close()
+
+    async def is_still_allowed(self) -> bool:
+        """Return whether the token with which it was opened still is that of a user for whom there is the kernel.
+
+        Raises what the identity provider raises.
+        """
+        user = await access.user_of(self)
+        if user is None:
+            return False
+        self.gateway_user = self.personality.user_rules.gateway_user(user)
+        return self.sees_kernel(self.kernel_id)
+
+    def refuse(self) -> None:
+        """Close the websocket; a client that does not close its own side is heard no more."""
+        self.log.info("Closing a websocket to kernel %s, whose user is let in no more", self.kernel_id)
+        self.close(POLICY_VIOLATION, REFUSED)
+        connection: Any = self.connection
+        connection.disconnect()

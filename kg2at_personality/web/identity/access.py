@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Awaitable
 from typing import Any
 
 from jupyter_server.auth.identity import User
@@ -19,14 +20,14 @@ UNAUTHORIZED = "The token is missing or wrong: send it as 'Authorization: token 
 def check_host(handler: JupyterHandler, ip: str) -> None:
     """Raise 403 for a Host that `host_header` does not allow at a gateway that listens on `ip`.
 
-    No-op if the gateway has a token: a web page that reaches the gateway by DNS rebinding does not have it.
+    No-op if the gateway wants a token: a web page that reaches the gateway by DNS rebinding does not have it.
     """
 
     def setting(name: str) -> Any:
         return library_internals.gateway_setting(handler, name)
 
     host = handler.request.host
-    if setting("auth_token") or setting("allow_remote_access"):
+    if setting("auth_token") or handler.identity_provider.auth_enabled or setting("allow_remote_access"):
         return
     names = [*setting("local_hostnames"), ip]
     if not host_header.is_local(host, names, library_internals.local_address(handler.request)):
@@ -63,6 +64,15 @@ async def identify(handler: JupyterHandler, before: type) -> User | None:
         raise web.HTTPError(401, UNAUTHORIZED)
     user: User = handler.current_user
     return user
+
+
+async def user_of(handler: JupyterHandler) -> User | None:
+    """Return who has sent a request, as the identity provider says now; None if nobody is known any more.
+
+    Raises what the provider raises. Called for websockets, whose request was long ago.
+    """
+    user = handler.identity_provider.get_user(handler)
+    return await user if isinstance(user, Awaitable) else user
 
 
 def _has_token(handler: JupyterHandler) -> bool:

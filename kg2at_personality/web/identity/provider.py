@@ -23,6 +23,11 @@ class TokenIdentityProvider(GatewayIdentityProvider):  # type: ignore[misc]
     #: Seconds between two looks whether the user of an open websocket is still let in; None: at its begin alone.
     recheck_interval: float | None = None
 
+    @property
+    def auth_enabled(self) -> bool:
+        """Whether nobody is let in without a token."""
+        return bool(self.token) or self.names_users
+
     def get_user(self, handler: RequestHandler) -> User | Awaitable[User | None] | None:
         """Return who is there, None if nobody is known. Called by Jupyter Server for each request.
 
@@ -53,3 +58,11 @@ def names_users(provider: IdentityProvider) -> bool:
         return provider.names_users
     kind = type(provider)
     return kind.get_user is not IdentityProvider.get_user or kind.get_user_token is not IdentityProvider.get_user_token
+
+
+def recheck_interval(provider: IdentityProvider) -> float | None:
+    """Return the seconds between two looks whether users of open websockets are still let in; None: there are none.
+
+    None for an administrator's own, whose `get_user` may not be for requests that were answered.
+    """
+    return provider.recheck_interval if isinstance(provider, TokenIdentityProvider) else None
