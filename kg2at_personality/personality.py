@@ -104,6 +104,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         """Put kg2at's identity provider in the stock one's place; an administrator's own stays."""
         if type(app.identity_provider) is GatewayIdentityProvider:
             app.identity_provider = TokenIdentityProvider(parent=app, log=app.log)
+        if isinstance(app.identity_provider, TokenIdentityProvider):
+            app.identity_provider.check()
         app.authorizer.identity_provider = app.identity_provider
         self.user_rules = UserRules(frozenset(self.admin_users), self.user_limits)
 

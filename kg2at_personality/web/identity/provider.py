@@ -23,6 +23,9 @@ class TokenIdentityProvider(GatewayIdentityProvider):  # type: ignore[misc]
     #: Seconds between two looks whether the user of an open websocket is still let in; None: at its begin alone.
     recheck_interval: float | None = None
 
+    def check(self) -> None:
+        """Raise ConfigError where it can't tell who is there. Called once, before anybody is served."""
+
     def get_user(self, handler: RequestHandler) -> User | Awaitable[User | None] | None:
         """Return who is there, None if nobody is known. Called by Jupyter Server for each request.
 
