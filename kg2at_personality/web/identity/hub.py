@@ -17,8 +17,6 @@ from .users import KnownUser
 
 #: What may be a token of the Hub, and stands in a header as it is; nothing else is sent there.
 TOKEN = re.compile(r"[!-~]{1,1024}")
-#: Most wrong tokens that are remembered as such. HubAuth itself has no bound for what it keeps.
-MAX_WRONG_TOKENS = 10_000
 
 
 class JupyterHubIdentityProvider(TokenIdentityProvider):
@@ -39,6 +37,8 @@ class JupyterHubIdentityProvider(TokenIdentityProvider):
         bears with a slow Hub, and lets notebooks wait for one that hangs.""",
     ).tag(config=True)
 
+    #: Most wrong tokens that are remembered as such: HubAuth has no bound of its own for what it keeps.
+    max_wrong_tokens = 10_000
     _wrong_tokens = 0
 
     def check(self) -> None:
@@ -91,7 +91,7 @@ class JupyterHubIdentityProvider(TokenIdentityProvider):
     def _count_wrong_token(self) -> None:
         """Forget all tokens when there may be too many wrong ones among them."""
         self._wrong_tokens += 1
-        if self._wrong_tokens >= MAX_WRONG_TOKENS:
+        if self._wrong_tokens >= self.max_wrong_tokens:
             self._wrong_tokens = 0
             self._hub_auth.cache.clear()
 
