@@ -4,12 +4,12 @@ c = get_config()  # noqa: F821
 GATEWAY = "https://gateway.example:8888"
 SCOPE = "access:services!service=kg2at"
 
-# The gateway runs where Spark is. The Hub neither starts it nor forwards requests to it: users' servers ask it directly.
+# The gateway runs where Spark is. The Hub neither starts it nor forwards requests to it: servers ask it directly.
 c.JupyterHub.services = [{"name": "kg2at"}]
 
 c.JupyterHub.load_roles = [
-    # Who may use the gateway: all users. For some only, leave this out, and give a role of a name of your own SCOPE, and
-    # "users": [...] or "groups": [...].
+    # Who may use the gateway: all users. For some only, put here a role with a name of your own, the scope alone, and
+    # their "users": [...] or "groups": [...].
     {"name": "user", "scopes": ["self", SCOPE]},
     # What a user's server may do with its token: what JupyterHub grants it, and use the gateway if its user may.
     {"name": "server", "scopes": ["users:activity!user", "access:servers!server", SCOPE]},

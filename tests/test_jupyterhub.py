@@ -24,11 +24,16 @@ pytestmark = pytest.mark.timeout(240)
 ROOT = Path(__file__).parents[1]
 HUB_CONFIG = ROOT / "examples" / "jupyterhub_config.py"
 GATEWAY_CONFIG = ROOT / "examples" / "jupyterhub_gateway_config.py"
+PROVIDER = "kg2at_personality.web.identity.hub.JupyterHubIdentityProvider"
+KERNELS = str(ROOT / "tests" / "fakes" / "jupyter")
 #: What a gateway that is started by a Hub has in its environment, and no kernel may see.
 SECRETS = {"JUPYTERHUB_API_TOKEN": "the-services-own-token", "CONFIGPROXY_AUTH_TOKEN": "the-proxys-own-token"}
-SEEN = (
-    "import os; print([v for k, v in os.environ.items() if k.startswith(('JUPYTERHUB_', 'CONFIGPROXY_')) or k in %r])"
-)
+#: A cell that shows who the kernel is for, and which of these it sees.
+SEEN = """
+import os
+names = ("JUPYTERHUB", "CONFIGPROXY", "KERNEL_USERNAME")
+print([value for name, value in os.environ.items() if name.startswith(names)])
+"""
 
 
 def adapted(path: Path, to: Path, **changes: str) -> Path:
@@ -55,12 +60,19 @@ def gateway(place: Path) -> Gateway:
 
 
 @pytest.fixture(scope="module")
-def hub(place: Path, gateway: Gateway) -> Iterator[Hub]:
-    """The Hub and the gateway; both run."""
+def managed(place: Path) -> Gateway:
+    """A gateway that the Hub starts, as its service "managed", which tells it where the Hub is."""
+    return Gateway(place / "managed", *PYTHON, f"--KernelGatewayApp.identity_provider_class={PROVIDER}", token="")
+
+
+@pytest.fixture(scope="module")
+def hub(place: Path, gateway: Gateway, managed: Gateway) -> Iterator[Hub]:
+    """The Hub and the gateways; all run."""
     (place / "hub").mkdir()
     config = place / "hub" / "jupyterhub_config.py"
     adapted(HUB_CONFIG, config, **{r"https://gateway\.example:8888": gateway.url})
-    with Hub(place / "hub", config) as hub:
+    service = {"name": "managed", "command": managed.argv, "environment": managed.environ | {"JUPYTER_PATH": KERNELS}}
+    with Hub(place / "hub", config, service) as hub:
         changes = {r"https://hub\.example/hub/api": hub.api_url, r"(?m)^c\.KernelGatewayApp\.(cert|key)file.*\n": ""}
         adapted(GATEWAY_CONFIG, place / "gateway_config.py", **changes)
         with gateway:
@@ -122,8 +134,19 @@ class TestUsers:
         for body in ({}, {"env": {"KERNEL_MARK": "1"}}):
             kernel_id = str(gateway.request("POST", "/api/kernels", body, hub.user_token("alice")).body["id"])
             channels = gateway.connect(kernel_id)
-            assert channels.run(SEEN % (["KERNEL_USERNAME"],)).text.strip() == "['alice']"
+            assert channels.run(SEEN).text.strip() == "['alice']"
             channels.close()
+
+
+def test_a_gateway_that_the_hub_starts(hub: Hub, managed: Gateway) -> None:
+    """It has a token of the Hub in its environment."""
+    wait_until(managed.is_listening, lambda: f"the gateway that the Hub starts:\n{hub.log}")
+    answer = managed.request("GET", "/api/kernels", token=hub.user_token("root"))
+    assert answer.status == 403 and "access:services!service=managed" in answer.body["message"]
+    managed.token = hub.user_token("root", ["access:services!service=managed"])
+    channels = managed.connect(managed.start_kernel())
+    assert channels.run(SEEN).text.strip() == "['root']"
+    channels.close()
 
 
 @pytest.mark.usefixtures("clean")

@@ -44,7 +44,10 @@ c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allowed_users = {{"alice", "bob"}}
 c.Authenticator.admin_users = {{"root"}}
 c.JupyterHub.services = [
-    *c.JupyterHub.services, {{"name": "tests", "api_token": {tests!r}}}, {{"name": "cron", "api_token": {cron!r}}}
+    *c.JupyterHub.services,
+    *{services!r},
+    {{"name": "tests", "api_token": {tests!r}}},
+    {{"name": "cron", "api_token": {cron!r}}},
 ]
 c.JupyterHub.load_roles = [
     *c.JupyterHub.load_roles,
@@ -60,15 +63,19 @@ c.Spawner.http_timeout = c.Spawner.start_timeout = 60
 
 
 class Hub:
-    """Runs `python -m jupyterhub` in `directory`, with the configuration `config`, which need not say how it runs."""
+    """Runs `python -m jupyterhub` in `directory`, with the configuration `config`, which need not say how it runs.
 
-    def __init__(self, directory: Path, config: Path) -> None:
+    `services` are more that it has.
+    """
+
+    def __init__(self, directory: Path, config: Path, *services: dict[str, Any]) -> None:
         self.directory, self.port = directory, held_port()
         self.api_url = f"http://127.0.0.1:{self.port}/hub/api"
         self.log_path = directory / "hub.log"
         self.config = directory / "hub_config.py"
         values = {"config": str(config), "port": self.port, "public_port": held_port(), "home": str(directory / "home")}
-        self.config.write_text(CONFIG.format(tests=TESTS, cron=CRON, scope=SCOPE, **values))
+        text = CONFIG.format(tests=TESTS, cron=CRON, scope=SCOPE, services=services, **values)
+        self.config.write_text(text)
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Hub:
