@@ -20,6 +20,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.keep_kernels_on_exit = True
 
 # Who may use it: everybody who has the one token, or users with a token of their own (docs/users.md).
+# JupyterHub's users: jupyterhub_gateway_config.py has what it takes.
 # c.KG2ATPersonality.users_file = "/etc/kg2at/users.json"  # written by `jupyter kg2at users`
 # c.KG2ATPersonality.admin_users = ["root"]  # beside those whom the file or JupyterHub calls so
 # c.KG2ATPersonality.max_cores_per_user = 16  # 0: no bound

@@ -57,6 +57,13 @@ class TooManyKernels(KG2ATError):
     reason = "Resource Limit"
 
 
+class AccessNotGranted(KG2ATError):
+    """JupyterHub knows the user, whose token lacks the scope that opens the gateway."""
+
+    status = 403
+    reason = "Access not granted"
+
+
 # What the administrator has to mend.
 
 
@@ -113,6 +120,13 @@ class NoFreePort(ConfigError):
     """Every port of `kernel_ports` is in use."""
 
     reason = "No free kernel port"
+
+
+class HubUnreachable(KG2ATError):
+    """JupyterHub does not say whose token a request has: it is away, hangs, or is no Hub."""
+
+    status = 503
+    reason = "JupyterHub unreachable"
 
 
 # What happened to a kernel.

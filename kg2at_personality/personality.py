@@ -109,6 +109,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             app.identity_provider = TokenFileIdentityProvider(self.users_file, parent=app, log=app.log)
         elif type(app.identity_provider) is GatewayIdentityProvider:
             app.identity_provider = TokenIdentityProvider(parent=app, log=app.log)
+        if isinstance(app.identity_provider, TokenIdentityProvider):
+            app.identity_provider.check()
         app.authorizer.identity_provider = app.identity_provider
         self.websocket_access = WebsocketAccess(recheck_interval(app.identity_provider), self.log)
         self.user_rules = UserRules(frozenset(self.admin_users), self.user_limits)

@@ -31,7 +31,9 @@ def requirements(lines: list[str]) -> dict[str, Requirement]:
 
 @pytest.fixture(scope="module")
 def declared() -> dict[str, Requirement]:
-    return requirements(read_configuration(ROOT / "setup.cfg")["options"]["install_requires"])
+    """What is installed always, and for JupyterHub's users."""
+    options = read_configuration(ROOT / "setup.cfg")["options"]
+    return requirements([*options["install_requires"], *options["extras_require"]["hub"]])
 
 
 @pytest.fixture(scope="module")

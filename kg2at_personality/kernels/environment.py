@@ -12,9 +12,10 @@ NEEDED = frozenset(
 NEEDED_PREFIXES = ("LC_", "SPARK_", "HADOOP_", "IBM_JAVA_", "_BPX", "_CEE", "_TAG", "_EDC")
 #: Characters.
 LONG_TOKEN = 16
-#: The gateway's own settings, its token among them, and what a Jupyter that started the gateway told it of itself:
-#: with JPY_PARENT_PID an ipykernel would end when that does.
-OWN_PREFIXES = ("KG_", "KG2AT_", "JPY_")
+#: The gateway's own settings, its token among them; what JupyterHub told it, with a token for the Hub, and that of the
+#: Hub's proxy; and what a Jupyter that started it told it of itself: with JPY_PARENT_PID an ipykernel would end when
+#: that does.
+OWN_PREFIXES = ("KG_", "KG2AT_", "JUPYTERHUB_", "CONFIGPROXY_", "JPY_")
 
 
 def kernel_environment(

@@ -116,6 +116,10 @@ class Gateway:
         """Return whether it answers. Raises RuntimeError when it has ended."""
         if self.process.poll() is not None:
             raise RuntimeError(f"the gateway ended with {self.process.returncode}:\n{self.log}")
+        return self.is_listening()
+
+    def is_listening(self) -> bool:
+        """Return whether a gateway answers at its URL, whoever has started it."""
         with contextlib.suppress(OSError):
             return self.request("GET", "/api").status in (200, 401)
         return False

@@ -13,16 +13,22 @@ GATEWAY = {
     "HADOOP_CONF_DIR": "/etc/hadoop",
     "KG_AUTH_TOKEN": TOKEN,
     "KG2AT_SPARK_CONF": "{'spark.password': 'x'}",
+    "JUPYTERHUB_API_TOKEN": "for-the-hub",
+    "JUPYTERHUB_SERVICE_NAME": "kg2at",
+    "CONFIGPROXY_AUTH_TOKEN": "for-the-proxy",
     "KERNEL_USERNAME": "who started the gateway",
     "DATABASE_PASSWORD": "hush",
     "MY_TOKEN": TOKEN,
     "MY_URL": f"http://gateway/?token={TOKEN}",
 }
+#: Those that no kernel may see.
+OWN = ["KG_AUTH_TOKEN", "KG2AT_SPARK_CONF", "MY_TOKEN", "MY_URL"]
+OWN += ["JUPYTERHUB_API_TOKEN", "JUPYTERHUB_SERVICE_NAME", "CONFIGPROXY_AUTH_TOKEN"]
 
 
 def test_without_a_clients_env_all_is_inherited_but_the_gateways_own() -> None:
     passed = kernel_environment(GATEWAY, None, token=TOKEN)
-    assert passed.keys() == GATEWAY.keys() - {"KG_AUTH_TOKEN", "KG2AT_SPARK_CONF", "MY_TOKEN", "MY_URL"}
+    assert passed.keys() == GATEWAY.keys() - set(OWN)
     assert all(passed[name] == GATEWAY[name] for name in passed)
 
 
@@ -45,7 +51,7 @@ def test_what_the_administrator_lets_through() -> None:
     assert passed["DATABASE_PASSWORD"] == "hush" and "NOT_SET" not in passed
 
 
-@pytest.mark.parametrize("name", ["KG_AUTH_TOKEN", "KG2AT_SPARK_CONF", "MY_TOKEN", "MY_URL"])
+@pytest.mark.parametrize("name", OWN)
 @pytest.mark.parametrize("env", [None, {}])
 def test_even_he_can_not_let_the_gateways_own_through(name: str, env: dict[str, str] | None) -> None:
     assert name not in kernel_environment(GATEWAY, env, [name], TOKEN)

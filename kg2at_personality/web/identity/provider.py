@@ -28,6 +28,9 @@ class TokenIdentityProvider(GatewayIdentityProvider):  # type: ignore[misc]
         """Whether nobody is let in without a token."""
         return bool(self.token) or self.names_users
 
+    def check(self) -> None:
+        """Raise ConfigError where it can't tell who is there. Called once, before anybody is served."""
+
     def get_user(self, handler: RequestHandler) -> User | Awaitable[User | None] | None:
         """Return who is there, None if nobody is known. Called by Jupyter Server for each request.
 
