@@ -223,7 +223,11 @@ def test_a_refusal_counts_applications_that_wait_among_those_ahead() -> None:
 def test_what_needs_no_answer_is_refused_before() -> None:
     policy = AdmissionPolicy(max_cores_per_user=4)
     check_request(ExecutorRequest(4, 2, GIB), policy)
-    with pytest.raises(OutOfBounds, match="needs 5 cores; a user may have 4"):
+    with pytest.raises(OutOfBounds, match=r"needs 5 cores; a user may have 4 \(max_cores_per_user\)"):
         check_request(ExecutorRequest(5, None, GIB), policy)
+    with pytest.raises(OutOfBounds, match=r"needs 3 cores; this user may have 2 \(max_cores\)"):
+        check_request(ExecutorRequest(3, None, GIB), policy, 2)
+    check_request(ExecutorRequest(5, None, GIB), policy, 6)
+    check_request(ExecutorRequest(99, None, GIB), policy, 0)
     with pytest.raises(RequestError, match="not even one executor"):
         check_request(ExecutorRequest(1, 2, GIB), WAIT)
