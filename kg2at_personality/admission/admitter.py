@@ -35,6 +35,7 @@ class Admitter:
         `seen` is what the answer shows of leases and waiters.
         """
         while True:
+            self._waiting.remove_cancelled()
             leases, waiters = self._leases, self._waiting.waiters
             decisions = decide(answer, leases.held, waiters, self._policy, leases.returned)
             for decision in decisions.made:

@@ -1,9 +1,9 @@
 """Who of those that wait may start now. Pure: no clock, no network, no futures, no log.
 
-A waiter is a kernel that has asked for its cores and is not admitted yet. `decide` holds the waiters, in the order in
-which they came, against what the master answered and what the leases reserve: a waiter is admitted, refused with the
-reason, or goes on waiting. Strictly first come, first served: behind the first one that has to wait nobody is admitted,
-even if it would fit.
+A waiter is a kernel that has asked for its cores and is not admitted yet. `decide` holds the waiters, in the order of
+the waiting list (first come, first served, or one of each user in turn), against what the master answered and what the
+leases reserve: a waiter is admitted, refused with the reason, or goes on waiting. The order is strict: behind the first
+one that has to wait nobody is admitted, even if it would fit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TURN = 50  # waiters that one call of `decide` examines at most, so that the eve
 class Waiter:
     """A kernel that waits for its cores since `since`, in seconds of the queue's clock.
 
-    `executors` is what its lease will reserve, `cores` what counts for its user's bound (max_cores_per_user).
+    `executors` is what its lease will reserve, `cores` what counts for its user's bound (AdmissionPolicy.user_bound).
     `examined`: an earlier answer was held against it, and it may wait.
     """
 
@@ -155,18 +155,21 @@ class NoAnswer:
 # Deciding.
 
 
-def check_request(executors: ExecutorRequest, policy: AdmissionPolicy) -> None:
-    """Raise RequestError for executors that no cluster runs, OutOfBounds for more cores than a user may have."""
+def check_request(executors: ExecutorRequest, policy: AdmissionPolicy, max_cores: int | None = None) -> None:
+    """Raise RequestError for executors that no cluster runs, OutOfBounds for more cores than their user may have.
+
+    `max_cores` as of AdmissionRequest.
+    """
     check(executors)
-    cores, bound = needed(executors), policy.max_cores_per_user
+    cores, bound = needed(executors), policy.user_bound(max_cores)
     if bound and cores > bound:
-        raise above_share(cores, bound)
+        raise above_share(cores, bound, is_own=max_cores is not None)
 
 
 def decide(
     answer: Answer,
     leases: Collection[Lease],
-    waiters: Iterable[Waiter],
+    waiters: Collection[Waiter],
     policy: AdmissionPolicy,
     returned: Collection[Lease] = (),
     most: int = TURN,
@@ -175,10 +178,11 @@ def decide(
 
     `returned` are leases given back since the master was asked: the cluster may still hold their cores, the users not.
     """
-    line = _Line(answer, leases, policy, returned)
+    line = _Line(answer, leases, policy, returned, behind=sum(waiter.examined for waiter in waiters))
     made: list[Decision] = []
     examined = 0
     for waiter in waiters:
+        line.behind -= waiter.examined
         if waiter.examined and line.waiting:
             line.add(waiter)
             continue
@@ -192,19 +196,25 @@ def decide(
 
 
 class _Line:
-    """The waiters in their order, as far as they have been looked at; `waiting` counts those who go on waiting.
+    """The waiters in their order, as far as they have been looked at.
 
+    `waiting` counts those who go on waiting, `behind` those who waited before and have not been looked at.
     The applications that wait at the master are ahead of all of them. They need no rule of their own: what they lack is
     outstanding, and Headroom keeps it for them.
     """
 
     def __init__(
-        self, answer: Answer, leases: Collection[Lease], policy: AdmissionPolicy, returned: Collection[Lease]
+        self,
+        answer: Answer,
+        leases: Collection[Lease],
+        policy: AdmissionPolicy,
+        returned: Collection[Lease],
+        behind: int,
     ) -> None:
-        self.waiting = 0
+        self.waiting, self.behind = 0, behind
         self._answer, self._policy = answer, policy
         self._room = answer.room((*leases, *returned))
-        self._users = _UserCores(policy.max_cores_per_user, leases)
+        self._users = _UserCores(policy, leases)
         self._outstanding = sum(lease.outstanding_cores for lease in leases)
         self._applications = sum(lease.waits_since is not None for lease in leases)
 
@@ -237,14 +247,15 @@ class _Line:
             return None
         if self._policy.core_check == "reject" or not self._policy.max_queue:
             return self._answer.busy(waiter.executors, self._outstanding, self._ahead)
-        return queue_full(self.waiting) if self.waiting >= self._policy.max_queue else None
+        waiting = self.waiting + self.behind
+        return queue_full(waiting) if waiting >= self._policy.max_queue else None
 
 
 class _UserCores:
-    """The cores that the kernels of each user hold or wait for, and the `bound` for each user; 0: none."""
+    """The cores that the kernels of each user hold or wait for. Those without a user count as one user's."""
 
-    def __init__(self, bound: int, leases: Iterable[Lease]) -> None:
-        self._bound = bound
+    def __init__(self, policy: AdmissionPolicy, leases: Iterable[Lease]) -> None:
+        self._policy = policy
         self._used: dict[str, int] = {}
         for lease in leases:
             self._used[lease.user] = self._used.get(lease.user, 0) + lease.used_cores
@@ -256,8 +267,8 @@ class _UserCores:
 
     def refusal(self, waiter: Waiter) -> KG2ATError | None:
         """Return the error if it is too much. Who waits already was within the bound when it came."""
-        user = waiter.request.user
-        used = self._used.get(user, 0)
-        if waiter.examined or not self._bound or used + waiter.cores <= self._bound:
+        user, own = waiter.request.user, waiter.request.max_cores
+        used, bound = self._used.get(user, 0), self._policy.user_bound(own)
+        if waiter.examined or not bound or used + waiter.cores <= bound:
             return None
-        return share_used(waiter.cores, used, self._bound, user)
+        return share_used(waiter.cores, used, bound, user, is_own=own is not None)

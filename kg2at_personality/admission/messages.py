@@ -15,6 +15,8 @@ from .occupancy import FOREIGN, Occupancy
 #: How many holders of cores a message names, and the most characters of a name and of a message.
 HOLDERS, NAME_LENGTH, MESSAGE_LENGTH = 4, 40, 600
 NAMELESS = "notebooks without a user name"
+#: Whose bound of cores it is, and the name under which the administrator sets it.
+A_USER, THIS_USER = ("a user", "max_cores_per_user"), ("this user", "max_cores")
 RETRY_AFTER = 10.0  # s; kernels hold cores for minutes, so asking again sooner is of no use
 
 
@@ -48,16 +50,21 @@ def queue_full(waiting: int) -> QueueFull:
     return QueueFull(f"{text} Try again later, shut down a notebook or run sc.stop() in one.", RETRY_AFTER)
 
 
-def share_used(cores: int, used: int, bound: int, user: str) -> ShareUsed:
-    """Return the error when the user's kernels have, or wait for, `used` of at most `bound` cores."""
+def share_used(cores: int, used: int, bound: int, user: str, is_own: bool = False) -> ShareUsed:
+    """Return the error when the user's kernels have, or wait for, `used` of at most `bound` cores.
+
+    `is_own`: the bound is this user's alone.
+    """
+    whose, setting = THIS_USER if is_own else A_USER
     text = f"The notebook needs {counted(cores, 'core')}, and {_whose(user)} have or wait for {used} of the "
-    rest = f"{bound} that a user may have (max_cores_per_user). Shut down one of them or run sc.stop() in it."
+    rest = f"{bound} that {whose} may have ({setting}). Shut down one of them or run sc.stop() in it."
     return ShareUsed(text + rest, RETRY_AFTER)
 
 
-def above_share(cores: int, bound: int) -> OutOfBounds:
-    """Return the error of a kernel that needs more than a user may have at all."""
-    text = f"The notebook needs {counted(cores, 'core')}; a user may have {bound} (max_cores_per_user)."
+def above_share(cores: int, bound: int, is_own: bool = False) -> OutOfBounds:
+    """Return the error of a kernel that needs more than its user may have at all; `is_own` as for share_used."""
+    whose, setting = THIS_USER if is_own else A_USER
+    text = f"The notebook needs {counted(cores, 'core')}; {whose} may have {bound} ({setting})."
     return OutOfBounds(f"{text} Ask for less (spark.cores.max).")
 
 

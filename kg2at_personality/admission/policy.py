@@ -29,6 +29,10 @@ class AdmissionPolicy:
             return self.core_wait_timeout
         return max(0.0, min(self.core_wait_timeout, patience - min(MARGIN, patience / 4)))
 
+    def user_bound(self, own: int | None) -> int:
+        """Return the most cores that a user may have, 0 for no bound; `own` as AdmissionRequest.max_cores."""
+        return self.max_cores_per_user if own is None else own
+
     def reserved(self, executors: ExecutorRequest) -> ExecutorRequest:
         """Return what a kernel's lease reserves of these executors: all of them or, with "min", one.
 

@@ -47,7 +47,7 @@ class AdmissionQueue:
     ) -> None:
         self.policy = policy
         self._clock, self._log = clock, AdmissionLog(log)
-        self._waiting = WaitingList()
+        self._waiting = WaitingList(is_fair=policy.queue_order == "fair")
         self._leases = LeaseTable()
         self._master = MasterView(state, log)
         self._waits = ApplicationWaits(self._master, self._leases, clock)
@@ -165,18 +165,26 @@ class AdmissionQueue:
 
     def _enter(self, request: AdmissionRequest, executors: ExecutorRequest) -> Entry:
         """Put the request in the queue. Raises what is known without asking the master."""
-        check_request(executors, self.policy)
+        check_request(executors, self.policy, request.max_cores)
         if self._closed:
             raise closing()
         if request.kernel_id in self._waiting or request.kernel_id in self._leases:
             raise KernelIdTaken(f"A kernel with the id {request.kernel_id} waits for its cores, or has them, already.")
-        is_blocked = self._waiting.is_blocked
-        if is_blocked and len(self._waiting) >= self.policy.max_queue:
-            raise queue_full(len(self._waiting))
         waiter = Waiter(request, self.policy.reserved(executors), needed(executors), self._clock())
+        is_blocked = self._waiting.is_blocked
         entry = self._waiting.add(waiter, self.policy.wait(request.patience), self._expire)
+        if is_blocked and len(self._waiting) > self.policy.max_queue:
+            self._refuse_last(entry)
         self._poller.look(at_once=not is_blocked and not self._poller.asking)
         return entry
+
+    def _refuse_last(self, newcomer: Entry) -> None:
+        """Refuse who is last in the order, which one of another user may be. Raises QueueFull if it is the newcomer."""
+        last, error = self._waiting.entries[-1], queue_full(len(self._waiting) - 1)
+        if last is newcomer:
+            self._waiting.remove(newcomer)
+            raise error
+        self._admitter.refuse(last, error)
 
     def _withdraw(self, entry: Entry) -> None:
         """Called when its client hung up: in the queue, or between the admission and its coming to know of it."""

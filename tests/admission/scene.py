@@ -82,11 +82,12 @@ def request(
     user: str = "ann",
     patience: float | None = None,
     initial: int | None = None,
+    max_cores: int | None = None,
 ) -> AdmissionRequest:
     """`size` and `mib` are of an executor, `initial` is dynamic allocation's first target."""
     shown = AppIdentity(f"Apache Toree - Scala {name}", "someone")
     return AdmissionRequest(
-        name, "apache_toree_scala", user, ExecutorRequest(cores, size, mib, initial), patience, shown
+        name, "apache_toree_scala", user, ExecutorRequest(cores, size, mib, initial), patience, shown, max_cores
     )
 
 

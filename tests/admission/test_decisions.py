@@ -34,9 +34,17 @@ def cluster(*free: int, cores: int = 8, status: str = "ALIVE", state: str = "ALI
     return ClusterAnswer(ClusterState("spark://m:7077", status, tuple(workers), ()))
 
 
-def waiter(name: str, cores: int = 1, *, user: str = "ann", examined: bool = False, size: int | None = None) -> Waiter:
+def waiter(
+    name: str,
+    cores: int = 1,
+    *,
+    user: str = "ann",
+    examined: bool = False,
+    size: int | None = None,
+    bound: int | None = None,
+) -> Waiter:
     executors = ExecutorRequest(cores, size, GIB)
-    request = AdmissionRequest(name, "apache_toree_scala", user, executors)
+    request = AdmissionRequest(name, "apache_toree_scala", user, executors, max_cores=bound)
     return Waiter(request, executors, needed(executors), since=0.0, examined=examined)
 
 
@@ -163,6 +171,48 @@ SMALL, UNREACHABLE = "The cluster is too small", "Spark master unreachable"
             {"a": "behind 0", "b": SHARE},
         ),
         (cluster(8), [lease(4)], [waiter("a", examined=True)], AdmissionPolicy(max_cores_per_user=4), {"a": "yes"}),
+        # A bound of the user's own stands in the place of everybody's, a larger one too; 0 is none.
+        (cluster(8), [lease(3)], [waiter("a", 2, bound=5)], AdmissionPolicy(max_cores_per_user=4), {"a": "yes"}),
+        (cluster(8), [lease(3)], [waiter("a", 2, bound=0)], AdmissionPolicy(max_cores_per_user=4), {"a": "yes"}),
+        (cluster(8), [lease(3)], [waiter("a", 1, bound=3)], AdmissionPolicy(max_cores_per_user=4), {"a": SHARE}),
+        (cluster(8), [lease(3)], [waiter("a", 2, bound=4)], WAIT, {"a": SHARE}),
+        (
+            cluster(8),
+            [lease(3)],
+            [waiter("a", 2, bound=4), waiter("b", 2, user="bob"), waiter("c", 1, bound=4)],
+            WAIT,
+            {"a": SHARE, "b": "yes", "c": "yes"},
+        ),
+        # Kernels without a user's name are one user's.
+        (
+            cluster(8),
+            [lease(3, user="")],
+            [waiter("a", 2, user=""), waiter("b", 2)],
+            AdmissionPolicy(max_cores_per_user=4),
+            {"a": SHARE, "b": "yes"},
+        ),
+        # Where users take turns one that comes may be before some that wait; those count for max_queue all the same.
+        (
+            cluster(0),
+            [],
+            [waiter("a", examined=True), waiter("new", user="bob"), waiter("b", examined=True)],
+            AdmissionPolicy(max_queue=3, queue_order="fair"),
+            {"new": "behind 1"},
+        ),
+        (
+            cluster(0),
+            [],
+            [waiter("a", examined=True), waiter("new", user="bob"), waiter("b", examined=True)],
+            AdmissionPolicy(max_queue=2, queue_order="fair"),
+            {"new": FULL},
+        ),
+        (
+            cluster(1),
+            [],
+            [waiter("a", examined=True), waiter("new", user="bob"), waiter("b", examined=True)],
+            AdmissionPolicy(max_queue=2, queue_order="fair"),
+            {"a": "yes", "new": "behind 0"},
+        ),
         # No answer.
         (NoAnswer(REFUSED, False), [], [waiter("a"), waiter("b")], WAIT, {"a": "behind 0", "b": "behind 1"}),
         (NoAnswer(REFUSED, False), [], [waiter("a", examined=True)], WAIT, {}),
@@ -223,7 +273,11 @@ def test_a_refusal_counts_applications_that_wait_among_those_ahead() -> None:
 def test_what_needs_no_answer_is_refused_before() -> None:
     policy = AdmissionPolicy(max_cores_per_user=4)
     check_request(ExecutorRequest(4, 2, GIB), policy)
-    with pytest.raises(OutOfBounds, match="needs 5 cores; a user may have 4"):
+    with pytest.raises(OutOfBounds, match=r"needs 5 cores; a user may have 4 \(max_cores_per_user\)"):
         check_request(ExecutorRequest(5, None, GIB), policy)
+    with pytest.raises(OutOfBounds, match=r"needs 3 cores; this user may have 2 \(max_cores\)"):
+        check_request(ExecutorRequest(3, None, GIB), policy, 2)
+    check_request(ExecutorRequest(5, None, GIB), policy, 6)
+    check_request(ExecutorRequest(99, None, GIB), policy, 0)
     with pytest.raises(RequestError, match="not even one executor"):
         check_request(ExecutorRequest(1, 2, GIB), WAIT)

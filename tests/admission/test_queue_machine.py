@@ -1,4 +1,7 @@
-"""The queue and a fake master against any history: nobody is promised what another was, or is forgotten."""
+"""The queue and a fake master against any history: nobody is promised what another was, or is forgotten.
+
+Nobody is passed, either, beyond what the order allows: see turn_judge.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hypothesis import HealthCheck, settings
@@ -23,6 +26,7 @@ from kg2at_personality.spark.cluster import ClusterState, ExecutorRequest, neede
 from kg2at_personality.spark.driver_report import DriverReport
 from kg2at_personality.spark.master_state import cluster_state
 from kg2at_personality.spark.placement import Placement
+from tests.admission.turn_judge import TurnJudge
 from tests.fakes.clock import VirtualLoop, ticks
 from tests.fakes.master import FakeApp, FakeMaster
 
@@ -42,7 +46,7 @@ class Kernel:
 
     id: str
     wanted: ExecutorRequest
-    task: asyncio.Task[None]
+    user: str
     admitted: bool = False
     judged: int = 0  # the events that the answer knew by which it was let in
     sure: bool = False
@@ -51,6 +55,7 @@ class Kernel:
     fell: bool = False
     noted: bool = False
     reborn: bool = False  # the master may show applications of earlier lives, or of an earlier kernel with this id
+    task: asyncio.Task[None] = field(init=False)
 
 
 def idle(kernel: Kernel) -> bool:
@@ -70,8 +75,8 @@ def elastic(kernel: Kernel) -> bool:
     return kernel.app is not None and kernel.wanted.initial_executors is not None
 
 
-def request_of(kernel_id: str, wanted: ExecutorRequest) -> AdmissionRequest:
-    return AdmissionRequest(kernel_id, "apache_toree_scala", "ann", wanted)
+def request_of(kernel: Kernel) -> AdmissionRequest:
+    return AdmissionRequest(kernel.id, "apache_toree_scala", kernel.user, kernel.wanted)
 
 
 def one(data: st.DataObject, among: list[T]) -> T:
@@ -87,12 +92,14 @@ class Machine(RuleBasedStateMachine):
     initial: tuple[int | None, ...] = (None, None, 1, 2, 3)
     workers = 3
     calm = False
+    order = "fifo"
+    users: tuple[str, ...] = ("ann",)
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = VirtualLoop()
         self.master = FakeMaster(self.loop.time)
-        self.policy = AdmissionPolicy(core_wait_timeout=30.0, max_queue=6)
+        self.policy = AdmissionPolicy(core_wait_timeout=30.0, max_queue=6, queue_order=self.order)
         self.queue = self.new_queue()
         self.kernels: list[Kernel] = []
         self.ended: list[str] = []  # kernel ids to be used again
@@ -106,7 +113,9 @@ class Machine(RuleBasedStateMachine):
             self.master.add_worker(4, 4 * GIB)
 
     def new_queue(self) -> AdmissionQueue:
-        return AdmissionQueue(self.state, self.policy, clock=self.loop.time, log=silent)
+        queue = AdmissionQueue(self.state, self.policy, clock=self.loop.time, log=silent)
+        self.judge = TurnJudge(queue._waiting, queue._leases, is_fair=self.order == "fair")
+        return queue
 
     async def state(self) -> ClusterState:
         await asyncio.sleep(self.delay[0])
@@ -141,8 +150,6 @@ class Machine(RuleBasedStateMachine):
                 self.kernels.remove(kernel)
                 assert kernel.task.cancelled() or isinstance(kernel.task.exception(), KG2ATError)
             else:
-                earlier = self.kernels[: self.kernels.index(kernel)]
-                assert all(other.task.done() for other in earlier), "somebody was passed"
                 kernel.admitted, kernel.sure = True, kernel.judged == self.events
 
     def happened(self) -> None:
@@ -174,14 +181,15 @@ class Machine(RuleBasedStateMachine):
             size, memory = data.draw(st.sampled_from(self.sizes)), data.draw(st.sampled_from(self.memories))
             cores, initial = data.draw(st.integers(size or 1, 6)), data.draw(st.sampled_from(self.initial))
             wanted = ExecutorRequest(cores, size, memory, initial)
-            self.kernels.append(self.ask(wanted, self.ended.pop() if again and self.ended else None))
+            user = one(data, list(self.users))
+            self.kernels.append(self.ask(wanted, user, self.ended.pop() if again and self.ended else None))
         if at_once:
             self.run()
 
-    def ask(self, wanted: ExecutorRequest, again: str | None) -> Kernel:
+    def ask(self, wanted: ExecutorRequest, user: str, again: str | None) -> Kernel:
         kernel_id = again or str(uuid.UUID(int=next(self.numbers)))
-        task = self.loop.create_task(self.queue.acquire(request_of(kernel_id, wanted)))
-        kernel = Kernel(kernel_id, wanted, task, reborn=again is not None)
+        kernel = Kernel(kernel_id, wanted, user, reborn=again is not None)
+        kernel.task = self.loop.create_task(self.queue.acquire(request_of(kernel)))
         kernel.task.add_done_callback(lambda _: setattr(kernel, "judged", self.answered))
         return kernel
 
@@ -238,8 +246,8 @@ class Machine(RuleBasedStateMachine):
             self.adopt(kernel)
 
     def adopt(self, kernel: Kernel) -> None:
-        def adopt(kernel_id: str) -> None:
-            self.queue.adopt(request_of(kernel_id, kernel.wanted), restarted=kernel.reborn)
+        def adopt(_kernel_id: str) -> None:
+            self.queue.adopt(request_of(kernel), restarted=kernel.reborn)
 
         self.inside(adopt, kernel.id)
 
@@ -387,9 +395,9 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def nobody_starves(self) -> None:
         """Some polls later the first in the queue is in if it fits beside what is promised in the same size."""
-        before = [kernel for kernel in self.kernels if not kernel.admitted]
+        first = self.waiting_ids()[:1]
         self.run(3.0)
-        waiting = [kernel for kernel in before[:1] if kernel in self.kernels and not kernel.admitted]
+        waiting = [kernel for kernel in self.kernels if kernel.id in first and not kernel.admitted]
         placement = Placement(cluster_state(self.master.to_json()))
         rests = [lease.outstanding for lease in self.queue._leases.held if lease.outstanding]
         if waiting and (len(self.sizes) == 1 or not rests):
@@ -397,11 +405,16 @@ class Machine(RuleBasedStateMachine):
                 placement.place(rest)
             assert placement.grantable(waiting[0].wanted) < needed(waiting[0].wanted), "the first is starved"
 
+    def waiting_ids(self) -> list[str]:
+        """Those that wait, in the order that the status shows."""
+        return [row["kernel_id"] for row in self.queue.status()["queue"] if row["app_id"] is None]
+
     @invariant()
     def nothing_is_lost_or_leaked(self) -> None:
         self.run()
         status = json.loads(json.dumps(self.queue.status()))
-        waiting = [kernel.id for kernel in self.kernels if not kernel.admitted]
+        waiting = [entry.waiter.request.kernel_id for entry in self.queue._waiting.entries]
+        assert sorted(waiting) == sorted(kernel.id for kernel in self.kernels if not kernel.admitted)
         assert set(status["leases"]) == {kernel.id for kernel in self.kernels if kernel.admitted}
         assert [row["position"] for row in status["queue"]] == list(range(1, len(status["queue"]) + 1))
         line = [row for row in status["queue"] if row["app_id"]]
@@ -448,6 +461,28 @@ class Elastic(Machine):
     calm = True
 
 
+class Fair(Machine):
+    """Several users take turns."""
+
+    order = "fair"
+    users = ("ann", "bob", "eve", "")
+
+
+class FairOneSize(OneSize):
+    """They do, on a cluster that is soon full."""
+
+    order = "fair"
+    users = ("ann", "bob", "eve")
+    workers = 1
+    calm = True
+
+
+class FirstCome(Machine):
+    """Several users are served in the order in which they come."""
+
+    users = ("ann", "bob")
+
+
 steady = settings(deadline=None, max_examples=100, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
 TestAllSizes = Machine.TestCase
 TestAllSizes.settings = steady
@@ -457,3 +492,9 @@ TestOneSize = OneSize.TestCase
 TestOneSize.settings = steady
 TestElastic = Elastic.TestCase
 TestElastic.settings = steady
+TestFair = Fair.TestCase
+TestFair.settings = steady
+TestFairOneSize = FairOneSize.TestCase
+TestFairOneSize.settings = steady
+TestFirstCome = FirstCome.TestCase
+TestFirstCome.settings = steady
