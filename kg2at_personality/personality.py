@@ -113,7 +113,11 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             app.identity_provider.check()
         app.authorizer.identity_provider = app.identity_provider
         self.websocket_access = WebsocketAccess(recheck_interval(app.identity_provider), self.log)
-        self.user_rules = UserRules(frozenset(self.admin_users), self.user_limits)
+        named = names_users(app.identity_provider)
+        if named and not isinstance(app.identity_provider, TokenIdentityProvider) and not app.identity_provider.token:
+            # Without a token Jupyter Server's own `get_user` lets in whom the provider does not know, as Anonymous.
+            app.identity_provider.token = secrets.token_hex(24)
+        self.user_rules = UserRules(frozenset(self.admin_users), self.user_limits, named)
 
     def _install_managers(self) -> None:
         app = self.parent

@@ -99,9 +99,9 @@ class GatewayKernelManager(JupyterKernelManager):
         SeedFailed and KernelDied where a seed notebook has to run. Whoever cancels leaves no kernel behind.
         """
         chosen = kwargs.pop("kernel_id", None)
+        if chosen and (owner := self.owner_of(chosen)) is not None and not user.sees(owner):
+            raise KernelIdTaken(f"The kernel id {chosen} is in use. Choose another one, or none.")
         if chosen in self:
-            if not user.sees(self.owner_of(chosen)):
-                raise KernelIdTaken(f"The kernel id {chosen} is in use. Choose another one, or none.")
             return str(await super().start_kernel(kernel_name=kernel_name, kernel_id=chosen, **kwargs))
         kernel_name = self.parent.force_kernel_name or kernel_name or self.default_kernel_name
         # As jupyter_client's KernelManager has it.

@@ -47,12 +47,16 @@ class GatewaySessionManager(JupyterSessionManager):
             if kernel_id is not None:
                 self._check_kernel(kernel_id, user)
             for row in self.rows:
-                if row["path"] == path and manager.owner_of(row["kernel_id"]) == user.name:
+                if row["path"] == path and row["owner"] == user.name and self._is_seen(row, user):
                     return dict(self.row_to_model(row)), Begun.NOTHING
             if kernel_id is not None:
-                return self.save_session(self.new_session_id(), path=path, kernel_id=kernel_id), Begun.ATTACHED
+                return self._begin(path, kernel_id, user), Begun.ATTACHED
             started = await manager.start_kernel(path=path, kernel_name=kernel_name, user=user)
-            return self.save_session(self.new_session_id(), path=path, kernel_id=started), Begun.WITH_KERNEL
+            return self._begin(path, started, user), Begun.WITH_KERNEL
+
+    def _begin(self, path: str, kernel_id: str, user: GatewayUser) -> dict[str, Any]:
+        """Return a new session of `user`."""
+        return self.save_session(self.new_session_id(), path=path, kernel_id=kernel_id, owner=user.name)
 
     def _check_kernel(self, kernel_id: str, user: GatewayUser) -> None:
         """Raise UnknownKernel or CulledKernel for a kernel that does not run, or is another's."""
@@ -63,12 +67,14 @@ class GatewaySessionManager(JupyterSessionManager):
         if not is_seen or kernel_id not in manager:
             raise UnknownKernel(f"No such kernel: {kernel_id}. Leave out kernel.id to start one.")
 
-    def owner_of(self, session_id: str) -> str | None:
-        """Return whose session it is, or was; None for one that never was."""
+    def exists_for(self, user: GatewayUser, session_id: str) -> bool:
+        """Return whether there is, or was, such a session for this user; True for an administrator."""
         row = self.get_session_by_key("session_id", session_id)
-        if row is None:
-            return self._ended.get(session_id)
-        return self.kernel_manager.owner_of(row["kernel_id"])
+        return user.sees(self._ended.get(session_id)) if row is None else self._is_seen(row, user)
+
+    def _is_seen(self, row: dict[str, Any], user: GatewayUser) -> bool:
+        """Return whether a session exists for this user: an administrator may give it a kernel of another's."""
+        return user.sees(row["owner"]) and user.sees(self.kernel_manager.owner_of(row["kernel_id"]))
 
     def detach(self, session_id: str) -> None:
         """Forget a session, and leave its kernel as it is. No-op for one that is gone."""
@@ -79,9 +85,10 @@ class GatewaySessionManager(JupyterSessionManager):
 
     # The rows of a kernel stand in its record too.
 
-    def save_session(self, session_id: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def save_session(self, session_id: str, *args: Any, owner: str = "", **kwargs: Any) -> dict[str, Any]:
         """Called when a session has its kernel."""
         model: dict[str, Any] = super().save_session(session_id, *args, **kwargs)
+        self.rows[-1]["owner"] = owner
         self._note(model["kernel"]["id"])
         return model
 
@@ -101,8 +108,9 @@ class GatewaySessionManager(JupyterSessionManager):
 
     def restore(self) -> None:
         """Add the sessions of the kernels that were taken over. Called once, before anybody is served."""
-        for kernel_id in self.kernel_manager.list_kernel_ids():
-            self.rows.extend(self.kernel_manager.get_kernel(kernel_id).sessions)
+        for kernel in self.kernel_manager.kernels():
+            # Records of an earlier version hold no owners of sessions.
+            self.rows.extend({"owner": kernel.owner} | row for row in kernel.sessions)
 
     async def delete_session(self, session_id: str, *args: Any, **kwargs: Any) -> None:
         """End a session and its kernel. Idempotent, also at the same time. Raises KeyError for a never-known id."""
@@ -111,19 +119,18 @@ class GatewaySessionManager(JupyterSessionManager):
             if session_id not in self._ended:
                 raise KeyError(session_id)
             return
-        self._ended[session_id] = self.owner_of(session_id) or ""
+        self._ended[session_id] = row["owner"]
         await self.kernel_manager.shutdown_kernel(row["kernel_id"])
         self._forget_ended()
 
     def list_sessions(self, user: GatewayUser = ADMINISTRATOR, **kwargs: Any) -> list[dict[str, Any]]:
         """Return the sessions that `user` sees, whose kernels are listed."""
         self._forget_ended()
-        owner_of = self.kernel_manager.owner_of
-        return [dict(self.row_to_model(row)) for row in self.rows if user.sees(owner_of(row["kernel_id"]))]
+        return [dict(self.row_to_model(row)) for row in self.rows if self._is_seen(row, user)]
 
     def _forget_ended(self) -> None:
         """Remove the sessions of kernels that were shut down by themselves."""
         ended = [row for row in self.rows if row["kernel_id"] not in self.kernel_manager]
         for row in ended:
-            self._ended.setdefault(row["session_id"], self.kernel_manager.owner_of(row["kernel_id"]) or "")
+            self._ended.setdefault(row["session_id"], row["owner"])
         self.rows[:] = [row for row in self.rows if row not in ended]

@@ -67,7 +67,10 @@ class Stops:
                     return
                 self._host.check_known(kernel_id)
             start = self._host.task_to_stop(kernel_id)
-            self._tasks[kernel_id] = asyncio.ensure_future(self._stop(kernel_id, now, start))
+            owner = self._host.owner_of(kernel_id) or ""
+            # For a moment of its end a start is on no list any more, and its owner may ask for it.
+            self.ended.add(kernel_id, owner)
+            self._tasks[kernel_id] = asyncio.ensure_future(self._stop(kernel_id, now, start, owner))
         await asyncio.shield(self._tasks[kernel_id])
 
     async def finish(self) -> None:
@@ -90,9 +93,8 @@ class Stops:
             Zombie(kernel.kernel_id, kernel.kernel_name, kernel.pid, datetime.now(timezone.utc), reason, retry)
         )
 
-    async def _stop(self, kernel_id: str, now: bool, start: asyncio.Task[None] | None) -> None:
+    async def _stop(self, kernel_id: str, now: bool, start: asyncio.Task[None] | None, owner: str) -> None:
         """Stop the kernel, or its `start` if that has not come to a launch yet."""
-        owner = self._host.owner_of(kernel_id) or ""
         try:
             if start is not None:
                 start.cancel()

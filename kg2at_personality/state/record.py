@@ -202,4 +202,5 @@ def _sessions(record: Fields) -> list[dict[str, Any]]:
         row.text("session_id")
         row.or_none("path", row.text, required=True)
         row.text("kernel_id")
+        row.text("owner", "")
     return [row.content for row in rows]

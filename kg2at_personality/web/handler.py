@@ -89,13 +89,14 @@ class GatewayHandler(JupyterHandler):
     async def prepare(self) -> None:  # type: ignore[override]
         """Check the request. Called by tornado before each one, also for websockets and CORS preflights.
 
-        Raises 403 for a Host that a gateway without a token does not serve, 401 without the token, 400 for arguments or
-        an Origin that can't be read, 413 for a body above `max_body_size`. Waits until the kernels of an earlier
-        gateway are taken over.
+        Raises 403 for a Host that a gateway without a token does not serve, 400 for arguments or an Origin that can't
+        be read, 401 for nobody, 404 for a foreign origin, 413 for a body above `max_body_size`, 404 for what is
+        another's. Waits until the kernels of an earlier gateway are taken over.
         """
         access.check_host(self, self.personality.parent.ip)
-        user = await access.identify(self, GatewayHandler)
+        # Jupyter Server reads both when it answers, also by an error, once it knows who is there.
         self._check_readable()
+        user = await access.identify(self, GatewayHandler)
         limit = library_internals.gateway_setting(self, "max_body_size")
         if limit and len(self.request.body) > limit:
             raise web.HTTPError(413, f"The body is larger than {limit} bytes (max_body_size).")
@@ -103,6 +104,17 @@ class GatewayHandler(JupyterHandler):
         if user is not None:
             self.gateway_user = self.personality.user_rules.gateway_user(user)
             self._check_owner()
+
+    # Cookies: a browser sends them for whatever page asks, and so they are nobody's sign.
+
+    def get_cookie(self, name: str, default: Any = None) -> Any:
+        """Return `default`, as if the request had no cookie. Called by Jupyter Server's own ways to know a user."""
+        return default
+
+    def set_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
+        """Send none. Called by tornado for cookies of all kinds, and to take one away."""
+
+    # Who asks, and for what.
 
     def get_login_url(self) -> str:
         """Raise 401. Called where nobody is known, for the page to log in at: the gateway has none."""
@@ -113,7 +125,7 @@ class GatewayHandler(JupyterHandler):
         kernel_id, session_id = self.path_kwargs.get("kernel_id"), self.path_kwargs.get("session_id")
         if kernel_id is not None and not self.sees_kernel(kernel_id):
             raise web.HTTPError(404, f"Kernel does not exist: {kernel_id}")
-        if session_id is not None and not self.gateway_user.sees(self.session_manager.owner_of(session_id)):
+        if session_id is not None and not self.session_manager.exists_for(self.gateway_user, session_id):
             raise web.HTTPError(404, f"Session not found: {session_id}")
 
     def sees_kernel(self, kernel_id: str) -> bool:

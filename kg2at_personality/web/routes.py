@@ -20,6 +20,7 @@ OWN = {
         sessions.SessionRootHandler,
         specs.SpecJsonHandler,
         specs.APIYamlHandler,
+        specs.APIVersionHandler,
         specs.MainKernelSpecHandler,
         specs.KernelSpecHandler,
         specs.KernelSpecResourceHandler,

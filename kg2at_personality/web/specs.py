@@ -9,9 +9,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.services.kernelspecs.handlers import kernelspec_model
 from jupyter_server.utils import url_unescape
+from kernel_gateway.base import handlers as base
 from kernel_gateway.jupyter_websocket import handlers as swagger
 from kernel_gateway.services.kernelspecs import handlers
 from tornado import web
@@ -24,13 +26,14 @@ RESOURCES = ("kernel.js", "kernel.css", "logo-*")
 
 StockSpecJsonHandler = stock_handler(swagger, "SpecJsonHandler")
 StockAPIYamlHandler = stock_handler(swagger, "APIYamlHandler")
+StockVersionHandler = stock_handler(base, "APIVersionHandler")
 StockMainHandler = stock_handler(handlers, "MainKernelSpecHandler")
 StockSpecHandler = stock_handler(handlers, "KernelSpecHandler")
 StockResourceHandler = stock_handler(handlers, "KernelSpecResourceHandler")
 
 
 class DocumentHandler(GatewayHandler):
-    """Serves the API's own description."""
+    """Serves what is told of the API itself."""
 
     auth_resource = "api"
 
@@ -39,7 +42,7 @@ class DocumentHandler(GatewayHandler):
     async def get(self) -> None:
         """200 with the document."""
         stock: Any = super()
-        await stock.get()
+        await ensure_async(stock.get())
 
     async def head(self) -> None:
         """As `get`; tornado leaves out the body. StaticFileHandler's `head` wants a path, which the stock `get` has."""
@@ -48,11 +51,15 @@ class DocumentHandler(GatewayHandler):
 
 
 class SpecJsonHandler(DocumentHandler, StockSpecJsonHandler):  # type: ignore[misc, valid-type]
-    """As JSON."""
+    """The API's own description as JSON."""
 
 
 class APIYamlHandler(DocumentHandler, StockAPIYamlHandler):  # type: ignore[misc, valid-type]
-    """As YAML."""
+    """The same as YAML."""
+
+
+class APIVersionHandler(DocumentHandler, StockVersionHandler):  # type: ignore[misc, valid-type]
+    """The version, which Jupyter Server tells everybody."""
 
 
 class MainKernelSpecHandler(GatewayHandler, StockMainHandler):  # type: ignore[misc, valid-type]

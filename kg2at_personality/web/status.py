@@ -56,10 +56,13 @@ class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc
         return [row for row in rows if self.sees_kernel(row["kernel_id"])]
 
     def _warm(self) -> dict[str, Any]:
-        """Return what waits for users; the kernels themselves are nobody's, and shown to administrators alone."""
+        """Return what waits for users. The kernels are nobody's, and reasons may tell what others asked for.
+
+        So administrators alone see both.
+        """
         manager = self.kernel_manager
         warm = manager.warm_pool.status() | {"paused": manager.warm_refill.paused}
-        return warm if self.gateway_user.is_admin else warm | {"kernels": []}
+        return warm if self.gateway_user.is_admin else warm | {"kernels": [], "missed": {}}
 
 
 def _kernel(kernel: GatewayKernel, lease: dict[str, Any] | None, wait: dict[str, Any] | None) -> dict[str, Any]:

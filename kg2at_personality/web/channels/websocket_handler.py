@@ -35,11 +35,17 @@ class KernelWebsocketHandler(GatewayHandler, StockHandler):  # type: ignore[misc
         """Prepare the connection. Called before the websocket opens.
 
         Raises 400 for a session id that is not ASCII: jupyter_client can't write it into a header
-        (session.Session._session_changed).
+        (session.Session._session_changed), and 403 for a user who may not run code.
         """
         if not self.get_argument("session_id", "").isascii():
             raise web.HTTPError(400, "'session_id' must be ASCII.")
-        await super().pre_get()
+        try:
+            await super().pre_get()
+        except web.HTTPError as error:
+            if error.status_code != 403:
+                raise
+            # What Jupyter Server's `authorized` says of the other routes.
+            raise web.HTTPError(403, f"User is not authorized to execute on resource: {self.auth_resource}.") from error
 
     async def get(self, *args: str, **kwargs: str) -> None:
         """101; 400 or 403 for a request that is not a websocket's or of a foreign origin."""

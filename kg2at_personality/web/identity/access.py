@@ -10,9 +10,12 @@ from jupyter_server.auth.identity import User
 from jupyter_server.base.handlers import JupyterHandler
 from kernel_gateway.mixins import TokenAuthorizationMixin
 from tornado import web
+from tornado.websocket import WebSocketHandler
 
+from ...system.loopback import is_loopback
 from .. import host_header, library_internals
-from .provider import TokenIdentityProvider, given_token
+from .provider import TokenIdentityProvider, given_token, names_users
+from .users import check_name
 
 UNAUTHORIZED = "The token is missing or wrong: send it as 'Authorization: token …'."
 
@@ -20,20 +23,25 @@ UNAUTHORIZED = "The token is missing or wrong: send it as 'Authorization: token 
 def check_host(handler: JupyterHandler, ip: str) -> None:
     """Raise 403 for a Host that `host_header` does not allow at a gateway that listens on `ip`.
 
-    No-op if the gateway wants a token: a web page that reaches the gateway by DNS rebinding does not have it.
+    No-op if the gateway asks for tokens: a web page that reaches the gateway by DNS rebinding does not have any. An
+    administrator's own provider may know its users by something else that a browser sends with every page's requests;
+    beyond loopback the gateway takes it to be reached by any name, as Jupyter Server does (allow_remote_access).
     """
 
     def setting(name: str) -> Any:
         return library_internals.gateway_setting(handler, name)
 
     host = handler.request.host
-    if setting("auth_token") or handler.identity_provider.auth_enabled or setting("allow_remote_access"):
+    provider = handler.identity_provider
+    asks_for_tokens = setting("auth_token") or (isinstance(provider, TokenIdentityProvider) and provider.names_users)
+    is_public = names_users(provider) and not is_loopback(ip)
+    if asks_for_tokens or is_public or setting("allow_remote_access"):
         return
     names = [*setting("local_hostnames"), ip]
     if not host_header.is_local(host, names, library_internals.local_address(handler.request)):
         raise web.HTTPError(
             403,
-            f"This gateway has no token, and so serves no requests to the host {host!r}. Set a token, or add that "
+            f"This gateway asks for no token, and so serves no requests to the host {host!r}. Set a token, or add that "
             "name to its setting local_hostnames.",
         )
 
@@ -41,11 +49,15 @@ def check_host(handler: JupyterHandler, ip: str) -> None:
 async def identify(handler: JupyterHandler, before: type) -> User | None:
     """Have Jupyter Server ask the identity provider, once, and check the request's origin. Return who is there.
 
-    `before` is the class whose `prepare` calls this. Raises 401 where nobody is known, 404 for a foreign origin, and
-    what the provider raises. Returns None for a CORS preflight, which can't carry a token.
+    `before` is the class whose `prepare` calls this. Raises 401 where nobody is known, 404 for a foreign origin (403
+    for a websocket's), and what the provider raises. Returns None for a CORS preflight, which can't carry a token: the
+    provider is not asked.
     """
-    is_preflight = handler.request.method == "OPTIONS"
-    if not is_preflight and not _has_token(handler):
+    if handler.request.method == "OPTIONS":
+        handler.current_user = None
+        handler.set_cors_headers()
+        return None
+    if not _has_token(handler):
         raise web.HTTPError(401, UNAUTHORIZED)
     # Past Kernel Gateway's own check, which compares the token in no constant time, and knows no other.
     is_stock = isinstance(handler, TokenAuthorizationMixin)
@@ -55,14 +67,16 @@ async def identify(handler: JupyterHandler, before: type) -> User | None:
         if prepared is not None:
             await prepared
     except web.HTTPError as error:
-        if not is_preflight and library_internals.is_nobody(handler):
+        if library_internals.is_nobody(handler):
             raise web.HTTPError(401, UNAUTHORIZED) from error
         raise
-    if is_preflight:
-        return None
-    if handler.current_user is None:  # a route that Jupyter Server leaves open
+    user: User | None = handler.current_user
+    if user is None:  # a route that Jupyter Server leaves open
         raise web.HTTPError(401, UNAUTHORIZED)
-    user: User = handler.current_user
+    check_name(user)
+    # Jupyter Server checks that of its API alone, and a websocket's when there is a connection for it.
+    if not handler.check_origin():
+        raise web.HTTPError(403 if isinstance(handler, WebSocketHandler) else 404)
     return user
 
 
