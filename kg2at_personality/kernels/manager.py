@@ -180,6 +180,13 @@ class GatewayKernelManager(JupyterKernelManager):
         super().start_buffering(kernel_id, session_key, channels)
         self.bound_buffer(kernel_id, self.max_buffered_output)
 
+    async def restart_kernel(  # type: ignore[override]
+        self, kernel_id: str, now: bool = False, user: GatewayUser = ADMINISTRATOR
+    ) -> None:
+        """Restart a kernel for `user`. Raises TooManyKernels when it is dead and others have taken its place."""
+        with self.starts.restarting(self.get_kernel(kernel_id), user):
+            await super().restart_kernel(kernel_id, now)
+
     def _handle_kernel_died(self, kernel_id: str) -> None:
         """Called when a kernel died once too often. It stays listed, with its reason, until somebody deletes it."""
         kernel = self.listed(kernel_id)

@@ -92,7 +92,8 @@ class Restart:
         kernel, supplies = self._kernel, self._kernel.parent.supplies
         env = kernel.launch_args["env"]
         plan = await supplies.plan(kernel.kernel_name, env, kernel.owner)
-        return plan, await supplies.admit(kernel.kernel_id, kernel.kernel_name, env, plan)
+        max_cores = kernel.admission.request.max_cores if kernel.admission is not None else None
+        return plan, await supplies.admit(kernel.kernel_id, kernel.kernel_name, env, plan, max_cores)
 
     def _write_record(self, admission: Admission | None) -> None:
         try:

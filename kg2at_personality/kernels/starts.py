@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from logging import Logger
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from .resource_limits import check_descriptors
 from .start import Start
 from .stops import Stops
 from .supplies import Supplies
-from .user import GatewayUser
+from .user import ADMINISTRATOR, GatewayUser
 from .waiting_kernel import WaitingKernel
 from .warm_pool import WarmPool
 
@@ -36,7 +37,7 @@ class StartHost(HandoverHost, Protocol):
 
     def __contains__(self, kernel_id: str) -> bool: ...
     def new_kernel_id(self) -> str: ...
-    def living_kernels(self) -> list[GatewayKernel]: ...
+    def kernels(self) -> list[GatewayKernel]: ...
     def max_kernel_count(self) -> int | None: ...
     def remove_traces(self, kernel_id: str) -> None: ...
     def keep(self, work: Coroutine[Any, Any, None]) -> None: ...
@@ -51,6 +52,7 @@ class Starts:
         self._host, self._stops, self._pool = host, stops, pool
         self._is_closed = False
         self._starts: dict[str, Start] = {}
+        self._revived: set[str] = set()  # the dead kernels that are being restarted
 
     def __contains__(self, kernel_id: object) -> bool:
         return kernel_id in self._starts
@@ -113,18 +115,36 @@ class Starts:
         self._refuse_too_many(start.user)
 
     def _refuse_too_many(self, user: GatewayUser) -> None:
-        """Raise TooManyKernels. Those that are being started count, those that wait for a user don't."""
+        """Raise TooManyKernels. Those that are being started count, those that are dead or wait for a user don't."""
         owners = [each.user.name for each in self._starts.values() if each.kernel_id not in self._host]
-        owners += [kernel.owner for kernel in self._host.living_kernels()]
+        owners += [each.owner for each in self._host.kernels() if not each.is_dead or each.kernel_id in self._revived]
         limit = self._host.max_kernel_count()
         if limit is not None and len(owners) >= limit:
             raise TooManyKernels(f"This gateway runs at most {limit} kernels (max_kernels). Shut one down first.")
-        bound = self._host.max_kernels_per_user if user.max_kernels is None else user.max_kernels
-        if user.name and bound and owners.count(user.name) >= bound:
+        bound, setting = self._host.max_kernels_per_user, "max_kernels_per_user"
+        if user.max_kernels is not None:
+            bound, setting = user.max_kernels, "max_kernels"
+        has = owners.count(user.name)
+        if user.name and bound and has >= bound:
             raise TooManyKernels(
-                f"{user.name} has {counted(bound, 'kernel')}, and may have no more (max_kernels_per_user). Shut one "
-                "down first."
+                f"{user.name} has {counted(has, 'kernel')}, and may have {bound} ({setting}). Shut one down first."
             )
+
+    @contextmanager
+    def restarting(self, kernel: GatewayKernel, user: GatewayUser) -> Iterator[None]:
+        """Have a dead kernel count while `user` restarts it. No-op for one that lives.
+
+        Raises TooManyKernels: the bound of its user holds for the user, max_kernels for administrators as well.
+        """
+        if not kernel.is_dead or kernel.kernel_id in self._revived:
+            yield
+            return
+        self._refuse_too_many(user if user.name == kernel.owner else ADMINISTRATOR)
+        self._revived.add(kernel.kernel_id)
+        try:
+            yield
+        finally:
+            self._revived.discard(kernel.kernel_id)
 
     def owner_of(self, kernel_id: str) -> str | None:
         """Return whose kernel is being started; None when none of this id is."""
