@@ -31,6 +31,8 @@ LONGEST_NAME, SHOWN = 100, 40
 MOST = 2**31 - 1
 #: Seconds that another change of the file may take, and between two looks whether it has ended.
 LOCK_LIMIT, LOCK_POLL = 5.0, 0.05
+#: Follow no symbolic link; 0 where the system has none of it.
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -64,34 +66,40 @@ def check_name(name: str) -> None:
 
 def read(path: str) -> dict[str, FileUser]:
     """Return the users by name. Raises ConfigError for a file that is not there, not private, or broken."""
+    return users_in(content_of(path), path)
+
+
+def content_of(path: str) -> bytes:
+    """Return what the file holds. What is checked and what is read is the same, also when somebody replaces the file.
+
+    Raises ConfigError when it can't be read, is not its reader's alone, or too large.
+    """
     try:
-        return _users(Fields(parse(_private_content(path).decode())))
+        # A FIFO would keep it waiting for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            _check_private(os.fstat(descriptor), path)
+            with open(descriptor, "rb", closefd=False) as file:
+                content = file.read(MOST_BYTES + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         raise ConfigError(
             f"There is no users file {path}. `jupyter kg2at users add NAME --admin` makes one with its first user."
         ) from error
     except OSError as error:
         raise ConfigError(f"The users file {path} can't be read: {error.strerror}.") from error
+    if len(content) > MOST_BYTES:
+        raise ConfigError(f"The users file {path} has more than {MOST_BYTES} bytes.")
+    return content
+
+
+def users_in(content: bytes, path: str) -> dict[str, FileUser]:
+    """Return the users by name that `content` of the file at `path` names. Raises ConfigError for a broken one."""
+    try:
+        return _users(Fields(parse(content.decode())))
     except ValueError as error:
         raise ConfigError(f"The users file {path} is broken: {error}.") from error
-
-
-def _private_content(path: str) -> bytes:
-    """Return what the file holds. What is checked and what is read is the same, also when somebody replaces the file.
-
-    Raises ConfigError when it is not its reader's alone, FieldError when it is too large, OSError.
-    """
-    # A FIFO would keep it waiting for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        _check_private(os.fstat(descriptor), path)
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(MOST_BYTES + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > MOST_BYTES:
-        raise FieldError(f"it has more than {MOST_BYTES} bytes")
-    return content
 
 
 def _check_private(seen: os.stat_result, path: str) -> None:
@@ -169,7 +177,7 @@ def changing(path: str, lock_limit: float = LOCK_LIMIT) -> Iterator[dict[str, Fi
 @contextmanager
 def _locked(path: str, limit: float) -> Iterator[None]:
     try:
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
     except OSError as error:
         raise ConfigError(f"The users file {path} can't be changed, as {path}.lock: {error.strerror}.") from error
     try:

@@ -7,9 +7,11 @@ import stat
 from pathlib import Path
 
 import pytest
+import websocket
 
 from kg2at_personality.users_file import changing, digest_of, read
 from tests.cli.program import Place, Ran
+from tests.fakes.gateway_process import PYTHON, Gateway
 
 
 @pytest.fixture
@@ -141,3 +143,34 @@ def test_what_keeps_a_file_from_being_used(place: Place) -> None:
     file.chmod(0o600)
     file.write_text("[]")
     assert "is broken" in users(place, "add", "bob").err and file.read_text() == "[]"
+
+
+def test_a_real_gateway(place: Place, tmp_path: Path) -> None:
+    """From the first user to the last one's end: by the commands, in processes of their own."""
+    tokens = {name: users(place, "add", name, *more).out.strip() for name, *more in (("root", "--admin"), ("ada",))}
+    environ = {"KG2AT_USERS_FILE": path(place)}
+    with Gateway(tmp_path / "gateway", *PYTHON, environ=environ, token="", quick=True) as gateway:
+        kernel_id = str(gateway.request("POST", "/api/kernels", {}, tokens["ada"]).body["id"])
+        gateway.token = tokens["ada"]
+        channels = gateway.connect(kernel_id)
+        assert channels.run("print(6 * 7)").text == "42\n"
+
+        where = {"JUPYTER_RUNTIME_DIR": str(gateway.runtime), "KG_AUTH_TOKEN": ""}
+        assert "wants a token" in place.run("status", **where).err, "the runtime file has none"
+        for name in tokens:
+            assert kernel_id[:8] in place.run("status", **where | {"KG_AUTH_TOKEN": tokens[name]}).out
+
+        tokens["new"] = users(place, "rotate", "ada").out.strip()
+        channels.socket.settimeout(20)
+        opcode, content = 0, b""
+        while opcode != websocket.ABNF.OPCODE_CLOSE:
+            opcode, content = channels.socket.recv_data()
+        assert content[:2] == (1008).to_bytes(2, "big")
+        asked = {name: gateway.request("GET", "/api/kernels", token=token) for name, token in tokens.items()}
+        assert {name: answer.status for name, answer in asked.items()} == {"root": 200, "ada": 401, "new": 200}
+        assert [row["id"] for row in asked["new"].body] == [row["id"] for row in asked["root"].body] == [kernel_id]
+
+        assert users(place, "remove", "ada").status == 0
+        assert gateway.request("GET", "/api/kernels", token=tokens["new"]).status == 401
+        assert gateway.request("GET", f"/api/kernels/{kernel_id}", token=tokens["root"]).status == 200
+        assert not any(token in gateway.log for token in tokens.values())

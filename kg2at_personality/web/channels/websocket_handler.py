@@ -7,6 +7,7 @@ from typing import Any
 from kernel_gateway.services.kernels import handlers
 from tornado import web
 
+from ...errors import KG2ATError
 from ..handler import GatewayHandler
 from ..identity import access
 from ..library_internals import gateway_setting
@@ -70,9 +71,14 @@ class KernelWebsocketHandler(GatewayHandler, StockHandler):  # type: ignore[misc
     async def is_still_allowed(self) -> bool:
         """Return whether the token with which it was opened still is that of a user for whom there is the kernel.
 
-        Raises what the identity provider raises.
+        Raises what the identity provider raises while it can't tell.
         """
-        user = await access.user_of(self)
+        try:
+            user = await access.user_of(self)
+        except (KG2ATError, web.HTTPError) as error:
+            if (error.status if isinstance(error, KG2ATError) else error.status_code) in (401, 403):
+                return False
+            raise
         if user is None:
             return False
         self.gateway_user = self.personality.user_rules.gateway_user(user)

@@ -53,14 +53,15 @@ class TokenFile:
         self._path, self._log, self._settling = path, log, settling
         #: What the file was before it was read; None: it is read the next time in any case.
         self._state = self._state_now()
+        self._content = users_file.content_of(path)
         #: By the digests of their tokens; None while the file can't be used.
-        self._users: dict[str, KnownUser] | None = self._read()
+        self._users: dict[str, KnownUser] | None = self._users_in(self._content)
         self._problem = ""
 
     def user_of(self, token: str) -> KnownUser | None:
         """Return whose token it is, None if nobody's. Raises ConfigError while the file can't be used."""
         state = self._state_now()
-        if state is None or state != self._state:
+        if self._users is None or state is None or state != self._state:
             self._state = state
             self._read_again()
         if self._users is None:
@@ -84,19 +85,20 @@ class TokenFile:
         """Nobody is let in any more where that fails. The log tells it once."""
         before, self._users = self._users, None
         try:
-            self._users = self._read()
+            content = users_file.content_of(self._path)
+            if before is not None and content == self._content:
+                self._users = before
+            else:
+                self._users, self._content = self._users_in(content), content
+                self._log.info("The users file was read: it lets in %s.", counted(len(self._users), "user"))
+            self._problem = ""
         except ConfigError as error:
             if str(error) != self._problem:
                 self._log.error("No user is let in. %s", error)
             self._problem = str(error)
-            return
-        self._problem = ""
-        if self._users != before:
-            self._log.info("The users file has changed: it lets in %s.", counted(len(self._users), "user"))
 
-    def _read(self) -> dict[str, KnownUser]:
-        found = users_file.read(self._path).items()
+    def _users_in(self, content: bytes) -> dict[str, KnownUser]:
         return {
             user.token: KnownUser(name, is_admin=user.admin, max_cores=user.max_cores, max_kernels=user.max_kernels)
-            for name, user in found
+            for name, user in users_file.users_in(content, self._path).items()
         }

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from tornado.httpclient import HTTPClientError
+from tornado.web import HTTPError
 from tornado.websocket import websocket_connect
 
+from kg2at_personality.errors import TooManyKernels
 from kg2at_personality.users_file import FileUser, changing, digest_of
 from kg2at_personality.web.channels.websocket_access import WebsocketAccess
 from kg2at_personality.web.channels.websocket_handler import REFUSED
@@ -194,6 +196,21 @@ class TestGateway:
             assert await notebook.run("print(6 * 7)") == "42\n"
             users.set("alice", None)
             await notebook.until_closed()
+
+    @pytest.mark.parametrize("refusal", [HTTPError(401), HTTPError(403), TooManyKernels("Not you.")], ids=repr)
+    async def test_a_provider_may_refuse_by_an_error(
+        self, gateway: Client, monkeypatch: Any, refusal: Exception
+    ) -> None:
+        """As where a token has lost its scope; its user is known."""
+        kernel_id = await started(gateway, "of-alice")
+        async with opened(gateway, kernel_id, "of-alice") as notebook:
+
+            async def refuse(token: str) -> None:
+                raise refusal
+
+            monkeypatch.setattr(gateway.app.identity_provider, "user_of", refuse)
+            await notebook.until_closed()
+            assert notebook.socket.close_code == 1008
 
     async def test_an_administrator_no_more_loses_those_of_others(self, gateway: Client, users: Users) -> None:
         users.set("alice", admin=True)
