@@ -110,6 +110,17 @@ class TestUsers:
         assert gateway.request("DELETE", f"/api/kernels/{hers}", token=root).status == 204
         assert kernels(gateway, alice) == []
 
+    def test_websockets_are_for_the_owner(self, hub: Hub, gateway: Gateway) -> None:
+        alice, bob = map(hub.user_token, ("alice", "bob"))
+        url = f"ws://127.0.0.1:{gateway.port}/api/kernels/{start(gateway, alice)}/channels?session_id=s&token="
+        for token, status in ((bob, 404), ("wrong", 401), (hub.user_token("alice", ["users:activity!user"]), 403)):
+            with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+                websocket.create_connection(url + token, suppress_origin=True)
+            assert refused.value.status_code == status
+        channels = Channels(websocket.create_connection(url + alice, timeout=60, suppress_origin=True), "s")
+        assert channels.run("print(6 * 7)").text.strip() == "42"
+        channels.close()
+
     def test_another_token_of_the_same_user(self, hub: Hub, gateway: Gateway) -> None:
         made = start(gateway, hub.user_token("alice"))
         assert kernels(gateway, hub.user_token("alice")) == [made]
@@ -173,6 +184,7 @@ def test_while_the_hub_is_away(hub: Hub, gateway: Gateway) -> None:
     for token in (bob, "wrong-while-away"):
         answer = gateway.request("GET", "/api/kernels", token=token)
         assert (answer.status, answer.body["reason"]) == (503, "JupyterHub unreachable")
+    assert gateway.delete(start(gateway, alice)) == 204
     assert kernels(gateway, alice) == [made] and gateway.request("GET", "/api", token="").status == 401
     hub.start()
     assert kernels(gateway, bob) == []

@@ -28,15 +28,18 @@ class JupyterHubIdentityProvider(TokenIdentityProvider):
     """
 
     names_users = True
-    recheck_interval = 60.0
-
+    recheck_interval = Float(
+        60.0,
+        min=0.01,
+        help="""Seconds between two looks whether the users of open websockets are still let in. Fewer end their access
+        sooner once `c.HubAuth.cache_max_age` is over, more cost less.""",
+    ).tag(config=True)
     timeout = Float(
         10.0,
         min=0.1,
         help="""Seconds that JupyterHub may take to say whose token a request has; it gets a 503 then. A larger value
         bears with a slow Hub, and lets notebooks wait for one that hangs.""",
     ).tag(config=True)
-
     #: Most wrong tokens that are remembered as such: HubAuth has no bound of its own for what it keeps.
     max_wrong_tokens = 10_000
     _wrong_tokens = 0

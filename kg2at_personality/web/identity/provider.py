@@ -28,9 +28,6 @@ class TokenIdentityProvider(GatewayIdentityProvider):  # type: ignore[misc]
         """Whether nobody is let in without a token."""
         return bool(self.token) or self.names_users
 
-    def check(self) -> None:
-        """Raise ConfigError where it can't tell who is there. Called once, before anybody is served."""
-
     def get_user(self, handler: RequestHandler) -> User | Awaitable[User | None] | None:
         """Return who is there, None if nobody is known. Called by Jupyter Server for each request.
 
@@ -44,6 +41,9 @@ class TokenIdentityProvider(GatewayIdentityProvider):  # type: ignore[misc]
     def user_of(self, token: str) -> User | Awaitable[User | None] | None:
         """Return whose token it is, "" for a request without one; None if nobody's. For derived classes."""
         return None if self.token else TokenHolder()
+
+    def check(self) -> None:
+        """Raise ConfigError where it can't tell who is there. Called once, before anybody is served."""
 
 
 def given_token(handler: RequestHandler) -> str:

@@ -15,10 +15,12 @@ from kernel_gateway.gatewayapp import KernelGatewayApp
 from tornado import web
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 from traitlets.config import Config
 
 from tests.fakes.app import Client
 from tests.fakes.toree import FakeSpark
+from tests.fakes.wait import until
 
 PROVIDER = "kg2at_personality.web.identity.hub.JupyterHubIdentityProvider"
 SCOPE = "access:services!service=kg2at"
@@ -210,6 +212,48 @@ async def test_wrong_tokens_do_not_pile_up(gateway: Client, hub: FakeHub) -> Non
     for number in range(12):
         assert (await asked(gateway, f"wrong-{number}"))[0] == 401
     assert len(_kept(gateway)) == 2
+
+
+class TestOpenWebsockets:
+    """A user's websocket, once what HubAuth keeps is too old."""
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return settings | {"JupyterHubIdentityProvider": {"timeout": 0.3, "recheck_interval": 0.05}}
+
+    async def opened(self, gateway: Client, hub: FakeHub) -> WebSocketClientConnection:
+        hub.knows("a", "alice", SCOPE)
+        _, kernel = await asked(gateway, "a", method="POST")
+        url = gateway.base_url.replace("http", "ws", 1)
+        websocket = await websocket_connect(f"{url}/api/kernels/{kernel['id']}/channels?token=a")
+        gateway.app.identity_provider._hub_auth.cache.clear()
+        return websocket
+
+    @pytest.mark.gen_test
+    @pytest.mark.parametrize("scopes", [None, []])
+    async def test_is_closed_when_the_hub_knows_them_no_more_or_takes_the_scope(
+        self, gateway: Client, hub: FakeHub, scopes: list[str] | None
+    ) -> None:
+        websocket = await self.opened(gateway, hub)
+        hub.answers.clear()
+        if scopes is not None:
+            hub.knows("a", "alice", *scopes)
+        gateway.app.identity_provider._hub_auth.cache.clear()
+        while await asyncio.wait_for(websocket.read_message(), 20) is not None:
+            pass
+        assert websocket.close_code == 1008
+
+    @pytest.mark.gen_test
+    async def test_stays_open_while_the_hub_is_away(self, gateway: Client, hub: FakeHub, caplog: Any) -> None:
+        websocket = await self.opened(gateway, hub)
+        hub.answers["a"] = (503, "{}")
+        gateway.app.identity_provider._hub_auth.cache.clear()
+        await until(lambda: "open websockets" in caplog.text, "a look in vain")
+        hub.knows("a", "alice", SCOPE)
+        asks = len(hub.asked)
+        await until(lambda: len(hub.asked) > asks, "another look")
+        assert websocket.close_code is None
+        websocket.close()
 
 
 def test_a_gateway_without_it_needs_no_jupyterhub() -> None:
