@@ -15,6 +15,7 @@ from ..errors import KernelIdTaken
 from ..spark.master_options import MasterOptions
 from ..state.failpoints import Failpoints
 from .activity import Activity
+from .audit import Audit
 from .core_watch import CoreWatch
 from .ended_kernels import cull_reason
 from .gateway_end import GatewayEnd
@@ -67,7 +68,7 @@ class GatewayKernelManager(JupyterKernelManager):
         self.starts = Starts(self, self.stops, self.warm_pool)
         self.seeding = Seeding(self)
         self.core_watch = CoreWatch(self)
-        self._end = GatewayEnd(self)
+        self.audit, self._end = Audit(self.log), GatewayEnd(self)
         self._tasks: set[asyncio.Future[None]] = set()
 
     @default("clusters")
@@ -229,10 +230,10 @@ class GatewayKernelManager(JupyterKernelManager):
         return self.stops.zombies
 
     async def shutdown_kernel(  # type: ignore[override]
-        self, kernel_id: str, now: bool = False, restart: bool = False
+        self, kernel_id: str, now: bool = False, restart: bool = False, by: GatewayUser | None = None
     ) -> None:
         """Stop a kernel; see Stops.stop."""
-        await self.stops.stop(kernel_id, now)
+        await self.stops.stop(kernel_id, now, by)
 
     async def shutdown_all_kernels(self) -> None:
         """End every kernel, and start none any more. What has not ended after `shutdown_timeout` seconds is killed."""

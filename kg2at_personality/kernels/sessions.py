@@ -112,15 +112,18 @@ class GatewaySessionManager(JupyterSessionManager):
             # Records of an earlier version hold no owners of sessions.
             self.rows.extend({"owner": kernel.owner} | row for row in kernel.sessions)
 
-    async def delete_session(self, session_id: str, *args: Any, **kwargs: Any) -> None:
-        """End a session and its kernel. Idempotent, also at the same time. Raises KeyError for a never-known id."""
+    async def delete_session(self, session_id: str, by: GatewayUser | None = None) -> None:
+        """End a session and its kernel. Idempotent, also at the same time. Raises KeyError for a never-known id.
+
+        `by` is who asks for it; None: the gateway.
+        """
         row = self.get_session_by_key("session_id", session_id)
         if row is None:
             if session_id not in self._ended:
                 raise KeyError(session_id)
             return
         self._ended[session_id] = row["owner"]
-        await self.kernel_manager.shutdown_kernel(row["kernel_id"])
+        await self.kernel_manager.shutdown_kernel(row["kernel_id"], by=by)
         self._forget_ended()
 
     def list_sessions(self, user: GatewayUser = ADMINISTRATOR, **kwargs: Any) -> list[dict[str, Any]]:

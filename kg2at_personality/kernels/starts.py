@@ -12,6 +12,7 @@ from ..admission.messages import closing
 from ..errors import KernelIdTaken, StartEnded, TooManyKernels
 from ..plural import counted
 from ..state.failpoints import Failpoints
+from .audit import Audit
 from .handover import HandoverHost, hand_over
 from .kernel import GatewayKernel
 from .launch_failure import SYSTEM_ERRORS, launch_failure
@@ -32,6 +33,7 @@ class StartHost(HandoverHost, Protocol):
 
     supplies: Supplies
     failpoints: Failpoints
+    audit: Audit
     log: Logger
     max_kernels_per_user: int
 
@@ -163,6 +165,7 @@ class Starts:
         self._pool.note(start)
         how = f"was started: {start.warm_reason}" if start.warm_reason else "had waited for its user"
         self._host.log.info("Kernel %s (%s) %s", start.kernel_id, start.kernel_name, how)
+        self._host.audit.started(start.user.name, start.kernel_id, start.kernel_name, not start.warm_reason)
         self._host.failpoints.reached("start: done")
 
     async def _admit(self, start: Start) -> None:

@@ -12,10 +12,12 @@ from typing import Protocol
 
 from ..state.failpoints import Failpoints
 from ..state.record import STOPPING
+from .audit import Audit
 from .ended_kernels import EndedKernels
 from .kernel import GatewayKernel
 from .supplies import Supplies
 from .timing import Timing
+from .user import GatewayUser
 from .zombies import Zombie, Zombies
 
 
@@ -25,6 +27,7 @@ class StopHost(Protocol):
     supplies: Supplies
     failpoints: Failpoints
     timing: Timing
+    audit: Audit
     log: Logger
 
     def __contains__(self, kernel_id: str) -> bool: ...
@@ -54,8 +57,10 @@ class Stops:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    async def stop(self, kernel_id: str, now: bool = False) -> None:
+    async def stop(self, kernel_id: str, now: bool = False, by: GatewayUser | None = None) -> None:
         """Stop a kernel. Whoever asks while that is under way waits for the same stop. No-op for one that has ended.
+
+        `by` is who asks for it; None: the gateway.
 
         Returns when its processes are gone and the master has its cores back, or when it has become a zombie. Raises
         tornado's HTTPError 404 for an id that was never a kernel's. Cancelling it stops nothing.
@@ -70,7 +75,7 @@ class Stops:
             owner = self._host.owner_of(kernel_id) or ""
             # For a moment of its end a start is on no list any more, and its owner may ask for it.
             self.ended.add(kernel_id, owner)
-            self._tasks[kernel_id] = asyncio.ensure_future(self._stop(kernel_id, now, start, owner))
+            self._tasks[kernel_id] = asyncio.ensure_future(self._stop(kernel_id, now, start, owner, by))
         await asyncio.shield(self._tasks[kernel_id])
 
     async def finish(self) -> None:
@@ -93,7 +98,9 @@ class Stops:
             Zombie(kernel.kernel_id, kernel.kernel_name, kernel.pid, datetime.now(timezone.utc), reason, retry)
         )
 
-    async def _stop(self, kernel_id: str, now: bool, start: asyncio.Task[None] | None, owner: str) -> None:
+    async def _stop(
+        self, kernel_id: str, now: bool, start: asyncio.Task[None] | None, owner: str, by: GatewayUser | None
+    ) -> None:
         """Stop the kernel, or its `start` if that has not come to a launch yet."""
         try:
             if start is not None:
@@ -104,7 +111,9 @@ class Stops:
         finally:
             self._host.unlist(kernel_id)
             self._tasks.pop(kernel_id, None)
-            self.ended.add(kernel_id, owner, self._reasons.get(kernel_id, ""))
+            reason = self._reasons.get(kernel_id, "")
+            self.ended.add(kernel_id, owner, reason)
+            self._host.audit.stopped(kernel_id, owner, by, reason)
 
     async def end(self, kernel: GatewayKernel, now: bool = False) -> None:
         """Shut down a kernel, listed or not, whatever goes wrong; what lives on is a zombie."""

@@ -103,6 +103,7 @@ class GatewayHandler(JupyterHandler):
         await self.personality.begin()
         if user is not None:
             self.gateway_user = self.personality.user_rules.gateway_user(user)
+            self.kernel_manager.audit.let_in(self.gateway_user.name, str(self.request.remote_ip))
             self._check_owner()
 
     # Cookies: a browser sends them for whatever page asks, and so they are nobody's sign.
@@ -188,6 +189,10 @@ class GatewayHandler(JupyterHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer an exception. Called by tornado with 500 for errors that it does not know, as those of kg2at."""
         error = kwargs.get("exc_info", (None, None))[1]
+        if isinstance(error, web.HTTPError) and status_code in (401, 403):
+            request = self.request
+            address = str(request.remote_ip)
+            self.kernel_manager.audit.refused(str(request.method), request.path, address, status_code)
         super().send_error(error.status if isinstance(error, KG2ATError) else status_code, **kwargs)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

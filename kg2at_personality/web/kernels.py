@@ -22,6 +22,7 @@ from .stock_handlers import stock_handler
 MAX_KERNEL_ID = 100
 
 StockMainHandler = stock_handler(handlers, "MainKernelHandler")
+StockKernelHandler = stock_handler(handlers, "KernelHandler")
 StockActionHandler = stock_handler(handlers, "KernelActionHandler")
 
 
@@ -50,10 +51,8 @@ class MainKernelHandler(GatewayHandler, StockMainHandler):  # type: ignore[misc,
     async def get(self) -> None:
         """200 with the kernels of the user, of an administrator with all; 403 where the gateway lists none."""
         self.check_listing()
-        manager, seen = (
-            self.kernel_manager,
-            [each for each in self.kernel_manager.kernels() if self.gateway_user.sees(each.owner)],
-        )
+        manager = self.kernel_manager
+        seen = [each for each in manager.kernels() if self.gateway_user.sees(each.owner)]
         self.finish(json.dumps([manager.kernel_model(each.kernel_id) for each in seen], default=json_default))
 
     def _env(self, body: dict[str, Any]) -> dict[str, str] | None:
@@ -97,6 +96,18 @@ def _model(manager: GatewayKernelManager, kernel_id: str) -> str:
     return json.dumps(manager.kernel_model(kernel_id), default=json_default)
 
 
+class KernelHandler(GatewayHandler, StockKernelHandler):  # type: ignore[misc, valid-type]
+    """Shows and ends one kernel."""
+
+    @web.authenticated
+    @authorized
+    async def delete(self, kernel_id: str) -> None:
+        """204 when nothing is left of the kernel, also for one that has ended before; 404 for an unknown id."""
+        await self.kernel_manager.shutdown_kernel(kernel_id, by=self.gateway_user)
+        self.set_status(204)
+        self.finish()
+
+
 class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[misc, valid-type]
     """Interrupts and restarts kernels."""
 
@@ -110,6 +121,7 @@ class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[m
         kernel: GatewayKernel = self.kernel_manager.get_kernel(kernel_id)
         if action == "restart":
             await self.kernel_manager.restart_kernel(kernel_id, user=self.gateway_user)
+            self.kernel_manager.audit.restarted(self.gateway_user.name, kernel_id, kernel.owner)
             self.finish(_model(self.kernel_manager, kernel_id))
             return
         if kernel.is_dead:

@@ -15,6 +15,7 @@ OWN = {
     handler.__name__: handler
     for handler in (
         kernels.MainKernelHandler,
+        kernels.KernelHandler,
         kernels.KernelActionHandler,
         sessions.SessionHandler,
         sessions.SessionRootHandler,

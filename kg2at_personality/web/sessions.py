@@ -91,7 +91,7 @@ class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc,
         self.session_manager.update_session(session_id, **changes)
         after = self._session(session_id)
         if after["kernel"]["id"] != before["kernel"]["id"]:
-            await self.kernel_manager.shutdown_kernel(before["kernel"]["id"])
+            await self.kernel_manager.shutdown_kernel(before["kernel"]["id"], by=self.gateway_user)
         self.finish(json.dumps(after, default=json_default))
 
     def _session(self, session_id: str) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class SessionHandler(GatewayHandler, StockSessionHandler):  # type: ignore[misc,
     async def delete(self, session_id: str) -> None:
         """204, also for a session that has ended before; 404 for an unknown id."""
         with _not_found(session_id):
-            await self.session_manager.delete_session(session_id)
+            await self.session_manager.delete_session(session_id, self.gateway_user)
         self.set_status(204)
         self.finish()
 

@@ -4,23 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.web.route_table import TABLE
+
 TOKEN = "the-right-token"
-ROUTES = [
-    "/api",
-    "/api/swagger.json",
-    "/api/swagger.yaml",
-    "/api/kernels",
-    "/api/kernels/1-2-3-4-5",
-    "/api/kernels/1-2-3-4-5/channels",
-    "/api/kernelspecs",
-    "/api/kernelspecs/python3",
-    "/kernelspecs/apache_toree_scala/logo-64x64.png",
-    "/api/sessions",
-    "/api/sessions/1-2-3-4-5",
-    "/kg2at/status",
-    "/nothing",
-    "/",
-]
+ROUTES = [path.format(kernel="1-2-3-4-5", session="1-2-3-4-5") for path in [*TABLE, "/"]]
 
 
 @pytest.fixture
@@ -47,15 +34,8 @@ async def test_every_route_answers_with_it(gateway: Any, path: str) -> None:
     assert (await gateway.ask("GET", f"{path}?token={TOKEN}")).code != 401
 
 
-def test_every_route_of_the_gateway_is_tried(gateway: Any) -> None:
-    for pattern, *_ in gateway.app.personality.create_request_handlers():
-        import re
-
-        assert any(re.fullmatch(pattern, path) for path in [*ROUTES, "/api/kernels/1-2-3-4-5/restart"]), pattern
-
-
 @pytest.mark.gen_test
-@pytest.mark.parametrize("path", [*ROUTES[:-2], "/api/kernels/1-2-3-4-5/restart", "/api/kernels/1-2-3-4-5/interrupt"])
+@pytest.mark.parametrize("path", ROUTES)
 async def test_preflight_needs_none(gateway: Any, path: str) -> None:
     answer = await gateway.ask("OPTIONS", path)
     assert (answer.code, answer.body) == (200, b"")
