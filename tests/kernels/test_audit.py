@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,3 +173,32 @@ class TestAGateway:
         kernel_id = json.loads((await gateway.ask("POST", "/api/kernels", {"name": "python3"}, **ALICE)).body)["id"]
         await gateway.app.personality.shutdown()
         assert lines()[-1] == f"stopped: kernel {kernel_id} of alice, by the gateway"
+
+
+def lines_of(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+@pytest.mark.gen_test(timeout=60)
+class TestAFileOfItsOwn:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Iterator[Path]:
+        yield tmp_path / "audit.log"
+        logger = logging.getLogger("KernelGatewayApp.kg2at.audit")
+        logger.propagate = True
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+            handler.close()
+
+    @pytest.fixture
+    def settings(self, path: Path) -> Any:
+        file = {"class": "logging.FileHandler", "filename": str(path), "formatter": "console", "level": "INFO"}
+        logger = {"handlers": ["audit"], "propagate": False}
+        config = {"handlers": {"audit": file}, "loggers": {"KernelGatewayApp.kg2at.audit": logger}}
+        return with_users(NamedTokens, KernelGatewayApp={"logging_config": config})
+
+    async def test_the_lines_are_there_alone(self, gateway: Any, path: Path, capfd: Any) -> None:
+        await gateway.ask("GET", "/api/kernels", **ALICE)
+        [line] = lines_of(path)
+        assert line.endswith("KernelGatewayApp.kg2at.audit] let in: alice from 127.0.0.1")
+        assert "let in" not in capfd.readouterr().err

@@ -289,6 +289,7 @@ class TestSessions:
         for who, own in ((ALICE, made[0]), (BOB, made[1])):
             assert [each["id"] for each in await get(gateway, "/api/sessions", who)] == [own["id"]]
         assert len(await get(gateway, "/api/sessions", ROOT)) == 3
+        assert json.loads((await session_of(gateway, ROOT)).body)["id"] == made[4]["id"]
 
     async def test_anothers_kernel_is_none_for_them(self, gateway: Any) -> None:
         theirs = await started(gateway, ALICE)

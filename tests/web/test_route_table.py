@@ -16,7 +16,7 @@ from tornado.web import RequestHandler
 from tornado.websocket import websocket_connect
 
 from tests.fakes.identity import ALICE, BOB, ROOT, WRONG, NamedTokens, OwnProvider, with_users
-from tests.web.route_table import METHODS, PATCHED, TABLE
+from tests.web.route_table import KERNEL, METHODS, PATCHED, TABLE
 
 UNKNOWN = "0-0-0-0-0"
 UPGRADE = {
@@ -128,6 +128,26 @@ async def test_what_is_anothers_is_answered_as_what_never_was(gateway: Any) -> N
             answer, other = [await ask(gateway, method, path.format(**each), body, BOB) for each in (ids, unknown)]
             assert shown(answer, ids) == shown(other, unknown), (method, path)
             assert answer.code == (200 if method == "OPTIONS" else 404)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_nothing_is_touched_for_another_user(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the answer comes as soon as for what never was: only whose it is is looked up."""
+    ids, manager, sessions = await owned(gateway), gateway.app.kernel_manager, gateway.app.session_manager
+
+    def touched(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("something was done with it")
+
+    with monkeypatch.context() as patch:
+        for name in ("get_kernel", "check_known", "shutdown_kernel", "restart_kernel", "kernel_model"):
+            patch.setattr(manager, name, touched)
+        for name in ("get_session", "update_session", "delete_session"):
+            patch.setattr(sessions, name, touched)
+        for path in (path for path in TABLE if "{" in path):
+            for method in TABLE[path]:
+                answer = await ask(gateway, method, path.format(**ids), PATCHED if method == "PATCH" else None, BOB)
+                assert answer.code == 404, (method, path)
+        assert (await gateway.ask("GET", KERNEL.format(**ids), **ALICE)).code == 500
 
 
 def shown(answer: HTTPResponse, ids: dict[str, str]) -> Any:
