@@ -109,7 +109,8 @@ class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[m
         """
         kernel: GatewayKernel = self.kernel_manager.get_kernel(kernel_id)
         if action == "restart":
-            await self.kernel_manager.restart_kernel(kernel_id, user=self.gateway_user)
+            with self.kernel_manager.starts.restarting(kernel, self.gateway_user):
+                await self.kernel_manager.restart_kernel(kernel_id)
             self.finish(_model(self.kernel_manager, kernel_id))
             return
         if kernel.is_dead:

@@ -101,10 +101,11 @@ class KernelSpecResourceHandler(GatewayHandler, StockResourceHandler):  # type: 
     @authorized
     async def get(self, kernel_name: str, path: str, include_body: bool = True) -> None:
         """200 with the file; 404 for one that the listing does not name, and for one that is not there."""
-        if not self.kernel_spec_manager.is_open_to(self.gateway_user, url_unescape(kernel_name)):
-            raise web.HTTPError(404, f"Kernel spec not found: {kernel_name}")
         stock_get: Any = super().get
-        await stock_get(kernel_name, resource_name(path), include_body=include_body)
+        name = resource_name(path)
+        if not self.kernel_spec_manager.is_open_to(self.gateway_user, kernel_name):
+            raise web.HTTPError(404, f"Kernel spec {kernel_name} not found")  # as Jupyter Server says of an unknown one
+        await stock_get(kernel_name, name, include_body=include_body)
 
 
 def resource_name(path: str) -> str:
