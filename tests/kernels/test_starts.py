@@ -214,3 +214,16 @@ async def test_an_administrator_revives_another_users_kernel(
         await until(lambda: all(pid is not None and runs(pid) for pid in pids), "all run")
         with pytest.raises(TooManyKernels, match="ann has 3 kernels, and may have 2"):
             await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
+
+
+async def test_a_bound_of_ones_own_is_heeded_when_a_dead_kernel_comes_back(
+    manager: GatewayKernelManager, spark: FakeSpark, server: MasterServer
+) -> None:
+    """It has given back its cores, and is admitted anew."""
+    async with server:
+        env = {"KERNEL_SPARK_CORES_MAX": "4"}  # everybody's bound is 3
+        kernel_id = await manager.start_kernel(kernel_name=NAME, env=env, user=BOB)
+        await die(manager.get_kernel(kernel_id))
+        assert not manager.clusters.holds(kernel_id)
+        await restart(manager, kernel_id, BOB)
+        assert manager.clusters.holds(kernel_id)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.gen_test(timeout=60)
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    own = SETTINGS["KG2ATPersonality"] | {"profiles": {"large": {"spark.cores.max": 8}}}
+    own = SETTINGS["KG2ATPersonality"] | {"profiles": {"large": {"spark.cores.max": 8, "users": "admins"}}}
     return SETTINGS | {"KG2ATPersonality": own, "KernelGatewayApp": {"max_kernels": 6}}
 
 
