@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from traitlets import Bool, Dict, Enum, HasTraits, Int, List, Unicode
+from traitlets import Bool, Enum, HasTraits, Int, List, Unicode
 
 from .admission.policy import AdmissionPolicy
+from .setting_types import UserLimits
 
 _POLICY = AdmissionPolicy()
 
@@ -59,9 +60,7 @@ class UserSettings(HasTraits):
         help="""Most kernels that one user may have at the same time, a count; those that are being started count.
         Fewer leave room for others. It means nothing while the one token lets everybody in. 0: no bound.""",
     ).tag(config=True)
-    user_limits = Dict(
-        value_trait=Dict(value_trait=Int(min=0), key_trait=Enum(["max_cores", "max_kernels"])),
-        key_trait=Unicode(),
+    user_limits = UserLimits(
         help="""Bounds of single users in the place of max_cores_per_user and max_kernels_per_user: name -> counts, as
         in {"alice": {"max_cores": 16, "max_kernels": 4}}; 0 is no bound. Those in the users file win. Empty: none.""",
     ).tag(config=True)

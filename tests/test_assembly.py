@@ -15,6 +15,7 @@ from kg2at_personality.assembly import (
     master_options_of,
     normal_base_url,
     port_range_of,
+    profile_users_of,
     truth,
 )
 from kg2at_personality.errors import ConfigError
@@ -35,6 +36,40 @@ def test_defaults_stand_in_one_place() -> None:
     assert finder == InstallationFinder(kernel_dirs=finder.kernel_dirs)
     assert launcher_of(settings).idle_cores == IdleCores()
     assert port_range_of(settings) is None
+
+
+def test_users_take_turns_where_they_are_told_apart_unless_somebody_says_how() -> None:
+    chosen = {
+        (order, names_users): admission_policy_of(Settings(queue_order=order), names_users).queue_order
+        for order in (None, "fifo", "fair")
+        for names_users in (False, True)
+    }
+    assert chosen == {
+        (None, False): "fifo",
+        (None, True): "fair",
+        ("fifo", False): "fifo",
+        ("fifo", True): "fifo",
+        ("fair", False): "fair",
+        ("fair", True): "fair",
+    }
+
+
+def test_who_may_use_which_profile() -> None:
+    profiles = {
+        "all": {"spark.cores.max": 1},
+        "ann": {"users": "ann"},
+        "some": {"users": ["ann", "bob"]},
+        "admins": {"users": "admins"},
+        "both": {"users": ("admins", "bob")},
+        "nobody": {"users": []},
+    }
+    assert profile_users_of(Settings(profiles=profiles)) == {
+        "ann": {"ann"},
+        "some": {"ann", "bob"},
+        "admins": {"admins"},
+        "both": {"admins", "bob"},
+        "nobody": set(),
+    }
 
 
 def test_the_policy_is_what_the_settings_say() -> None:
@@ -83,7 +118,7 @@ def test_launches_are_what_the_settings_say() -> None:
         spark_conf_dir="/conf",
         spark_conf={"spark.cores.max": 2},
         spark_env_timeout=3.0,
-        profiles={"large": {"spark.cores.max": 8}},
+        profiles={"large": {"spark.cores.max": 8, "users": ["ann"]}},
         niceness=5,
         toree_options=["--nosparkcontext"],
         python="/python",

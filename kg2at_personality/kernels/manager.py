@@ -107,7 +107,6 @@ class GatewayKernelManager(JupyterKernelManager):
         kernel_name = self.parent.force_kernel_name or kernel_name or self.default_kernel_name
         # As jupyter_client's KernelManager has it.
         kernel_name = NATIVE_KERNEL_NAME if kernel_name == "python" else kernel_name
-        self.kernel_spec_manager.check_open_to(user, kernel_name)
         kernel_id, requested = str(chosen or self.new_kernel_id()), None if env is None else dict(env)
         start = Start(kernel_id, kernel_name, requested, kwargs, user, ID_CHOSEN if chosen else "")
         self.warm_refill.note_start()
@@ -180,13 +179,6 @@ class GatewayKernelManager(JupyterKernelManager):
         """Called when a kernel's last notebook goes: keep what the kernel says for it, within the bound."""
         super().start_buffering(kernel_id, session_key, channels)
         self.bound_buffer(kernel_id, self.max_buffered_output)
-
-    async def restart_kernel(  # type: ignore[override]
-        self, kernel_id: str, now: bool = False, user: GatewayUser = ADMINISTRATOR
-    ) -> None:
-        """Restart a kernel for `user`. Raises TooManyKernels when it is dead and others have taken its place."""
-        with self.starts.restarting(self.get_kernel(kernel_id), user):
-            await super().restart_kernel(kernel_id, now)
 
     def _handle_kernel_died(self, kernel_id: str) -> None:
         """Called when a kernel died once too often. It stays listed, with its reason, until somebody deletes it."""

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
+from contextlib import AbstractContextManager
 from logging import Logger
 from typing import Any, Protocol
 
 from ..admission.messages import closing
-from ..errors import KernelIdTaken, StartEnded, TooManyKernels
-from ..plural import counted
+from ..errors import KernelIdTaken, StartEnded
 from ..state.failpoints import Failpoints
 from .audit import Audit
 from .handover import HandoverHost, hand_over
 from .kernel import GatewayKernel
+from .kernel_limits import KernelLimits, LimitHost
 from .launch_failure import SYSTEM_ERRORS, launch_failure
 from .resource_limits import check_descriptors
+from .specs import SparkKernelSpecManager
 from .start import Start
 from .stops import Stops
 from .supplies import Supplies
-from .user import ADMINISTRATOR, GatewayUser
+from .user import GatewayUser
 from .waiting_kernel import WaitingKernel
 from .warm_pool import WarmPool
 
@@ -28,19 +29,16 @@ from .warm_pool import WarmPool
 DESCRIPTORS = 16
 
 
-class StartHost(HandoverHost, Protocol):
+class StartHost(HandoverHost, LimitHost, Protocol):
     """A manager, as the starts of its kernels see it."""
 
     supplies: Supplies
+    kernel_spec_manager: SparkKernelSpecManager
     failpoints: Failpoints
     audit: Audit
     log: Logger
-    max_kernels_per_user: int
 
-    def __contains__(self, kernel_id: str) -> bool: ...
     def new_kernel_id(self) -> str: ...
-    def kernels(self) -> list[GatewayKernel]: ...
-    def max_kernel_count(self) -> int | None: ...
     def remove_traces(self, kernel_id: str) -> None: ...
     def keep(self, work: Coroutine[Any, Any, None]) -> None: ...
     async def start_as_jupyter(self, kernel_id: str, kernel_name: str, env: dict[str, str], **kwargs: Any) -> None: ...
@@ -54,7 +52,7 @@ class Starts:
         self._host, self._stops, self._pool = host, stops, pool
         self._is_closed = False
         self._starts: dict[str, Start] = {}
-        self._revived: set[str] = set()  # the dead kernels that are being restarted
+        self._limits = KernelLimits(host)
 
     def __contains__(self, kernel_id: object) -> bool:
         return kernel_id in self._starts
@@ -114,39 +112,11 @@ class Starts:
             raise KernelIdTaken(f"Kernel {kernel_id} waits for a user who does not choose an id. Choose another one.")
         if kernel_id in self._stops.zombies:
             raise KernelIdTaken(f"Processes of an earlier kernel {kernel_id} can't be ended. Choose another id.")
-        self._refuse_too_many(start.user)
+        self._limits.check(start.user, self._starts.values())
 
-    def _refuse_too_many(self, user: GatewayUser) -> None:
-        """Raise TooManyKernels. Those that are being started count, those that are dead or wait for a user don't."""
-        owners = [each.user.name for each in self._starts.values() if each.kernel_id not in self._host]
-        owners += [each.owner for each in self._host.kernels() if not each.is_dead or each.kernel_id in self._revived]
-        limit = self._host.max_kernel_count()
-        if limit is not None and len(owners) >= limit:
-            raise TooManyKernels(f"This gateway runs at most {limit} kernels (max_kernels). Shut one down first.")
-        bound, setting = self._host.max_kernels_per_user, "max_kernels_per_user"
-        if user.max_kernels is not None:
-            bound, setting = user.max_kernels, "max_kernels"
-        has = owners.count(user.name)
-        if user.name and bound and has >= bound:
-            raise TooManyKernels(
-                f"{user.name} has {counted(has, 'kernel')}, and may have {bound} ({setting}). Shut one down first."
-            )
-
-    @contextmanager
-    def restarting(self, kernel: GatewayKernel, user: GatewayUser) -> Iterator[None]:
-        """Have a dead kernel count while `user` restarts it. No-op for one that lives.
-
-        Raises TooManyKernels: the bound of its user holds for the user, max_kernels for administrators as well.
-        """
-        if not kernel.is_dead or kernel.kernel_id in self._revived:
-            yield
-            return
-        self._refuse_too_many(user if user.name == kernel.owner else ADMINISTRATOR)
-        self._revived.add(kernel.kernel_id)
-        try:
-            yield
-        finally:
-            self._revived.discard(kernel.kernel_id)
+    def restarting(self, kernel: GatewayKernel, user: GatewayUser) -> AbstractContextManager[None]:
+        """Have a dead kernel count as one more while `user` restarts it; see KernelLimits.restarting."""
+        return self._limits.restarting(kernel, user, self._starts.values())
 
     def owner_of(self, kernel_id: str) -> str | None:
         """Return whose kernel is being started; None when none of this id is."""
@@ -157,6 +127,8 @@ class Starts:
         """Do one start, in a task of its own. A cancel ends it before the launch; a launch goes on to its end."""
         supplies = self._host.supplies
         start.env = supplies.environment(start.kernel_id, start.requested, start.user.name)
+        # Here, where it is found out whether there is such a kernelspec at all: one that is not for its user is none.
+        self._host.kernel_spec_manager.check_open_to(start.user, start.kernel_name)
         start.plan = await supplies.plan(start.kernel_name, start.env, start.user.name)
         waiting = await self._pool.claim(start)
         if waiting is None or not await self._get_handed(start, waiting):

@@ -120,7 +120,8 @@ class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[m
         """
         kernel: GatewayKernel = self.kernel_manager.get_kernel(kernel_id)
         if action == "restart":
-            await self.kernel_manager.restart_kernel(kernel_id, user=self.gateway_user)
+            with self.kernel_manager.starts.restarting(kernel, self.gateway_user):
+                await self.kernel_manager.restart_kernel(kernel_id)
             self.kernel_manager.audit.restarted(self.gateway_user.name, kernel_id, kernel.owner)
             self.finish(_model(self.kernel_manager, kernel_id))
             return

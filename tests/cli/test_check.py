@@ -300,6 +300,21 @@ FAULTS = [
         r"error +profile big +profile big: ",
     ),
     Fault(
+        "profile's users",
+        variables(KG2AT_PROFILES='{{"big": {{"users": 5}}}}'),
+        r"error +settings +kg2at's settings: profiles: 'users' of 'big' must be a list of names, not 5",
+    ),
+    Fault(
+        "user's limits",
+        variables(KG2AT_USER_LIMITS='{{"ann": {{"max_cores": -1}}}}'),
+        r"error +settings +kg2at's settings: user_limits: 'ann' may have max_cores and max_kernels, whole numbers",
+    ),
+    Fault(
+        "profile of some",
+        variables(KG2AT_PROFILES='{{"big": {{"spark.cores.max": "x", "users": "admins"}}}}'),
+        r"error +profile big +profile big: spark.cores.max must be",
+    ),
+    Fault(
         "warm kernels",
         variables(KG2AT_WARM_KERNELS='{{"spark_python": 1, "nope": 1}}'),
         r"warning  warm_kernels +warm_kernels names 'nope', but kg2at's kernelspecs are: apache_toree_scala",

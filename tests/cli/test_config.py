@@ -68,9 +68,10 @@ def test_each_value_with_its_file_and_line_and_what_it_overrode(place: Place) ->
 
 
 def test_a_profile_and_a_kernelspec(place: Place) -> None:
-    profiles = {"KG2AT_PROFILES": '{"Large": {"spark.executor.memory": "8g"}}'}
+    profiles = {"KG2AT_PROFILES": '{"Large": {"spark.executor.memory": "8g", "users": ["ann"]}}'}
     for name in ("Large", "apache_toree_scala_large", "apache_toree_sql_large", "spark_python_large"):
         assert rows(place, name, **profiles)["spark.executor.memory"]["where"] == "profile Large"
+        assert "users" not in rows(place, name, **profiles)
     assert "spark.executor.memory" not in rows(place, "apache_toree_sql", **profiles)
     ran = place.run("config", "nix", **profiles)
     assert ran.status == 1

@@ -11,8 +11,10 @@ from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_client.provisioning import KernelProvisionerFactory
 from traitlets.config import Config
 
+from kg2at_personality.errors import UnknownKernelSpec
 from kg2at_personality.kernels.launch.launcher import Launcher
 from kg2at_personality.kernels.specs import SparkKernelSpecManager, sizes
+from kg2at_personality.kernels.user import GatewayUser
 from kg2at_personality.spark.conf import SparkConfReader
 from kg2at_personality.spark.master_url import local_cores
 from tests.fakes.installation import make_python
@@ -43,6 +45,47 @@ def install(spark: FakeSpark, name: str, **more: Any) -> Path:
 def described(specs: dict[str, Any], name: str) -> tuple[str, dict[str, Any]]:
     spec = specs[name]["spec"]
     return spec["display_name"], spec["metadata"]["kg2at"]
+
+
+class TestUsers:
+    """Of a profile that is not for all."""
+
+    @pytest.mark.parametrize(
+        ("users", "name", "is_admin", "is_open"),
+        [
+            ({"ann"}, "ann", False, True),
+            ({"ann"}, "bob", False, False),
+            ({"ann"}, "Ann", False, False),
+            ({"ann"}, "bob", True, True),
+            ({"ann"}, "", True, True),
+            ({"admins"}, "ann", False, False),
+            ({"admins"}, "admins", False, False),
+            ({"admins"}, "ann", True, True),
+            ({"admins", "ann"}, "ann", False, True),
+            ({"admins", "ann"}, "bob", False, False),
+            (set(), "ann", False, False),
+            (set(), "ann", True, True),
+        ],
+    )
+    def test_whom_it_is_open_to(
+        self, spark: FakeSpark, users: set[str], name: str, is_admin: bool, is_open: bool
+    ) -> None:
+        specs = manager({"Large": {}, "small": {}}, profile_users={"Large": frozenset(users)})
+        user = GatewayUser(name, is_admin)
+        for spelt in ("apache_toree_scala_large", "Apache_Toree_Scala_LARGE", "spark_python_Large"):
+            assert specs.is_open_to(user, spelt) is is_open
+            assert not specs.is_open_to(None, spelt)
+        for other in ("apache_toree_scala", "apache_toree_scala_small", "python3", "no_such_kernel"):
+            assert specs.is_open_to(user, other) and specs.is_open_to(None, other)
+
+    def test_what_is_said_is_the_same_as_of_one_that_is_not_there(self, spark: FakeSpark) -> None:
+        specs = manager({"large": {}, "small": {}}, profile_users={"large": frozenset({"ann"})})
+        with pytest.raises(UnknownKernelSpec) as closed:
+            specs.check_open_to(GatewayUser("bob"), "apache_toree_scala_large")
+        unknown = str(specs.unknown("apache_toree_scala_larch"))
+        assert str(closed.value) == unknown.replace("larch", "large")
+        assert unknown.count("large") == 0 and "apache_toree_scala_small" in unknown
+        specs.check_open_to(GatewayUser("ann"), "apache_toree_scala_large")
 
 
 class TestListing:

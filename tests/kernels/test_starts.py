@@ -52,6 +52,12 @@ def manager(gateway: Any, spark: FakeSpark) -> GatewayKernelManager:
     return found
 
 
+async def restart(manager: GatewayKernelManager, kernel_id: str, user: GatewayUser) -> None:
+    """As POST /api/kernels/ID/restart does."""
+    with manager.starts.restarting(manager.get_kernel(kernel_id), user):
+        await manager.restart_kernel(kernel_id)
+
+
 class History:
     """Does at random what clients and processes do, and sees that the bounds hold all the time."""
 
@@ -90,7 +96,7 @@ class History:
                     os.kill(kernel.pid, signal.SIGKILL)
             else:
                 user = next(each for each in (ANN, BOB) if each.name == kernel.owner)
-                self.begin(self.manager.restart_kernel(kernel.kernel_id, user=user))
+                self.begin(restart(self.manager, kernel.kernel_id, user=user))
 
     def check(self) -> None:
         """Whatever runs or is being started is within the bounds, and is as many as the queue of cores knows."""
@@ -184,16 +190,16 @@ async def test_a_dead_kernel_leaves_its_place_and_can_come_back_only_to_a_free_o
         await die(manager.get_kernel(first))
         third = await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
         with pytest.raises(TooManyKernels, match="ann has 2 kernels"):
-            await manager.restart_kernel(first, user=ANN)
+            await restart(manager, first, user=ANN)
         assert manager.get_kernel(first).is_dead
         await manager.shutdown_kernel(third, now=True)
-        restart = asyncio.ensure_future(manager.restart_kernel(first, user=ANN))
+        restarting = asyncio.ensure_future(restart(manager, first, user=ANN))
         with pytest.raises(TooManyKernels):
             await asyncio.sleep(0)
             await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
-        await restart
+        await restarting
         assert not manager.get_kernel(first).is_dead
-        assert manager.starts._revived == set()
+        assert manager.starts._limits._revived == set()
 
 
 async def test_an_administrator_revives_another_users_kernel(
@@ -203,8 +209,21 @@ async def test_an_administrator_revives_another_users_kernel(
         ids = [await manager.start_kernel(kernel_name=NAME, env={}, user=ANN) for _ in range(2)]
         await die(manager.get_kernel(ids[0]))
         await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
-        await manager.restart_kernel(ids[0], user=GatewayUser("root", is_admin=True, max_kernels=1))
+        await restart(manager, ids[0], user=GatewayUser("root", is_admin=True, max_kernels=1))
         pids = [kernel.pid for kernel in manager.kernels()]
         await until(lambda: all(pid is not None and runs(pid) for pid in pids), "all run")
         with pytest.raises(TooManyKernels, match="ann has 3 kernels, and may have 2"):
             await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
+
+
+async def test_a_bound_of_ones_own_is_heeded_when_a_dead_kernel_comes_back(
+    manager: GatewayKernelManager, spark: FakeSpark, server: MasterServer
+) -> None:
+    """It has given back its cores, and is admitted anew."""
+    async with server:
+        env = {"KERNEL_SPARK_CORES_MAX": "4"}  # everybody's bound is 3
+        kernel_id = await manager.start_kernel(kernel_name=NAME, env=env, user=BOB)
+        await die(manager.get_kernel(kernel_id))
+        assert not manager.clusters.holds(kernel_id)
+        await restart(manager, kernel_id, BOB)
+        assert manager.clusters.holds(kernel_id)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.gen_test(timeout=60)
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    own = SETTINGS["KG2ATPersonality"] | {"profiles": {"large": {"spark.cores.max": 8}}}
+    own = SETTINGS["KG2ATPersonality"] | {"profiles": {"large": {"spark.cores.max": 8, "users": "admins"}}}
     return SETTINGS | {"KG2ATPersonality": own, "KernelGatewayApp": {"max_kernels": 6}}
 
 
@@ -74,7 +74,8 @@ class TestHandOut:
         show = "import os; print(os.environ['KERNEL_MARK'], os.environ['KERNEL_ID'])"
         assert await gateway.run(kernel_id, show) == f"m {kernel_id}\n"
         kernel = manager.get_kernel(kernel_id)
-        assert (kernel.user, kernel.execution_state) == ("anna", "idle")
+        assert kernel.user == "anna"
+        await until(lambda: kernel.execution_state == "idle", "what its notebook has heard already")
         [row] = (await status(gateway))["kernels"]
         assert (row["warm"], row["warm_reason"], row["user"]) == (True, "", "anna")
         await until(lambda: ready(manager) not in ([], [kernel_id]), "the next one")
