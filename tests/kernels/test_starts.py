@@ -176,10 +176,12 @@ async def test_kernels_that_wait_for_users_are_nobodys(
 async def die(kernel: GatewayKernel) -> None:
     """Have it die once too often."""
     await kernel.answered()
+    await until(lambda: kernel.execution_state == "idle", "the end of its first work")
     kernel.stop_restarter()
     assert kernel.pid is not None
     os.kill(kernel.pid, signal.SIGKILL)
     await kernel.mark_dead("It died.")
+    await until(lambda: kernel.is_dead, lambda: kernel.execution_state)
 
 
 async def test_a_dead_kernel_leaves_its_place_and_can_come_back_only_to_a_free_one(
