@@ -8,7 +8,8 @@ has had a turn and goes there, too. Hence:
 - The head keeps its place until it leaves, so that a large request can't be passed by small ones for ever, and the
   order of the others does not change when it does.
 - Between two of one user's turns each other user has one at most.
-- Of those who come later, none is served before the first of a user, and k - 1 of another user at most before the k-th.
+- Of those who come later, none is served before another user's first, and k - 1 of one user at most before the k-th;
+  one more where that user waited already, and what was ahead is cancelled: its next has its place then.
 - When more would wait than may, the last of all is refused: never the first of a user for what comes later.
 - A user who holds the head with a request that never fits has to let one of each other user follow.
 """

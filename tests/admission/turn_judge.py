@@ -16,10 +16,14 @@ def user_of(entry: Entry) -> str:
 
 @dataclass(eq=False)
 class Came:
-    """`before` are so many of its own user; `passed_by` counts for each user those that came later and left first."""
+    """`before` are so many of its own user; `passed_by` counts for each user those that came later and left first.
+
+    `users` had a place in the rotation already.
+    """
 
     number: int
     before: int
+    users: set[str]
     passed_by: Counter[str] = field(default_factory=Counter)
 
 
@@ -63,7 +67,7 @@ class TurnJudge:
         assert [each for each in after if each is not entry] == before, "who comes changes the order of the others"
         assert not before or after[0] is before[0], "the head was displaced"
         mine = [each for each in before if user_of(each) == user_of(entry)]
-        self.came[entry] = Came(next(self.numbers), len(mine))
+        self.came[entry] = Came(next(self.numbers), len(mine), {user_of(each) for each in before})
         self.judge_order()
 
     def has_left(self, entry: Entry, before: list[Entry]) -> None:
@@ -87,7 +91,8 @@ class TurnJudge:
         for each, other in self.came.items():
             if other.number < came.number and user_of(each) != user:
                 other.passed_by[user] += 1
-                bound = other.before if self.is_fair else 0
+                # One that is cancelled leaves its place to its user's next, which may have come later.
+                bound = other.before + (user in other.users) if self.is_fair else 0
                 assert other.passed_by[user] <= bound, "somebody was passed too often"
         if self.is_fair:
             assert not self.owed.get(user), "somebody had two turns while another waited"
