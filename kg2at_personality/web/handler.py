@@ -17,7 +17,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 from tornado.httputil import HTTPServerRequest
 
-from ..errors import KG2ATError
+from ..errors import AccessNotGranted, KG2ATError
 from ..kernels.manager import GatewayKernelManager
 from ..kernels.sessions import GatewaySessionManager
 from ..kernels.specs import SparkKernelSpecManager
@@ -189,11 +189,12 @@ class GatewayHandler(JupyterHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer an exception. Called by tornado with 500 for errors that it does not know, as those of kg2at."""
         error = kwargs.get("exc_info", (None, None))[1]
-        if isinstance(error, web.HTTPError) and status_code in (401, 403):
+        status = error.status if isinstance(error, KG2ATError) else status_code
+        # Others of kg2at's own with these are no word about who may come in.
+        if status in (401, 403) and isinstance(error, (web.HTTPError, AccessNotGranted)):
             request = self.request
-            address = str(request.remote_ip)
-            self.kernel_manager.audit.refused(str(request.method), request.path, address, status_code)
-        super().send_error(error.status if isinstance(error, KG2ATError) else status_code, **kwargs)
+            self.kernel_manager.audit.refused(str(request.method), request.path, str(request.remote_ip), status)
+        super().send_error(status, **kwargs)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer `{"reason": ..., "message": ...}`, which Jupyter's clients show to their users."""

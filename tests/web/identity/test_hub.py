@@ -117,11 +117,12 @@ async def test_the_hub_is_asked_once_for_a_token_good_or_wrong(gateway: Client, 
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("scopes", [[], ["access:services!service=other"], ["access:servers!server=alice/", "users"]])
-async def test_without_the_scope(gateway: Client, hub: FakeHub, scopes: list[str]) -> None:
+async def test_without_the_scope(gateway: Client, hub: FakeHub, caplog: Any, scopes: list[str]) -> None:
     hub.knows("a", "alice", *scopes)
     code, body = await asked(gateway, "a")
     assert (code, body["reason"]) == (403, "Access not granted")
     assert body["message"].startswith(f"Your token of JupyterHub lacks the scope {SCOPE}, which opens this gateway.")
+    assert "refused: GET /api/kernels from 127.0.0.1: 403" in caplog.text
 
 
 @pytest.mark.gen_test
