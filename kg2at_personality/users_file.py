@@ -160,18 +160,29 @@ def _user(content: Fields) -> FileUser:
 def changing(path: str, lock_limit: float = LOCK_LIMIT) -> Iterator[dict[str, FileUser]]:
     """Yield the users, none where there is no file yet, and write at the end of the block what has become of them.
 
+    A directory that is not there is made, for its owner alone.
     Changes wait for each other, up to `lock_limit` seconds; an exception in the block leaves the file as it is. Raises
     ConfigError as `read`, and when the file can't be locked or written.
     """
     real = os.path.realpath(path)  # a symbolic link stays one
     if os.path.exists(real):
         read(path)  # no lock is left beside a file that is another user's
+    else:
+        _make_directory(real)
     with _locked(real, lock_limit):
         before = read(path) if os.path.exists(real) else {}
         users = dict(before)
         yield users
         if users != before:
             _write(real, users)
+
+
+def _make_directory(path: str) -> None:
+    directory = os.path.dirname(path)
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"The users file {path} can't be made, as {directory}: {error.strerror}.") from error
 
 
 @contextmanager

@@ -263,15 +263,23 @@ def test_none_is_written_that_none_would_read(path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_place_where_nobody_may_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with (
-        pytest.raises(ConfigError, match=r"can't be changed, as .*lock: No such file"),
-        changing(f"{tmp_path}/no/users"),
+        pytest.raises(ConfigError, match=r"file/a/users can't be made, as .*file/a: Not a directory"),
+        changing(f"{tmp_path}/file/a/users"),
     ):
         pass
     (tmp_path / "users.json.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match="can't be changed"), changing(f"{tmp_path}/users.json"):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_its_directory_is_made(tmp_path: Path) -> None:
+    with changing(f"{tmp_path}/etc/kg2at/users.json") as users:
+        users["alice"] = FileUser(digest_of("a"))
+    assert list(read(f"{tmp_path}/etc/kg2at/users.json")) == ["alice"]
+    assert (tmp_path / "etc" / "kg2at").stat().st_mode & 0o777 == 0o700
 
 
 def test_writers_wait_for_each_other(path: Path) -> None:
