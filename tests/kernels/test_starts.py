@@ -7,7 +7,9 @@ import os
 import random
 import signal
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -66,13 +68,13 @@ class History:
         self.tasks: list[asyncio.Task[Any]] = []
         self.refused: Counter[str] = Counter()
 
-    def begin(self, work: Any) -> None:
-        self.tasks.append(asyncio.ensure_future(self.quietly(work)))
+    def begin(self, work: Any, *args: Any, **kwargs: Any) -> None:
+        self.tasks.append(asyncio.ensure_future(self.quietly(partial(work, *args, **kwargs))))
 
-    async def quietly(self, work: Any) -> None:
+    async def quietly(self, work: Callable[[], Awaitable[Any]]) -> None:
         """What a client is told when another one has ended its kernel is not what this is about."""
         with suppress(KG2ATError, HTTPError, KeyError):
-            await work
+            await work()
 
     async def start(self, user: GatewayUser) -> None:
         env = {"KERNEL_SPARK_CORES_MAX": str(self.random.choice((1, 1, 2)))}
@@ -90,13 +92,13 @@ class History:
         elif does < 0.55 and kernels:
             kernel = self.random.choice(kernels)
             if does < 0.30:
-                self.begin(self.manager.shutdown_kernel(kernel.kernel_id, now=True))
+                self.begin(self.manager.shutdown_kernel, kernel.kernel_id, now=True)
             elif does < 0.45 and kernel.pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(kernel.pid, signal.SIGKILL)
             else:
                 user = next(each for each in (ANN, BOB) if each.name == kernel.owner)
-                self.begin(restart(self.manager, kernel.kernel_id, user=user))
+                self.begin(restart, self.manager, kernel.kernel_id, user=user)
 
     def check(self) -> None:
         """Whatever runs or is being started is within the bounds, and is as many as the queue of cores knows."""
@@ -120,7 +122,7 @@ class History:
 
     async def play(self, starts: int) -> None:
         for _ in range(starts):
-            self.begin(self.start(self.random.choice((ANN, BOB))))
+            self.begin(self.start, self.random.choice((ANN, BOB)))
             for _ in range(self.random.randrange(4)):
                 await asyncio.sleep(self.random.choice((0, 0, 0.01, 0.05)))
                 self.check()
