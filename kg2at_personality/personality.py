@@ -109,14 +109,16 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             app.identity_provider = TokenFileIdentityProvider(self.users_file, parent=app, log=app.log)
         elif type(app.identity_provider) is GatewayIdentityProvider:
             app.identity_provider = TokenIdentityProvider(parent=app, log=app.log)
-        if isinstance(app.identity_provider, TokenIdentityProvider):
-            app.identity_provider.check()
-        app.authorizer.identity_provider = app.identity_provider
-        self.websocket_access = WebsocketAccess(recheck_interval(app.identity_provider), self.log)
-        named = names_users(app.identity_provider)
-        if named and not isinstance(app.identity_provider, TokenIdentityProvider) and not app.identity_provider.token:
+        app.authorizer.identity_provider = provider = app.identity_provider
+        named = names_users(provider)
+        if isinstance(provider, TokenIdentityProvider):
+            provider.check()
+            # IdentityProvider.token, as Jupyter Server's own setting is called, means the same.
+            app.auth_token = provider.token = app.auth_token or provider.token
+        elif named and not provider.token:
             # Without a token Jupyter Server's own `get_user` lets in whom the provider does not know, as Anonymous.
-            app.identity_provider.token = secrets.token_hex(24)
+            provider.token = secrets.token_hex(24)
+        self.websocket_access = WebsocketAccess(recheck_interval(provider), self.log)
         self.user_rules = UserRules(frozenset(self.admin_users), self.user_limits, named)
 
     def _install_managers(self) -> None:

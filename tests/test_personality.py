@@ -470,6 +470,11 @@ class TestToken:
         assert running.web_app.settings["kg_auth_token"] == token == running.identity_provider.token or not token
         assert (token == given) is not made and (not made or len(token) == 48)
 
+    @pytest.mark.parametrize(("given", "used"), [("", "jupyters"), ("mine", "mine")])
+    def test_that_of_jupyter_server_is_as_good(self, app: Any, given: str, used: str) -> None:
+        running = app("--IdentityProvider.token=jupyters", ip="0.0.0.0", auth_token=given)
+        assert running.web_app.settings["kg_auth_token"] == running.identity_provider.token == used
+
     def test_each_gateway_makes_its_own(self, app: Any) -> None:
         assert app(ip="0.0.0.0").auth_token != app(ip="0.0.0.0").auth_token
 
