@@ -184,8 +184,8 @@ wrong = 0
 for attempt in range(50):
     main = threading.main_thread().ident
     timer = threading.Timer(random.random() / 20, signal.pthread_kill, [main, signal.SIGINT])
-    timer.start()
     try:
+        timer.start()
         while True:
             for n in range(50):
                 wrong += spark._jvm.java.lang.Math.abs(-n) != n
