@@ -123,7 +123,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
 
     def _install_managers(self) -> None:
         app = self.parent
-        self.clusters = clusters_of(self, self.log, names_users(app.identity_provider))
+        self.clusters = clusters_of(self, self.log, self.user_rules.names_users)
         app.kernel_spec_manager = self._derived("kernel_spec_manager_class", SparkKernelSpecManager)(
             parent=app,
             log=app.log,
@@ -162,7 +162,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     def _ensure_token(self) -> bool:
         """Make a token when the gateway would else be open to others, as Jupyter Server does. Return whether it did."""
         app = self.parent
-        if app.auth_token or self.allow_unauthenticated or names_users(app.identity_provider):
+        if app.auth_token or self.allow_unauthenticated or self.user_rules.names_users:
             return False
         if self.allow_unauthenticated is None and is_loopback(app.ip):
             return False

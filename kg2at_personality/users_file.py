@@ -5,7 +5,6 @@ It holds no token, only the digest of each, and is readable by its owner alone.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from .errors import ConfigError
 from .json_fields import FieldError, Fields, parse
+from .system.file_lock import try_lock
 from .system.private_file import write_private
 
 VERSION = 1
@@ -201,18 +201,16 @@ def _locked(path: str, limit: float) -> Iterator[None]:
 def _lock(descriptor: int, path: str, limit: float) -> None:
     """Wait for the lock, which the system takes back when its holder ends. Raises ConfigError after `limit` seconds."""
     deadline = time.monotonic() + limit
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
+    try:
+        while not try_lock(descriptor):
             if time.monotonic() >= deadline:
                 raise ConfigError(
                     f"Somebody else has been changing the users file {path} for {limit:g} s. Wait until that "
                     f"`jupyter kg2at users` has ended, or end it (it holds {path}.lock), and try again."
-                ) from error
-        except OSError as error:
-            raise ConfigError(f"The users file {path} can't be locked: {error.strerror}.") from error
-        time.sleep(LOCK_POLL)
+                )
+            time.sleep(LOCK_POLL)
+    except OSError as error:
+        raise ConfigError(f"The users file {path} can't be locked: {error.strerror}.") from error
 
 
 def _write(path: str, users: Mapping[str, FileUser]) -> None:

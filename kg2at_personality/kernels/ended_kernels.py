@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 from ..errors import CulledKernel
 
@@ -14,13 +15,20 @@ REMEMBERED = 10_000
 TOLD_FOR = 86_400.0
 
 
+class _Ended(NamedTuple):
+    """One of them: whose it was, why it was culled ("" if it was not), and when it ended, in seconds of the clock."""
+
+    owner: str
+    reason: str
+    since: float
+
+
 class EndedKernels:
     """Remembers the kernels that ended last, in memory."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        #: Id -> why it was culled, "" if it was not; when it ended; whose it was.
-        self._ended: dict[str, tuple[str, float, str]] = {}
+        self._ended: dict[str, _Ended] = {}
 
     def __contains__(self, kernel_id: object) -> bool:
         return kernel_id in self._ended
@@ -28,19 +36,20 @@ class EndedKernels:
     def add(self, kernel_id: str, owner: str = "", reason: str = "") -> None:
         """Remember a kernel, also when another one had its id before. `reason` tells why it was culled."""
         self._ended.pop(kernel_id, None)
-        self._ended[kernel_id] = reason, self._clock(), owner
+        self._ended[kernel_id] = _Ended(owner, reason, self._clock())
         while len(self._ended) > REMEMBERED:
             del self._ended[next(iter(self._ended))]
 
     def owner_of(self, kernel_id: str) -> str | None:
         """Return whose kernel it was; None for one that is not remembered."""
-        return self._ended[kernel_id][2] if kernel_id in self._ended else None
+        ended = self._ended.get(kernel_id)
+        return None if ended is None else ended.owner
 
     def check(self, kernel_id: str) -> None:
         """Raise CulledKernel for one that was culled within the last day."""
-        reason, ended_at, _ = self._ended.get(kernel_id, ("", 0.0, ""))
-        if reason and self._clock() - ended_at < TOLD_FOR:
-            raise CulledKernel(reason)
+        ended = self._ended.get(kernel_id)
+        if ended is not None and ended.reason and self._clock() - ended.since < TOLD_FOR:
+            raise CulledKernel(ended.reason)
 
 
 def cull_reason(is_dead: bool, unused_for: int) -> str:

@@ -32,6 +32,7 @@ from .resource_limits import no_room
 from .restart import Restart, Restarter
 from .setup_cell import SetupCell
 from .startup import Startup
+from .supplies import KERNEL_USERNAME
 from .termination import Termination
 
 #: Seconds between two looks at a kernel that was asked to end; jupyter_client's 0.1 is half of a Toree's end.
@@ -96,7 +97,7 @@ class GatewayKernel(JupyterKernel):
     @property
     def user(self) -> str:
         """Return whose kernel it is: its owner, else whom the client told; "" when it did not."""
-        return str(self.launch_args.get("env", {}).get("KERNEL_USERNAME", ""))
+        return str(self.launch_args.get("env", {}).get(KERNEL_USERNAME, ""))
 
     @property
     def pid(self) -> int | None:

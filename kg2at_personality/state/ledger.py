@@ -6,7 +6,6 @@ A gateway that is killed leaves them behind, and the next one that has the same 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import StateDirInUse
+from ..system.file_lock import try_lock
 from ..system.private_file import write_private
 from .record import Record
 
@@ -105,11 +105,8 @@ class Ledger:
             # A directory that can't be written to can be locked all the same.
             descriptor = os.open(path, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if self._is_in_place(descriptor):
+            if try_lock(descriptor) and self._is_in_place(descriptor):
                 return descriptor
-        except (BlockingIOError, PermissionError):
-            pass  # somebody holds it
         except BaseException:
             os.close(descriptor)
             raise

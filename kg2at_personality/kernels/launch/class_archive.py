@@ -6,7 +6,6 @@ checks nothing, so kg2at does.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -14,12 +13,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import KG2ATError
 from ...spark.submit_command import SubmitCommand
 from ...system.file_digests import FileDigests
+from ...system.file_lock import try_lock
 from ...system.private_directory import last_changed, private_directory, put_in_place
 from ..environment import kernel_environment
 from .archive_training import Command, Training
@@ -142,8 +142,4 @@ def _key(command: SubmitCommand, folder: Path) -> str:
 def _locked(path: Path) -> Iterator[bool]:
     """Hold the lock of one archive, as of all gateways one makes it. Yields False when another has it."""
     with open(path, "wb") as file:
-        is_ours = False
-        with suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_ours = True
-        yield is_ours
+        yield try_lock(file.fileno())
