@@ -51,8 +51,8 @@ def test_one_is_made_and_used_and_a_damaged_one_is_not(gateway: Gateway, cache: 
 
     ids.append(gateway.start_kernel())
     assert not jvms(USES, cache)
-    wait_until(lambda: list(cache.glob("*.sum")), lambda: gateway.log, LIMIT)
-    assert "Toree kernels start sooner from now on" in gateway.log
+    wait_until(lambda: "Toree kernels start sooner from now on" in gateway.log, lambda: gateway.log, LIMIT)
+    assert list(cache.glob("*.sum"))
     [archive] = wait_until(lambda: not jvms(WRITES, cache) and list(cache.glob("*.jsa*")), "the JVM's end")
 
     ids.append(gateway.start_kernel())
