@@ -31,8 +31,8 @@ class Announcement:
         app, url, shown = self._app, self.url, {UNFILTERED: True}
         token = app.auth_token if self._shows_token else "<your token>"
         wants_token = app.auth_token or app.identity_provider.auth_enabled
-        login, option = (f"/?token={token}", f" --GatewayClient.auth_token={token}") if wants_token else ("", "")
-        self._log.info("kg2at serves Spark at %s%s", url, login, extra=shown)
+        login, option = (f"?token={token}", f" --GatewayClient.auth_token={token}") if wants_token else ("", "")
+        self._log.info("kg2at serves Spark at %s/kg2at/%s", url, login, extra=shown)
         self._log.info("Connect JupyterLab to it: jupyter lab --gateway-url=%s%s", url, option, extra=shown)
 
     def _write_runtime_file(self) -> None:

@@ -41,14 +41,15 @@ from .state.failpoints import Failpoints
 from .state.ledger import Ledger
 from .system.interrupt_signal import let_children_be_interrupted
 from .system.loopback import is_loopback
-from .web import listen_backlog, status
+from .web import listen_backlog
 from .web.channels.connection import ChannelsConnection
 from .web.channels.websocket_access import WebsocketAccess
+from .web.identity.page_cookie import PageSessions
 from .web.identity.provider import TokenIdentityProvider, names_users, recheck_interval
 from .web.identity.token_file import TokenFileIdentityProvider
 from .web.identity.users import UserRules
 from .web.log_filter import LogFilter
-from .web.routes import guarded
+from .web.routes import OWN_ROUTES, guarded
 
 __all__ = ["ENV_PREFIX", "KG2ATPersonality"]
 
@@ -119,6 +120,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             # Without a token Jupyter Server's own `get_user` lets in whom the provider does not know, as Anonymous.
             provider.token = secrets.token_hex(24)
         self.websocket_access = WebsocketAccess(recheck_interval(provider), self.log)
+        self.page_sessions = PageSessions()
         self.user_rules = UserRules(frozenset(self.admin_users), self.user_limits, named)
 
     def _install_managers(self) -> None:
@@ -174,7 +176,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         # Kernel Gateway has just set up tornado's log.
         self._log_cleaner.install()
         base_url = self.parent.base_url
-        own = [(url_path_join(base_url, path), handler) for path, handler in status.routes]
+        own = [(url_path_join(base_url, path), handler) for path, handler in OWN_ROUTES]
         return guarded(own + super().create_request_handlers(), base_url)
 
     def _listen_for_more(self) -> None:

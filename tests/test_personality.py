@@ -482,10 +482,10 @@ class TestToken:
     @pytest.mark.parametrize(
         ("ip", "given", "login"),
         [
-            ("0.0.0.0", "", "http://127.0.0.1:8888/?token={token}"),
-            ("0.0.0.0", "mine", "http://127.0.0.1:8888/?token=<your token>"),
-            ("127.0.0.1", "", "http://127.0.0.1:8888"),
-            ("::1", "", "http://[::1]:8888"),
+            ("0.0.0.0", "", "http://127.0.0.1:8888/kg2at/?token={token}"),
+            ("0.0.0.0", "mine", "http://127.0.0.1:8888/kg2at/?token=<your token>"),
+            ("127.0.0.1", "", "http://127.0.0.1:8888/kg2at/"),
+            ("::1", "", "http://[::1]:8888/kg2at/"),
         ],
     )
     async def test_it_is_printed_when_it_was_made(self, app: Any, caplog: Any, ip: str, given: str, login: str) -> None:
@@ -531,7 +531,7 @@ class TestUsers:
         [known] = runtime_file.running(running.runtime_dir)
         assert known.token == ""
         assert "jupyter lab --gateway-url=http://127.0.0.1:8888 --GatewayClient.auth_token=<your token>" in caplog.text
-        assert "http://127.0.0.1:8888/?token=<your token>" in caplog.text and "mine" not in caplog.text
+        assert "http://127.0.0.1:8888/kg2at/?token=<your token>" in caplog.text and "mine" not in caplog.text
 
 
 class TestProcess:

@@ -154,6 +154,11 @@ class Clusters:
         """Return what each queue knows, from memory; see AdmissionQueue.status."""
         return [queue.status() | {"urls": list(urls)} for urls, (queue, _) in self._queues.items()]
 
+    def look(self) -> None:
+        """Called while somebody looks at the clusters; see AdmissionQueue.look."""
+        for queue, _ in self._queues.values():
+            queue.look()
+
     async def close(self) -> None:
         """Refuse everybody who waits, and close the clients. Idempotent."""
         for queue, client in self._queues.values():

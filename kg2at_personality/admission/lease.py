@@ -115,6 +115,26 @@ class Lease:
         return needed(self.executors)
 
     @property
+    def memory_mib(self) -> int:
+        """Memory of its executors, in MiB: their number as its driver tells, else as many as its cores make at least.
+
+        The master tells the cores of an application alone (`JsonProtocol.writeApplicationInfo`, Spark 3.5).
+        """
+        report = self.work.current
+        told = report.executors if report.app_id == self.app_id else 0
+        return max(told, self._executors_of(self.granted)) * self.executors.executor_memory_mib
+
+    @property
+    def outstanding_memory_mib(self) -> int:
+        """Memory of the executors that the master has still to grant at least, in MiB."""
+        return self._executors_of(self.outstanding_cores) * self.executors.executor_memory_mib
+
+    def _executors_of(self, cores: int) -> int:
+        """Return how many executors so many cores make at least: of no size of their own, one takes what is free."""
+        size = self.executors.executor_cores
+        return -(-cores // size) if size else min(cores, 1)
+
+    @property
     def used_cores(self) -> int:
         """Cores that the kernel has, or that nobody else may have."""
         if self.executors.is_elastic and self.state == RUNNING:

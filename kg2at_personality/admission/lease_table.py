@@ -150,6 +150,16 @@ class LeaseTable:
             for lease in self._held.values()
         }
 
+    def totals(self) -> dict[str, int]:
+        """Return the cores, and the memory in MiB, that notebooks have, and that the master has still to grant them."""
+        held = self._held.values()
+        return {
+            "cores_promised": self.outstanding_cores,
+            "cores_notebooks": sum(lease.granted for lease in held),
+            "memory_promised_mib": sum(lease.outstanding_memory_mib for lease in held),
+            "memory_notebooks_mib": sum(lease.memory_mib for lease in held),
+        }
+
     def queue_status(self, now: float) -> list[dict[str, Any]]:
         """Return a row for each application that waits at the master, as WaitingList.status does for waiters."""
         return [

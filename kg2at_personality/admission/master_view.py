@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import KG2ATError, MasterUnreachable, StillUnreachable
-from ..spark.cluster import Capacity, ClusterState
+from ..spark.cluster import Capacity, ClusterState, Worker
 from .decisions import ClusterAnswer, Waiter
 from .log import Log
 from .messages import RETRY_AFTER, busy
@@ -74,7 +74,7 @@ class MasterView:
             return StillUnreachable(MasterUnreachable(url, f"no answer within {waited:.1f} s"), RETRY_AFTER)
         return busy(waiter.executors, self.picture.state.status, self.picture.capacity, outstanding, ahead)
 
-    def status(self, now: float, outstanding: int) -> dict[str, Any]:
+    def status(self, now: float) -> dict[str, Any]:
         """Return what is known of the master and its workers, for the status."""
         picture = self.picture
         cluster: dict[str, Any] = {
@@ -82,10 +82,16 @@ class MasterView:
             "status": picture.state.status if picture else "not asked yet",
             "cores_total": picture.capacity.cores_total if picture else None,
             "cores_free": picture.capacity.cores_free if picture else None,
-            "cores_promised": outstanding,
             "memory_total_mib": picture.capacity.memory_total_mib if picture else None,
             "memory_free_mib": picture.capacity.memory_free_mib if picture else None,
             "workers": picture.capacity.workers if picture else None,
+            "worker_list": [_worker(each) for each in picture.state.workers] if picture else [],
             "age_s": round(now - picture.asked_at, 3) if picture else None,
         }
         return cluster if self.failure is None else cluster | {"error": str(self.failure)}
+
+
+def _worker(worker: Worker) -> dict[str, Any]:
+    """Return a worker's row; memory is in MiB."""
+    shown = ("host", "state", "cores", "cores_used", "memory_mib", "memory_used_mib")
+    return {name: getattr(worker, name) for name in shown}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 LAZY = 5  # intervals between polls while nobody lacks cores: they only tell what has become of the leases
+WATCHED = 30.0  # seconds for which somebody who has looked once may look on
 DENSE = 10  # polls in one interval at most, however often those who wait are to be examined at once
 
 
@@ -26,7 +28,19 @@ class Poller:
         self._poll, self._interval, self._wanted, self._pressing = poll, interval, wanted, pressing
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._watched_until = -math.inf
         self.asking = False
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody has called `watch` just now."""
+        return asyncio.get_running_loop().time() < self._watched_until
+
+    def watch(self) -> None:
+        """Be wanted for the next WATCHED seconds, where `wanted` takes `is_watched` for a reason."""
+        was_watched = self.is_watched
+        self._watched_until = asyncio.get_running_loop().time() + WATCHED
+        self.look(at_once=not was_watched)
 
     def look(self, *, at_once: bool) -> None:
         """Go on polling if it is wanted. `at_once`: with a poll that starts after this call."""

@@ -1,7 +1,8 @@
 """The queue: those who wait for cores of one cluster come, are admitted or refused, and go.
 
 Whether a waiter may start is decided in `decisions`, anew from each answer of the master and from the leases, and done
-in `admitter`. The queue has the master asked while somebody waits, a busy kernel lacks cores or a lease is unsettled.
+in `admitter`. The queue has the master asked while somebody waits or looks, a busy kernel lacks cores, or a lease is
+unsettled.
 """
 
 from __future__ import annotations
@@ -102,8 +103,7 @@ class AdmissionQueue:
     def renew(self, kernel_id: str) -> None:
         """Reserve all of the kernel's lease again, for its restart. No-op without a lease.
 
-        Called when the old process has ended: no application seen so far counts any more. The cores that it gives back
-        are those that the lease reserves, so no check is needed and nobody waits for them.
+        Called when the old process has ended: no application seen so far counts any more, and its cores are reserved.
         """
         if self._leases.renew(kernel_id, self._clock()):
             self._poller.look(at_once=True)
@@ -139,18 +139,15 @@ class AdmissionQueue:
 
     def given_back(self, kernel_id: str) -> int:
         """Return the cores of the kernel's lease that others may have until it needs them; 0 without a lease."""
-        lease = self._leases.get(kernel_id)
-        return lease.given_back if lease else 0
+        return lease.given_back if (lease := self._leases.get(kernel_id)) else 0
 
     def status(self) -> dict[str, Any]:
         """Return cluster, queue and leases from memory; `age_s` is the age of the last answer, None before the first.
 
-        The queue begins with the applications that wait at the master: those were admitted before. Times are in
-        seconds, memory in MiB.
+        The queue begins with the applications that wait at the master. What is promised is still free there.
         """
         now = self._clock()
-        cluster = self._master.status(now, self._leases.outstanding_cores)
-        line = self._leases.queue_status(now)
+        cluster, line = self._master.status(now) | self._leases.totals(), self._leases.queue_status(now)
         queue = line + self._waiting.status(now, len(line))
         return {"cluster": cluster, "queue": queue, "leases": self._leases.status()}
 
@@ -160,6 +157,10 @@ class AdmissionQueue:
         for entry in self._waiting.entries:
             self._admitter.refuse(entry, closing())
         await self._poller.close()
+
+    def look(self) -> None:
+        """Called while somebody looks at the cluster: have the master asked now and then for a while."""
+        self._poller.watch()
 
     # The rest is the queue's own: coming, going and asking.
 
@@ -205,7 +206,7 @@ class AdmissionQueue:
             self._poller.look(at_once=True)
 
     def _is_wanted(self) -> bool:
-        return not self._closed and (self._is_pressing() or self._leases.is_unsettled)
+        return not self._closed and (self._is_pressing() or self._leases.is_unsettled or self._poller.is_watched)
 
     def _is_pressing(self) -> bool:
         return bool(self._waiting) or self._leases.is_lacking

@@ -62,7 +62,8 @@ def _kernel(kernel: GatewayKernel, lease: dict[str, Any] | None, wait: dict[str,
 
     `cores` are those that it holds or that are reserved for it, `cores_held` those that its application has now, and
     `given_back` those of `cores_admitted` that others may have until it needs them. `since` is its start, `idle_since`
-    its last use, both in UTC.
+    its last use, both in UTC. `state` says in words what `execution_state`, `lease` (promised, running or resting) and
+    `reason` (why it is dead, or how its last process died) say one by one.
     """
     return {
         "kernel_id": kernel.kernel_id,
@@ -73,6 +74,9 @@ def _kernel(kernel: GatewayKernel, lease: dict[str, Any] | None, wait: dict[str,
         "cores_admitted": lease["cores"] if lease else 0,
         "given_back": lease["given_back"] if lease else 0,
         "state": _state(kernel, lease, wait),
+        "execution_state": kernel.execution_state,
+        "lease": lease["state"] if lease else None,
+        "reason": kernel.reason,
         "app_id": lease["app_id"] if lease else None,
         "pid": kernel.pid,
         "since": kernel.since,

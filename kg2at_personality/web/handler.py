@@ -24,7 +24,8 @@ from ..kernels.specs import SparkKernelSpecManager
 from ..kernels.user import GatewayUser
 from . import body, library_internals
 from .channels.websocket_access import WebsocketAccess
-from .identity import access
+from .identity import access, page_cookie
+from .identity.page_cookie import PageSessions
 from .identity.users import UserRules
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class Personality(Protocol):
     log: logging.Logger
     user_rules: UserRules
     websocket_access: WebsocketAccess
+    page_sessions: PageSessions
 
     async def begin(self) -> None:
         """Wait until the kernels of an earlier gateway are taken over."""
@@ -96,6 +98,7 @@ class GatewayHandler(JupyterHandler):
         access.check_host(self, self.personality.parent.ip)
         # Jupyter Server reads both when it answers, also by an error, once it knows who is there.
         self._check_readable()
+        page_cookie.heed(self, self.personality.page_sessions)
         user = await access.identify(self, GatewayHandler)
         limit = library_internals.gateway_setting(self, "max_body_size")
         if limit and len(self.request.body) > limit:
@@ -106,7 +109,7 @@ class GatewayHandler(JupyterHandler):
             self.kernel_manager.audit.let_in(self.gateway_user.name, str(self.request.remote_ip))
             self._check_owner()
 
-    # Cookies: a browser sends them for whatever page asks, and so they are nobody's sign.
+    # Cookies: a browser sends them for whatever page asks, and so they are nobody's sign; but see page_cookie.py.
 
     def get_cookie(self, name: str, default: Any = None) -> Any:
         """Return `default`, as if the request had no cookie. Called by Jupyter Server's own ways to know a user."""

@@ -134,3 +134,7 @@ class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[m
             raise web.HTTPError(503, f"The system refused to interrupt the kernel: {error}") from error
         self.set_status(204)
         self.finish()
+
+
+#: For the page's button: the page's cookie does not hold for the API.
+routes = [(rf"/kg2at/kernels/(?P<kernel_id>{KERNEL_ID_PATTERN.pattern})", KernelHandler)]

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from . import kernels, not_found, sessions, specs
+from . import kernels, not_found, sessions, specs, status
 from .channels import websocket_handler
 from .handler import GatewayHandler
+from .page import page_handler
 
 #: kg2at's handlers, by the name of the stock one that each replaces.
 OWN = {
@@ -29,6 +30,8 @@ OWN = {
         not_found.NotFoundHandler,
     )
 }
+#: Path and handler of each route that Kernel Gateway has none for.
+OWN_ROUTES = [*status.routes, *page_handler.routes, *kernels.routes]
 
 
 def guarded(routes: Iterable[tuple[Any, ...]], base_url: str) -> list[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from kg2at_personality.admission.poller import LAZY, WATCHED
 from tests.admission.scene import GIB, REFUSED, Scene, play, refusal, virtual
 
 
@@ -29,7 +30,20 @@ async def test_status_answers_from_memory() -> None:
             "memory_total_mib": 16 * GIB,
             "memory_free_mib": 16 * GIB,
             "workers": 1,
+            "worker_list": [
+                {
+                    "host": "127.0.0.1",
+                    "state": "ALIVE",
+                    "cores": 8,
+                    "cores_used": 0,
+                    "memory_mib": 16 * GIB,
+                    "memory_used_mib": 0,
+                }
+            ],
             "age_s": 0.5,
+            "cores_notebooks": 0,
+            "memory_promised_mib": GIB,
+            "memory_notebooks_mib": 0,
         },
         "queue": [
             {
@@ -46,6 +60,29 @@ async def test_status_answers_from_memory() -> None:
     }
     assert len(scene.polls) == before
     task.cancel()
+
+
+@virtual
+async def test_the_master_is_asked_while_somebody_looks() -> None:
+    scene = Scene()
+    await asyncio.sleep(60)
+    assert scene.polls == []
+    scene.queue.look()
+    await asyncio.sleep(0.1)
+    assert len(scene.polls) == 1 and scene.queue.status()["cluster"]["age_s"] is not None
+    for _ in range(30):
+        scene.queue.look()
+        await asyncio.sleep(2)
+    asked = len(scene.polls)
+    assert 60 / LAZY / 2 < asked < 2 * 60 / LAZY, "no more often than while leases are unsettled"
+    await asyncio.sleep(WATCHED + LAZY)
+    asked = len(scene.polls)
+    await asyncio.sleep(600)
+    assert len(scene.polls) == asked, "nobody looks any more"
+    await scene.queue.close()
+    scene.queue.look()
+    await asyncio.sleep(60)
+    assert len(scene.polls) == asked
 
 
 def test_log_lines(caplog: pytest.LogCaptureFixture) -> None:

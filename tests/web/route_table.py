@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 KERNEL, SESSION = "/api/kernels/{kernel}", "/api/sessions/{session}"
+OF_PAGE = "/kg2at/kernels/{kernel}"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PATCHED = {"path": "renamed.ipynb"}
 #: Path, where a route's pattern matches it -> method -> body, and what owner, other user and administrator get.
@@ -37,5 +38,13 @@ TABLE: dict[str, dict[str, tuple[Any, tuple[int, int, int]]]] = {
         "DELETE": (None, (204, 404, 204)),
     },
     "/kg2at/status": {"GET": (None, (200, 200, 200))},
+    # Both lead to the page.
+    "/": {"GET": (None, (200, 200, 200))},
+    "/kg2at": {"GET": (None, (200, 200, 200))},
+    "/kg2at/": {"GET": (None, (200, 200, 200))},
+    # Of a form's token alone, which a body as JSON does not have.
+    "/kg2at/sign-in": {"POST": (None, (401, 401, 401))},
+    "/kg2at/sign-out": {"POST": (None, (200, 200, 200))},
+    OF_PAGE: {"GET": (None, (200, 404, 200)), "DELETE": (None, (204, 404, 204))},
     "/nothing": {},
 }

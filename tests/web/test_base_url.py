@@ -22,13 +22,13 @@ async def test_it_is_printed_written_and_served_in_one_way(gateway: Any, caplog:
     path, app.log.propagate = app.base_url.rstrip("/"), True
     caplog.set_level("INFO")
     await app.personality.init_configurables()
-    assert f"kg2at serves Spark at http://127.0.0.1:{app.port}{path}" in caplog.messages
+    assert f"kg2at serves Spark at http://127.0.0.1:{app.port}{path}/kg2at/" in caplog.messages
     [written] = running(app.runtime_dir)
     assert written.url == f"http://127.0.0.1:{app.port}{path}"
     answer = await gateway.ask("POST", f"{path}/api/kernels", {"name": "python3"})
     assert answer.headers["Location"] == f"{path}/api/kernels/{json.loads(answer.body)['id']}"
     assert (await gateway.ask("GET", answer.headers["Location"])).code == 200
-    for route in ("/kg2at/status", "/api/sessions", "/api/swagger.json"):
+    for route in ("/kg2at/", "/kg2at/status", "/api/sessions", "/api/swagger.json"):
         assert (await gateway.ask("GET", path + route)).code == 200
     specs = json.loads((await gateway.ask("GET", f"{path}/api/kernelspecs")).body)["kernelspecs"]
     for logo in specs["apache_toree_scala"]["resources"].values():

@@ -1,0 +1,124 @@
+"""`/kg2at/`: the page, its sign-in, and its button that ends a kernel."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from ...kernels.status import Status
+from ..handler import GatewayHandler
+from ..identity import page_cookie
+from ..identity.provider import given_token
+from .page_view import page_of
+
+TEMPLATES = Environment(
+    loader=PackageLoader(__package__), autoescape=True, trim_blocks=True, lstrip_blocks=True, auto_reload=False
+)
+#: Scripts and styles are those of the page alone, which have its nonce; nothing is loaded from elsewhere.
+POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class HTMLHandler(GatewayHandler):
+    """Answers a browser by HTML, its errors too."""
+
+    def show(self, template: str, **values: Any) -> None:
+        """Answer with a template, which gets `base` (the page's own path) and `nonce` besides."""
+        nonce = secrets.token_urlsafe(16)
+        headers = {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Security-Policy": POLICY.format(nonce=nonce),
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "same-origin",
+            "Cache-Control": "no-store",
+        }
+        for name, value in headers.items():
+            self.set_header(name, value)
+        text = TEMPLATES.get_template(template).render(nonce=nonce, base=page_cookie.path(self), **values)
+        self.finish(text)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Ask a browser that nobody knows for a token; else as of all routes."""
+        if status_code != 401 or "text/html" not in self.request.headers.get("Accept", ""):
+            super().write_error(status_code, **kwargs)
+            return
+        self.set_status(401)
+        self.show("sign_in.html", was_wrong=bool(given_token(self)))
+
+
+class PageHandler(HTMLHandler):
+    """Shows the page, or with `?part=main` what of it changes."""
+
+    auth_resource = "kernels"
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """200 with what the request's user sees. A token in the address becomes a cookie, and leaves the address."""
+        if self.get_query_argument("token", ""):
+            page_cookie.send(self, self.personality.page_sessions.begin(given_token(self)))
+            self.redirect(page_cookie.path(self), status=303)
+            return
+        is_part = self.get_query_argument("part", "") == "main"
+        rows = Status(self.kernel_manager, self.gateway_user).rows()
+        self.show("main.html" if is_part else "page.html", page=page_of(rows, self.gateway_user))
+
+
+class SignInHandler(HTMLHandler):
+    """Takes the token of the form."""
+
+    auth_resource = "kernels"
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Have the form's token be the request's. Called by tornado before the request is handled."""
+        if self.request.method == "POST":
+            self.request.headers["Authorization"] = f"token {self.get_body_argument('token', '').strip()}"
+        await super().prepare()
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        """303 to the page, with the cookie; 401 and the form again for what is nobody's token."""
+        page_cookie.send(self, self.personality.page_sessions.begin(given_token(self)))
+        self.redirect(page_cookie.path(self), status=303)
+
+
+class SignOutHandler(HTMLHandler):
+    """Ends what a sign-in began."""
+
+    auth_resource = "kernels"
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        """303 to the page, which asks for a token then."""
+        self.personality.page_sessions.end(page_cookie.secret(self))
+        self.redirect(page_cookie.path(self), status=303)
+
+
+class ToPageHandler(HTMLHandler):
+    """Leads from the address of the gateway itself to its page."""
+
+    auth_resource = "kernels"
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """303 to the page, with the token that the address had."""
+        token = self.get_query_argument("token", "")
+        self.redirect(page_cookie.path(self) + (f"?{self.request.query}" if token else ""), status=303)
+
+
+routes = [
+    ("/", ToPageHandler),
+    ("/kg2at", ToPageHandler),
+    ("/kg2at/", PageHandler),
+    ("/kg2at/sign-in", SignInHandler),
+    ("/kg2at/sign-out", SignOutHandler),
+]
