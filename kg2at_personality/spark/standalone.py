@@ -43,7 +43,7 @@ class StandaloneCluster:
         cores: int = 4,
         memory: str = "4g",
         directory: str | os.PathLike[str] | None = None,
-        timeout: float = 60.0,
+        timeout: float = 120.0,
         port: int = 0,
         webui_port: int = 0,
         progress: Callable[[int], None] = lambda registered: None,
@@ -68,7 +68,7 @@ class StandaloneCluster:
     def state(self) -> dict[str, Any]:
         """Return the master's JSON of itself, its workers and applications. Raises OSError or ValueError."""
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"{self.ui_url}/json/", timeout=5.0) as answer:
+        with direct.open(f"{self.ui_url}/json/", timeout=20.0) as answer:
             return dict(json.load(answer))
 
     def __enter__(self) -> StandaloneCluster:

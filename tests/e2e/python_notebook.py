@@ -63,7 +63,7 @@ class PythonNotebook:
         assert self.gateway.delete(self.kernel_id) == 204
         assert [each for each in processes if _runs(each)] == []
         assert self.files() == []
-        wait_until(lambda: self.granted() == {}, self.cluster.state, 20)
+        wait_until(lambda: self.granted() == {}, self.cluster.state)
 
     # What others see of it.
 
@@ -89,10 +89,10 @@ class PythonNotebook:
 
     def jvm(self) -> psutil.Process:
         """Return its driver's JVM."""
-        return next(each for each in self.processes() if each.name() == "java")
+        return next(each for each in self.processes() if _is_java(each))
 
     def has_jvm(self) -> bool:
-        return any(each.name() == "java" for each in self.processes())
+        return any(map(_is_java, self.processes()))
 
     def files(self) -> list[str]:
         """Return the names of its files in the runtime directory, its record too."""
@@ -108,8 +108,22 @@ class PythonNotebook:
 
     def reports(self, condition: Callable[[DriverReport], object]) -> DriverReport:
         """Wait for a report of which the condition holds."""
-        wait_until(lambda: condition(self.report()), self.report, 30)
-        return self.report()
+        found: list[DriverReport] = []
+
+        def has_come() -> object:
+            found.append(self.report())
+            return condition(found[-1])
+
+        wait_until(has_come, self.report)
+        return found[-1]
+
+
+def _is_java(process: psutil.Process) -> bool:
+    """Whether it is a JVM; what has ended meanwhile is none: spark-submit starts some that live for a moment."""
+    try:
+        return process.name() == "java"
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _runs(process: psutil.Process) -> bool:
@@ -121,4 +135,4 @@ def _runs(process: psutil.Process) -> bool:
 
 def gone(processes: list[psutil.Process]) -> None:
     """Wait until all these have ended."""
-    wait_until(lambda: not any(map(_runs, processes)), lambda: [each for each in processes if _runs(each)], 20)
+    wait_until(lambda: not any(map(_runs, processes)), lambda: [each for each in processes if _runs(each)])

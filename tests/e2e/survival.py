@@ -11,20 +11,19 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from websocket import WebSocketException
+from websocket import WebSocketException, WebSocketTimeoutException
 
 from kg2at_personality.kernels.kernel_processes import find
 from kg2at_personality.spark.standalone import StandaloneCluster
 from kg2at_personality.state.ledger import MARK
+from tests.e2e.waiting_cell import Cell
 from tests.fakes.channels import ANSWER_LIMIT
 from tests.fakes.dying_gateway import VARIABLE
 from tests.fakes.gateway_process import Gateway
 from tests.fakes.wait import wait_until
 
-#: Seconds in which a gateway that was started again is done with what it found.
-LIMIT = 60.0
-#: And in which a kernel that has answered runs a cell, or is one that was just being ended: that tells no notebook.
-SOON = 20.0
+#: Seconds in which a gateway that was started again is done with what it found, and a kernel that waits is ready.
+LIMIT = 150.0
 #: How a gateway is made that `Ward.dies_at` can kill.
 DYING: dict[str, Any] = {
     "personality": "tests.fakes.dying_gateway",
@@ -62,7 +61,7 @@ class Ward:
         """As `dies_at`, while a kernel that has waited becomes that of a user."""
 
         def wait_and_ask() -> None:
-            wait_until(lambda: self.waiting() == ["ready"], lambda: self.log)
+            wait_until(lambda: self.waiting() == ["ready"], lambda: self.log, LIMIT)
             self.gateway.request("POST", "/api/kernels", {"name": kernel_name, "env": {"KERNEL_MARK": "mine"}})
 
         self.dies_at(point, wait_and_ask, KG2AT_WARM_KERNELS=json.dumps({kernel_name: 1}))
@@ -125,12 +124,25 @@ class Ward:
         wait_until(lambda: not set(gone) & set(self.kernels()), lambda: (self.kernels(), self.log))
         for kernel_id, kernel in self.kernels().items():
             try:
-                code = "println(1 + 1)" if "toree" in kernel["name"] else "print(1 + 1)"
-                text = self.run(kernel_id, code, SOON)
-                assert "2" in text, (kernel, text, self.log)
+                self._check(kernel_id, "println(1 + 1)" if "toree" in kernel["name"] else "print(1 + 1)")
             except (OSError, WebSocketException):
                 wait_until(lambda gone=kernel_id: gone not in self.kernels(), lambda: self.log)  # type: ignore[misc]
         wait_until(lambda: not self.strangers(), lambda: (self.strangers(), self.log))
+
+    def _check(self, kernel_id: str, code: str) -> None:
+        """Assert that a kernel runs a cell that prints 2; or it was just being ended, which tells no notebook."""
+        with contextlib.closing(self.gateway.connect(kernel_id)) as channels:
+            cell = Cell(channels, code)
+
+            def has_ended() -> bool:
+                with contextlib.suppress(TimeoutError, WebSocketTimeoutException):
+                    message = channels.receive(1.0)
+                    if message["parent_header"].get("msg_id") == cell.id:
+                        cell.take(message)
+                return cell.has_ended or kernel_id not in self.kernels()
+
+            wait_until(has_ended, lambda: (cell.messages, self.log), ANSWER_LIMIT)
+            assert not cell.has_ended or "2" in cell.text, (cell.messages, self.log)
 
     def run(self, kernel_id: str, code: str, timeout: float = ANSWER_LIMIT) -> str:
         """Run a cell over a connection of its own."""

@@ -20,7 +20,7 @@ from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.gateway_process import Answer, Gateway, defaults_on
 from tests.fakes.wait import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 FOREIGN = """
 import time
 from pyspark import SparkContext
@@ -30,10 +30,9 @@ time.sleep(600)
 """
 
 #: Seconds that a kernel waits for cores, and the most for what does not wait for them, on a busy machine.
-WAIT, SOON = 90, 30
+WAIT, SOON = 120, 60
 #: Seconds that an impatient client waits for its answer.
-PATIENCE = 5
-IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": str(PATIENCE)}
+IMPATIENT = {"KERNEL_LAUNCH_TIMEOUT": "5"}
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +126,9 @@ def test_a_client_that_hangs_up_leaves_the_queue(gateway: Gateway, four: list[st
 
 
 def test_an_answer_beats_the_clients_time_out(gateway: Gateway, four: list[str]) -> None:
-    began = time.monotonic()
-    answer = post(gateway, KERNEL_SPARK_CORES_MAX="3", **IMPATIENT)
-    assert answer.status == 503 and time.monotonic() - began < PATIENCE
+    began, patience = time.monotonic(), 12  # of which an answer leaves 3 s, on a busy machine too
+    answer = post(gateway, KERNEL_SPARK_CORES_MAX="3", KERNEL_LAUNCH_TIMEOUT=str(patience))
+    assert answer.status == 503 and time.monotonic() - began < patience
 
 
 def test_what_can_never_be_granted_is_refused_at_once(gateway: Gateway, four: list[str]) -> None:

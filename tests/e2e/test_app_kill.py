@@ -21,7 +21,7 @@ from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.e2e.pyspark_driver import driver
 from tests.fakes.wait import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 def test_the_application_of_a_frozen_driver_is_ended_and_its_core_is_free(
@@ -36,10 +36,12 @@ def test_the_application_of_a_frozen_driver_is_ended_and_its_core_is_free(
 
     async def scene(group: int) -> None:
         clusters.adopt(request, [cluster.ui_url], restarted=False)
-        await until(lambda: lease() == ("running", 1), lease, 30)
+        await until(lambda: lease() == ("running", 1), lease, 60)
         os.killpg(group, signal.SIGSTOP)
         assert await clusters.end_applications(kernel_id)
-        await until(lambda: cluster.state()["activeapps"] == [] and cluster.state()["coresused"] == 0, cluster.state, 5)
+        await until(
+            lambda: cluster.state()["activeapps"] == [] and cluster.state()["coresused"] == 0, cluster.state, 30
+        )
         (app,) = cluster.state()["completedapps"]
         assert (app["name"], app["state"]) == (f"x {kernel_id}", "KILLED")
         await clusters.close()

@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.channels import Channels, Result
 from tests.fakes.gateway_process import Gateway
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module", params=["apache_toree_sql", "apache_toree_scala"])

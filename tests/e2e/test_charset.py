@@ -10,8 +10,9 @@ import pytest
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.channels import Channels
 from tests.fakes.gateway_process import Gateway, defaults_on
+from tests.fakes.wait import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 TEXT = "häß€ 東京 𝄞"
 #: The executors have the C locale as well.
@@ -65,8 +66,12 @@ def test_executors_write_the_same(notebook: Channels, cluster: StandaloneCluster
         in notebook.run("sc.parallelize(Seq(1)).map(_ => java.nio.charset.Charset.defaultCharset.name).first").text
     )
     notebook.run(f'sc.parallelize(Seq("{TEXT}"), 1).foreach(println)')
-    written = [path.read_text("utf-8") for path in cluster.directory.glob("**/app-*/*/stdout")]
-    assert any(TEXT in text for text in written), written
+
+    def written() -> list[str]:
+        return [path.read_text("utf-8") for path in cluster.directory.glob("**/app-*/*/stdout")]
+
+    # A thread of the worker's copies it from a pipe (FileAppender).
+    wait_until(lambda: any(TEXT in text for text in written()), written)
 
 
 def test_python_workers_write_the_same(notebook: Channels) -> None:

@@ -57,7 +57,7 @@ def test_one_is_made_and_used_and_a_damaged_one_is_not(gateway: Gateway, cache: 
 
     ids.append(gateway.start_kernel())
     notebook = gateway.connect(ids[-1])
-    [user] = jvms(USES, cache)
+    [user] = wait_until(lambda: len(found := jvms(USES, cache)) == 1 and found, "one JVM that uses it")
     assert str(archive) in {each.path for each in user.memory_maps()}, "the JVM has taken it"
     assert "5050" in notebook.run("println(sc.parallelize(1 to 100).sum().toInt)").text
     assert gateway.delete(ids.pop()) == 204

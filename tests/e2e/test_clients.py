@@ -17,7 +17,7 @@ from tests.e2e.python_notebook import ANSWER, JOB
 from tests.fakes.gateway_process import Gateway
 from tests.fakes.jupyter_server import JupyterServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("spoken", LANGUAGES, ids=language.name)
@@ -27,7 +27,7 @@ def test_a_notebook_behind_jupyter_server(server: JupyterServer, gateway: Gatewa
     assert code == 201, session
     kernel_id, name = session["kernel"]["id"], uuid.uuid4().hex
     # JupyterLab opens its websocket, drops it and opens it again.
-    server.connect(kernel_id, name, 5).close()
+    server.connect(kernel_id, name, 60).close()
     notebook = server.connect(kernel_id, name, 60)
     assert notebook.run("1 + 1").text == "2"
     assert "5050" in notebook.run(spoken.sum(100)).text

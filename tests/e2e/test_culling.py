@@ -10,9 +10,9 @@ import pytest
 from tests.fakes.gateway_process import QUICK_JVM, Gateway
 from tests.fakes.wait import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: A start has to be over sooner: jupyter_server culls a kernel that starts, too.
-TIMEOUT = 25
+TIMEOUT = 40
 STREAM = 'val query = spark.readStream.format("rate").load().writeStream.format("noop").start()'
 #: A job that ends when somebody makes the file GATE, in a thread: no cell is busy.
 JOB = """val thread = new Thread { override def run() =
@@ -58,7 +58,7 @@ def test_a_stream_and_a_job_in_a_thread_are_never_culled_and_what_is_culled_says
         run(gateway, works[-1], job.replace("GATE", str(tmp_path / "gate")))
     unused = gateway.start_kernel()
     run(gateway, unused, "sc.parallelize(1 to 2).count()")
-    wait_until(lambda: not lives(gateway, unused), "the end of the one that nobody uses", 60)
+    wait_until(lambda: not lives(gateway, unused), "the end of the one that nobody uses", 120)
     assert all(lives(gateway, kernel_id) for kernel_id in streams + works)
     for method, action in (("GET", ""), ("GET", "/channels"), ("POST", "/restart")):
         answer = gateway.request(method, f"/api/kernels/{unused}{action}")
@@ -68,5 +68,5 @@ def test_a_stream_and_a_job_in_a_thread_are_never_culled_and_what_is_culled_says
         run(gateway, kernel_id, "query.stop()")
     (tmp_path / "gate").touch()
     for kernel_id in streams + works:
-        wait_until(lambda kernel_id=kernel_id: not lives(gateway, kernel_id), "the end of the others", 60)
+        wait_until(lambda kernel_id=kernel_id: not lives(gateway, kernel_id), "the end of the others", 120)
     assert not list(gateway.runtime.glob("kernel-*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from tests.fakes.channels import HERE, Channels
 from tests.fakes.gateway_process import Gateway, defaults_on
 from tests.fakes.wait import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: A cell that waits in a job until somebody makes the file.
 JOB = f'sc.parallelize(1 to 2, 2).foreach {{ _ => {HERE}; while (!new java.io.File("GATE").exists) Thread.sleep(50) }}'
 
@@ -48,7 +49,8 @@ class Reports:
         """Wait for a report with these values and return it."""
 
         def is_there() -> bool:
-            self.newest = parsed(self.path.read_bytes())
+            with contextlib.suppress(ValueError):  # it is being written
+                self.newest = parsed(self.path.read_bytes())
             return all(getattr(self.newest, name) == value for name, value in expected.items())
 
         wait_until(is_there, lambda: f"{expected}, not {self.newest}", 60)
@@ -58,7 +60,7 @@ class Reports:
 @pytest.fixture
 def reports(gateway: Gateway, kernel: str, notebook: Channels) -> Reports:
     made = Reports(gateway, kernel)
-    wait_until(lambda: made.path.stat().st_size, "the first report", 10)
+    wait_until(lambda: made.path.stat().st_size, "the first report")
     return made
 
 
@@ -84,11 +86,11 @@ def test_a_job_that_is_over_at_once(reports: Reports, notebook: Channels) -> Non
     before = reports.become(jobs=0).idle_since
     assert before is not None
     notebook.run("sc.parallelize(1 to 2).count()")
-    wait_until(lambda: reports.become(jobs=0).idle_since != before, "the end of that job", 10)
+    wait_until(lambda: reports.become(jobs=0).idle_since != before, "the end of that job")
 
 
 def test_nothing_is_written_while_nothing_changes(reports: Reports, notebook: Channels) -> None:
-    reports.become(jobs=0)
+    reports.become(jobs=0, tasks=0)
     written = reports.path.stat().st_mtime_ns
     notebook.run("Thread.sleep(1500)")
     assert reports.path.stat().st_mtime_ns == written
@@ -121,7 +123,7 @@ def test_an_interrupt_of_its_thread_does_not_end_the_reports(reports: Reports, n
     before = reports.become(jobs=0).idle_since
     assert notebook.run(INTERRUPT).reply["status"] == "ok"
     notebook.run("sc.parallelize(1 to 2).count()")
-    wait_until(lambda: reports.become(jobs=0).idle_since != before, "a report", 10)
+    wait_until(lambda: reports.become(jobs=0).idle_since != before, "a report")
 
 
 def test_a_context_that_is_stopped(reports: Reports, notebook: Channels) -> None:
@@ -138,7 +140,7 @@ def test_a_context_whose_constructor_was_interrupted_is_not_one_that_starts(
     cell = notebook.begin(f"{HERE}; new org.apache.spark.SparkContext({conf})", tmp_path / "here")
     assert reports.become(is_starting=True).lacks_executors
     assert gateway.request("POST", f"/api/kernels/{kernel}/interrupt", {}).status == 204
-    assert notebook.finish(cell, timeout=30).reply["status"] == "error"
+    assert notebook.finish(cell).reply["status"] == "error"
     reports.become(is_starting=False)
 
 
@@ -154,7 +156,7 @@ def test_an_interrupt_ends_the_wait_for_a_master_that_is_away(
         assert gateway.request("POST", f"/api/kernels/{kernel}/interrupt", {}).status == 204
         assert "InterruptedException" in json.dumps(notebook.finish(cell, timeout=30).reply)
         assert "2" in notebook.run("1 + 1").text
-        assert time.monotonic() - began < 3, "a context waits for its master for a minute"
+        assert time.monotonic() - began < 30, "a context waits for its master for a minute"
         assert reports.become(is_starting=True).lacks_executors
     finally:
         cluster.start_master()
@@ -166,6 +168,6 @@ def test_a_new_process_begins_anew(reports: Reports, gateway: Gateway, kernel: s
     assert gateway.request("POST", f"/api/kernels/{kernel}/restart", {}).status == 200
     assert reports.path.read_bytes() == b""
     again = gateway.connect(kernel)
-    wait_until(lambda: reports.path.stat().st_size, "its first report", 10)
+    wait_until(lambda: reports.path.stat().st_size, "its first report")
     assert reports.become() == DriverReport()
     again.close()

@@ -15,7 +15,7 @@ from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.e2e.pyspark_driver import driver
 from tests.fakes.wait import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: What a JVM refuses: unknown options it ignores, as Spark tells it to (-XX:+IgnoreUnrecognizedVMOptions).
 NO_AGENT = "-javaagent:/no/such.jar=password=sesame-0815"
 

@@ -14,7 +14,7 @@ from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.channels import Channels, Result
 from tests.fakes.gateway_process import Gateway, defaults_on
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SECRET = "hush-hush"
 CELLS = [
     "1 + 1",

@@ -24,7 +24,7 @@ from tests.fakes.wait import wait_until
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root, with setpriv, can be two users"
     ),
@@ -80,7 +80,7 @@ def ward(directory: Path, cluster: StandaloneCluster, installation: Installation
     defaults = defaults_on(cluster, "spark.ui.enabled false")
     environ = {"HOME": str(directory), "USER": "gateway", "LOGNAME": "gateway"}
     environ |= {"KG2AT_SPARK_HOME": str(spark_home(directory, installation)), "KG2AT_JAVA_HOME": installation.java.home}
-    options = ("--KernelManager.shutdown_wait_time=10", f"--KG2ATPersonality.python={python(directory)}")
+    options = ("--KernelManager.shutdown_wait_time=20", f"--KG2ATPersonality.python={python(directory)}")
     gateway = Gateway(directory / "gateway", *options, defaults=defaults, environ=environ)
     spec = directory / "gateway" / "data" / "kernels" / "other"
     spec.mkdir(parents=True)

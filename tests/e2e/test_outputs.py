@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.channels import Channels
 from tests.fakes.gateway_process import Gateway
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: Cells and what they show: types of messages, as they come in any order.
 CELLS = [
     ("1 + 1", {"execute_result"}),

@@ -19,9 +19,9 @@ from tests.e2e.waiting_cell import LINE, Cell
 from tests.fakes.gateway_process import Answer, Gateway, defaults_on
 from tests.fakes.wait import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: Seconds that a client waits for its answer, and a cell for its cores.
-IMPATIENT, JOB_WAIT = {"KERNEL_LAUNCH_TIMEOUT": "5"}, 8
+IMPATIENT, JOB_WAIT = {"KERNEL_LAUNCH_TIMEOUT": "5"}, 20
 TWO_CORES = {"KERNEL_SPARK_CORES_MAX": "2"}
 
 
@@ -100,9 +100,9 @@ def test_an_interrupt_ends_the_wait(gateway: Gateway, three: list[PythonNotebook
     cell.read(first.channels, lambda: cell.told_at)
     began = time.monotonic()
     first.interrupt()
-    cell.finish(first.channels, limit=30)
+    cell.finish(first.channels)
     assert (cell.reply["status"], cell.reply["ename"]) == ("error", "KeyboardInterrupt")
-    assert time.monotonic() - began < 5 and not cell.line
+    assert time.monotonic() - began < JOB_WAIT and not cell.line
     assert first.text("print(kept)") == ANSWER
 
 
@@ -139,14 +139,14 @@ def test_a_master_that_is_away_is_told_and_an_interrupt_ends_the_wait(
     cluster.kill_master()
     try:
         cell = Cell(second.channels, JOB)
-        cell.read(second.channels, lambda: cell.told_at)
-        assert cluster.ui_url in cell.line, cell.line
+        cell.read(second.channels, lambda: cluster.ui_url in cell.line)
         assert second.report().is_starting
         for _ in range(2):
             second.interrupt()
         began = time.monotonic()
-        cell.finish(second.channels, limit=30)
-        assert cell.reply["status"] == "error" and time.monotonic() - began < 5
+        cell.finish(second.channels)
+        assert (cell.reply["status"], cell.reply["ename"]) == ("error", "KeyboardInterrupt")
+        assert time.monotonic() - began < JOB_WAIT
         assert second.text("print(kept)") == ANSWER
         other.channels.execute(JOB)
         other.reports(lambda report: report.is_starting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from tests.fakes.channels import HERE
 from tests.fakes.gateway_process import Gateway, defaults_on
 from tests.fakes.wait import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: What a notebook makes a session with that has a secret of its own.
 OWN = f"{SECRET}-own"
 SLEEP, LOOP = f"{HERE}; import time; time.sleep(600)", f"{HERE}\nwhile True: pass"
@@ -75,9 +76,8 @@ class TestAnswers:
     def test_a_job_takes_its_cores(self, notebook: PythonNotebook) -> None:
         assert ANSWER in notebook.text(JOB)
         assert notebook.granted() == {f"Apache Spark - Python {notebook.kernel_id}": 2}
-        wait_until(lambda: notebook.status()["app_id"], notebook.status)
-        row = notebook.status()
-        assert row["app_id"] == application(notebook) and row["cores_held"] == 2
+        wait_until(lambda: notebook.status()["cores_held"] == 2, notebook.status)
+        assert notebook.status()["app_id"] == application(notebook)
 
     def test_spark_sees_the_configuration_whole(self, notebook: PythonNotebook) -> None:
         assert f"{SECRET} with blanks" in notebook.text("sc.getConf().get('spark.my.password')")
@@ -152,8 +152,8 @@ spark.range(0, 4, 1, 2).select(slow("id")).collect()"""
         cell = notebook.begin(code, tmp_path / "here")
         began = time.monotonic()
         notebook.interrupt()
-        result = notebook.finish(cell, 30)
-        assert time.monotonic() - began < 15 and result.reply["status"] == "error", result
+        result = notebook.finish(cell)
+        assert time.monotonic() - began < 45 and result.reply["status"] == "error", result
         notebook.reports(lambda report: report.jobs == 0)
         assert notebook.text("kept") == "7" and application(notebook) == before
         assert ANSWER in notebook.text(JOB)
@@ -164,7 +164,7 @@ spark.range(0, 4, 1, 2).select(slow("id")).collect()"""
         cell = notebook.begin(self.JOB, tmp_path / "here")
         for _ in range(3):
             notebook.interrupt()
-        assert notebook.finish(cell, 30).reply["status"] == "error"
+        assert notebook.finish(cell).reply["status"] == "error"
         assert ANSWER in notebook.text(JOB) and application(notebook) == before
 
 
@@ -175,10 +175,11 @@ class TestReports:
         cell = notebook.begin(code.replace("GATE", str(gate)), tmp_path / "here")
         report = notebook.reports(lambda report: (report.jobs, report.tasks, report.executors) == (1, 2, 1))
         assert report.is_working and report.app_id in notebook.status()["app_id"] and report.idle_since is None
+        before = time.time()
         gate.touch()
         assert notebook.finish(cell).reply["status"] == "ok"
         ended = notebook.reports(lambda report: report.jobs == 0 and report.idle_since).idle_since
-        assert ended is not None and time.time() - 10 < ended <= time.time()
+        assert ended is not None and before <= ended <= time.time()
 
     def test_a_streaming_query(self, notebook: PythonNotebook) -> None:
         notebook.text("query = spark.readStream.format('rate').load().writeStream.format('noop').start()")
@@ -259,7 +260,7 @@ class TestDeaths:
             assert ANSWER in notebook.text(JOB)
             processes = notebook.processes()
             assert len(notebook.granted()) == 1
-        result = notebook.run(f"import os; {end}", 30)
+        result = notebook.run(f"import os; {end}")
         assert result.reply["ename"] == "KernelDied", result
         how = {"os._exit(3)": "(exit status 3)"}.get(end, "(ended by SIG")
         assert how in result.reply["evalue"] and how in notebook.gateway.log
@@ -275,7 +276,7 @@ class TestDeaths:
         for _ in range(2):
             began = time.monotonic()
             notebook.restart()
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 45
         gone(processes)
         wait_until(lambda: notebook.granted() == {}, notebook.cluster.state)
         notebook.connect()
@@ -305,7 +306,7 @@ class TestDeaths:
         hangs.begin(code, tmp_path / "here")
         began = time.monotonic()
         hangs.delete()
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 45
 
     def test_one_click_while_its_context_is_made(self, gateway: Gateway, cluster: StandaloneCluster) -> None:
         starts = PythonNotebook(gateway, cluster)
@@ -339,7 +340,8 @@ def test_nothing_is_left_of_one_that_is_killed_with_the_gateway(
     processes = doomed.processes()
     gateway.kill()
     for process in processes:
-        os.kill(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the JVM of a Python that is killed ends by itself
+            os.kill(process.pid, signal.SIGKILL)
     gateway.start()
     wait_until(lambda: doomed.files() == [] and doomed.granted() == {}, doomed.files)
     gone(processes)

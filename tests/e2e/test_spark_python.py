@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,10 @@ from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.fakes.python_kernel import Cell, PythonKernel
 from tests.fakes.wait import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SECRET = "s3cr3t-of-the-user"
+#: Seconds in which something is at once on a busy machine; what it does not wait for would take a minute.
+SOON = 30
 #: Tells where the workers' Python runs it, and waits until somebody makes the file GATE.
 JOB = """
 import pathlib, time
@@ -71,7 +74,7 @@ def ok(kernel: PythonKernel, code: str) -> Cell:
 def begin_job(kernel: PythonKernel, gate: Path, cell: str) -> str:
     """Begin a cell that calls `wait` in tasks, and return its id when one of them runs."""
     cell_id = kernel.begin(JOB.replace("GATE", str(gate)) + cell)
-    wait_until(gate.with_name(gate.name + ".here").exists, "the task", 60)
+    wait_until(gate.with_name(gate.name + ".here").exists, "the task", 120)
     return cell_id
 
 
@@ -80,7 +83,12 @@ def is_interrupted(kernel: PythonKernel, cell_id: str) -> bool:
     began = time.monotonic()
     cell = kernel.finish(cell_id)
     assert "ERROR" not in cell.stream
-    return "KeyboardInterrupt" in cell.error and time.monotonic() - began < 6
+    return "KeyboardInterrupt" in cell.error and time.monotonic() - began < SOON
+
+
+def only_application(cluster: StandaloneCluster) -> dict[str, Any]:
+    """Return the one application at the master, which hears of a context's end a moment after its driver."""
+    return dict(wait_until(lambda: len(apps := cluster.state()["activeapps"]) == 1 and apps, cluster.state)[0])
 
 
 # Before the first use. The tests of this file run in this order, on one JVM as far as they can.
@@ -102,7 +110,7 @@ def test_nothing_starts_before_it_is_used(kernel: PythonKernel) -> None:
 
 def test_an_interrupt_while_the_jvm_starts(kernel: PythonKernel) -> None:
     cell = kernel.begin("spark.range(3).count()")
-    wait_until(lambda: has_child(kernel), "the JVM", 30)
+    wait_until(lambda: has_child(kernel), "the JVM")
     kernel.interrupt()
     assert is_interrupted(kernel, cell)
 
@@ -119,22 +127,23 @@ def test_the_first_use(kernel: PythonKernel, cluster: StandaloneCluster) -> None
     assert cell.result == "('SparkSession', 'SparkContext', 'SQLContext', 10)"
     kinds = [message["header"]["msg_type"] for message in cell.messages]
     assert kinds.count("stream") == kinds.count("clear_output") <= 1 and "FutureWarning" not in cell.stream
-    [app] = cluster.state()["activeapps"]
+    app = only_application(cluster)
     assert app["name"] == f"notebook {kernel.kernel_id}" and app["cores"] == 2
-    wait_until(lambda: kernel.report["app_id"] == app["id"], "the report", 10)
+    wait_until(lambda: kernel.report["app_id"] == app["id"], "the report")
     assert ok(kernel, "S.builder.getOrCreate() is spark").result == "True"
 
 
 def test_the_report(kernel: PythonKernel, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     cell = begin_job(kernel, gate, "sc.parallelize(range(2), 2).map(wait).sum()")
-    wait_until(lambda: kernel.report["jobs"] == 1 and kernel.report["executors"] == 2, lambda: kernel.report, 20)
+    wait_until(lambda: kernel.report["jobs"] == 1 and kernel.report["executors"] == 2, lambda: kernel.report)
     report = kernel.report
     assert report["tasks"] == 2 and report["idle_since"] is None and report["streams"] == 0
+    before = time.time()
     gate.touch()
     assert kernel.finish(cell).result == "1"
-    wait_until(lambda: kernel.report["jobs"] == 0, lambda: kernel.report, 10)
-    assert kernel.report["idle_since"] == pytest.approx(time.time(), abs=10)
+    wait_until(lambda: kernel.report["jobs"] == 0, lambda: kernel.report)
+    assert before <= kernel.report["idle_since"] <= time.time()
     assert len(kernel.report_file.read_bytes()) == 512
 
 
@@ -162,7 +171,7 @@ def test_a_job_in_a_thread(kernel: PythonKernel, tmp_path: Path) -> None:
     thread = "import threading\nthread = threading.Thread(target=lambda: sc.parallelize([1]).map(wait).sum())\n"
     kernel.finish(begin_job(kernel, tmp_path / "gate", thread + "threading.excepthook = print; thread.start()"))
     kernel.interrupt()
-    assert ok(kernel, "thread.join(20); thread.is_alive()").result == "False"
+    assert ok(kernel, "thread.join(60); thread.is_alive()").result == "False"
 
 
 def test_cells_that_wait_for_something_else(kernel: PythonKernel, tmp_path: Path) -> None:
@@ -170,9 +179,9 @@ def test_cells_that_wait_for_something_else(kernel: PythonKernel, tmp_path: Path
     tell = f"import pathlib, time, asyncio; pathlib.Path({str(here)!r}).touch()\n"
     for wait in ("time.sleep(60)", "await asyncio.sleep(60)"):
         cell = kernel.begin(tell + wait)
-        wait_until(here.exists, "the cell", 20)
+        wait_until(here.exists, "the cell")
         kernel.interrupt()
-        assert kernel.finish(cell, 10).status == "error"
+        assert kernel.finish(cell, SOON).status == "error"
         here.unlink()
     assert ok(kernel, "spark.range(4).count()").result == "4"
 
@@ -232,25 +241,24 @@ def test_a_plot(kernel: PythonKernel) -> None:
 def test_a_stream(kernel: PythonKernel, tmp_path: Path) -> None:
     start = "writeStream.format('noop').trigger(processingTime='1 hour').start()"
     ok(kernel, f"query = spark.readStream.format('rate').load().{start}")
-    wait_until(lambda: kernel.report["streams"] == 1, lambda: kernel.report, 20)
+    wait_until(lambda: kernel.report["streams"] == 1, lambda: kernel.report)
     here = tmp_path / "here"
     cell = kernel.begin(f"import pathlib; pathlib.Path({str(here)!r}).touch(); query.awaitTermination()")
-    wait_until(here.exists, "the cell", 20)
+    wait_until(here.exists, "the cell")
     kernel.interrupt()
     assert is_interrupted(kernel, cell)
     ok(kernel, "query.stop()")
-    wait_until(lambda: kernel.report["streams"] == 0, lambda: kernel.report, 20)
+    wait_until(lambda: kernel.report["streams"] == 0, lambda: kernel.report)
 
 
 def test_stop_and_go_on(kernel: PythonKernel, cluster: StandaloneCluster) -> None:
     """Gives the cores back, and the next use makes a new session, in the same cell too."""
     before = kernel.report["app_id"]
     ok(kernel, "process = sc._gateway.proc.pid\nspark.stop()")
-    assert cluster.state()["activeapps"] == []
+    wait_until(lambda: cluster.state()["activeapps"] == [], cluster.state)
     assert ok(kernel, "spark.range(3).count()").result == "3"
     assert ok(kernel, "sc.stop()\nspark.range(4).count(), sc._gateway.proc.pid == process").result == "(4, True)"
-    [app] = cluster.state()["activeapps"]
-    assert app["id"] != before
+    assert only_application(cluster)["id"] != before
 
 
 def test_a_session_of_the_users_own(kernel: PythonKernel, cluster: StandaloneCluster) -> None:
@@ -258,16 +266,15 @@ def test_a_session_of_the_users_own(kernel: PythonKernel, cluster: StandaloneClu
     cell = ok(kernel, f"spark.stop()\n{builder}\nsc.getConf().get('spark.cores.max'), sc.getConf().get('spark.x')")
     assert cell.result == "('2', 'y')"
     assert cell.stream.startswith("spark.cores.max stays 2, not 4: a kernel keeps the size it was started with.")
-    [app] = cluster.state()["activeapps"]
+    app = only_application(cluster)
     assert app["name"] == f"mine {kernel.kernel_id}" and app["cores"] == 2
     assert ok(kernel, "spark.sparkContext is sc").result == "True"
 
 
 def test_an_application_that_is_killed_at_the_master(kernel: PythonKernel, cluster: StandaloneCluster) -> None:
-    [app] = cluster.state()["activeapps"]
-    body = urllib.parse.urlencode({"id": app["id"], "terminate": "true"}).encode()
-    urllib.request.urlopen(f"{cluster.ui_url}/app/kill/", body, timeout=10).close()
-    wait_until(lambda: not kernel.report["app_id"], lambda: kernel.report, 20)
+    body = urllib.parse.urlencode({"id": only_application(cluster)["id"], "terminate": "true"}).encode()
+    urllib.request.urlopen(f"{cluster.ui_url}/app/kill/", body, timeout=SOON).close()
+    wait_until(lambda: not kernel.report["app_id"], lambda: kernel.report)
     cell = ok(kernel, "spark.range(5).count()")
     assert cell.result == "5" and "Spark's application has ended" in cell.stream
 
@@ -277,7 +284,7 @@ def test_the_end_of_the_jvm(kernel: PythonKernel) -> None:
     assert cell.error.startswith("JvmLostError: Spark's JVM has ended")
     assert "Spark's JVM has ended with exit status 3." in cell.stream
     assert kernel.run("frame.count()").error.startswith("JvmLostError")
-    assert not kernel.report["app_id"] or wait_until(lambda: not kernel.report["app_id"], "the report", 10)
+    wait_until(lambda: not kernel.report["app_id"], "the report")
 
 
 def test_a_new_jvm_with_the_users_properties(kernel: PythonKernel) -> None:
@@ -308,13 +315,13 @@ def test_the_master_is_away(kernel: PythonKernel, cluster: StandaloneCluster) ->
     ok(kernel, "spark.stop()")
     cluster.kill_master()
     cell = kernel.begin("spark.range(6).count()")
-    wait_until(lambda: kernel.report["is_starting"], lambda: kernel.report, 20)
+    wait_until(lambda: kernel.report["is_starting"], lambda: kernel.report)
     kernel.interrupt()
     assert is_interrupted(kernel, cell)
     assert kernel.report["is_starting"]
     cluster.start_master()
     assert ok(kernel, "spark.range(6).count()").result == "6"
-    assert len(cluster.state()["activeapps"]) == 1
+    assert only_application(cluster)
 
 
 def test_the_kernel_is_killed(kernel: PythonKernel, cluster: StandaloneCluster) -> None:
@@ -324,8 +331,8 @@ def test_the_kernel_is_killed(kernel: PythonKernel, cluster: StandaloneCluster) 
     [jvm] = psutil.Process(kernel.process.pid).children()
     os.kill(kernel.process.pid, signal.SIGKILL)
     kernel.process.wait()
-    jvm.wait(15)
-    wait_until(lambda: not cluster.state()["activeapps"], "the cores", 20)
+    jvm.wait(60)
+    wait_until(lambda: not cluster.state()["activeapps"], "the cores")
 
 
 @pytest.mark.parametrize("python", ["another", "missing"])
@@ -357,5 +364,5 @@ def test_the_workers_python(cluster: StandaloneCluster, environ: dict[str, str],
         assert ok(kernel, "spark.range(3).count()").result == "3"
         kernel.client.shutdown()
         began = time.monotonic()
-        kernel.process.wait(15)
-    assert time.monotonic() - began < 6
+        kernel.process.wait(60)
+    assert time.monotonic() - began < SOON

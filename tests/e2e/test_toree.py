@@ -17,7 +17,7 @@ from tests.e2e.properties import SECRET
 from tests.fakes.channels import HERE, Channels
 from tests.fakes.gateway_process import Gateway
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def interrupt(gateway: Gateway, kernel: str, notebook: Channels, code: str, mark
     """Interrupt what would never end."""
     message = notebook.begin(code, marker)
     assert gateway.request("POST", f"/api/kernels/{kernel}/interrupt", {}).status == 204
-    assert notebook.finish(message, timeout=30).reply["status"] == "error"
+    assert notebook.finish(message).reply["status"] == "error"
     assert "42" in notebook.run("println(6 * 7)").text
 
 
@@ -131,8 +131,8 @@ def test_one_interrupted_again_and_again_lives_and_its_next_cell_goes_on(
     began = time.monotonic()
     for _ in range(3):
         assert gateway.request("POST", f"/api/kernels/{kernel}/interrupt", {}).status == 204
-    result = notebook.finish(message, timeout=30)
-    assert time.monotonic() - began < 15 and result.reply["status"] == "error"
+    result = notebook.finish(message)
+    assert time.monotonic() - began < 45 and result.reply["status"] == "error"
     result = notebook.run("Thread.sleep(6000); survives")  # longer than the 5 s
     assert result.reply["status"] == "ok" and "7" in result.text
 
@@ -188,7 +188,7 @@ def test_sql_kernel_and_restart(gateway: Gateway) -> None:
 def test_a_kernel_that_dies_at_start_says_why_and_is_not_restarted(gateway: Gateway) -> None:
     kernel_id = gateway.start_kernel("apache_toree_scala_broken")
     with pytest.raises(websocket.WebSocketBadStatusException) as refused:
-        gateway.connect(kernel_id, timeout=30)
+        gateway.connect(kernel_id)
     assert refused.value.status_code == 503
     body = json.loads(refused.value.resp_body or b"{}")
     assert body["reason"] == "Kernel died at start" and "/no/such.jar" in body["message"], body

@@ -12,7 +12,7 @@ from websocket import WebSocketTimeoutException
 from tests.fakes.channels import Channels
 
 #: Seconds within which a line is there: 3, and what this machine's load costs.
-LINE = 3 + 5
+LINE = 3 + 12
 #: Seconds that a job may take which has its cores, or a notebook that is started, on a busy machine.
 SOON = 120
 

@@ -24,7 +24,7 @@ from tests.fakes.ports import held_port
 from tests.fakes.wait import wait_until
 
 #: Seconds within which a gateway has to listen.
-START_LIMIT = 60.0
+START_LIMIT = 120.0
 FORKS = ForkServer("kernel_gateway.gatewayapp", "kg2at_personality.personality")
 
 

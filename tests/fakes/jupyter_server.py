@@ -48,12 +48,12 @@ class JupyterServer:
         return Channels(websocket.create_connection(url, timeout=timeout, suppress_origin=True), session)
 
     def __enter__(self) -> JupyterServer:
-        wait_until(self._answers, lambda: f"its answer; it ended with {self.process.poll()}")
+        wait_until(self._answers, lambda: f"its answer; it ended with {self.process.poll()}", 120)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(60)
 
     def _answers(self) -> bool:
         """Return whether it listens."""

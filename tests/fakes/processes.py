@@ -53,7 +53,7 @@ def run() -> Iterator[Run]:
 
     def start(*command: str, **kwargs: Any) -> subprocess.Popen[str]:
         children.append(subprocess.Popen(command, start_new_session=True, text=True, **kwargs))
-        wait_until(lambda: has_begun(psutil.Process(children[-1].pid)), "its environment", 10)
+        wait_until(lambda: has_begun(psutil.Process(children[-1].pid)), "its environment")
         return children[-1]
 
     yield start

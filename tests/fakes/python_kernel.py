@@ -23,7 +23,7 @@ from tests.fakes.wait import wait_until
 
 LAUNCHER = Path(spark_python.__file__).parent
 #: Seconds within which a cell has to end.
-LIMIT = 90.0
+LIMIT = 120.0
 
 
 @dataclass
@@ -117,7 +117,7 @@ class PythonKernel:
         if self.process.poll() is None:
             self.client.shutdown()
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         finally:
             self.kill()
             self.client.stop_channels()

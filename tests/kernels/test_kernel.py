@@ -283,7 +283,7 @@ class TestDeathAgainAndAgain:
         assert "again and again" in await dead(kernel)
         await until(lambda: spark.left() == [], "its files to go")
         with pytest.raises(HTTPClientError) as refused:
-            await asyncio.wait_for(listen(gateway, kernel_id), 5)
+            await asyncio.wait_for(listen(gateway, kernel_id), 20)
         assert refused.value.code == 503
         assert "again and again" in json.loads(refused.value.response.body)["message"]
         assert kernel_id in gateway.app.kernel_manager and not kernel.has_answered
@@ -377,7 +377,7 @@ class TestRestart:
         assert spark.left() == [] and spark.living() == []
         monkeypatch.undo()
         with pytest.raises(KernelDied, match="no more processes"):
-            await asyncio.wait_for(kernel.answered(), 5)
+            await asyncio.wait_for(kernel.answered(), 20)
 
 
 class TestShutdown:

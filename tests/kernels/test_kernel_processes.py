@@ -44,7 +44,7 @@ def test_a_process_of_somebody_else(run: Run, value: str, connection_file: str, 
             adopted.kill()
         assert adopted.poll() is None
     adopted.kill()
-    assert adopted.wait(10) == UNKNOWN_STATUS
+    assert adopted.wait(30) == UNKNOWN_STATUS
 
 
 def test_a_kernel_is_found(run: Run, value: str, connection_file: str) -> None:
@@ -71,7 +71,7 @@ def test_children_are_no_kernels(run: Run, value: str, connection_file: str, mod
 
     # ps finds kernels alone. A child has its parent's command line until it has its own.
     others = {(False, child.pid, False)} if mode == "psutil" else set()
-    wait_until(lambda: found() == {(True, child.pid, True)} | others, "the kernel and its parent", 10)
+    wait_until(lambda: found() == {(True, child.pid, True)} | others, "the kernel and its parent")
 
 
 @only_psutil
@@ -115,7 +115,7 @@ def test_this_process_is_not_found(run: Run, value: str, connection_file: str, m
 def test_a_kernel_that_waits_to_be_reaped_is_not_found(run: Run, value: str, connection_file: str) -> None:
     child = run(*KERNEL, connection_file, env=environment(value))
     child.kill()
-    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, "its end", 10)
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, "its end")
     assert find({MARK: value}, {"one": connection_file}) == []
 
 

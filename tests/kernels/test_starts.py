@@ -26,7 +26,7 @@ from tests.fakes.toree import FakeSpark
 from tests.fakes.wait import until
 from tests.kernels.warm_scene import EAGER, NAME, SETTINGS, check_nothing_is_left, filled_once
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = [pytest.mark.gen_test(timeout=200), pytest.mark.timeout(240)]
 #: Everybody's bound is 2 kernels; bob has bounds of his own.
 ANN, BOB = GatewayUser("ann"), GatewayUser("bob", max_kernels=3, max_cores=4)
 KERNELS, CORES = {"ann": 2, "bob": 3}, {"ann": 3, "bob": 4}

@@ -108,7 +108,7 @@ def test_a_mere_mention_of_the_word_is_no_secret() -> None:
     assert redactor.text("a token, (?i)token") == "a token, (?i)token"
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(60)
 def test_long_text_takes_linear_time() -> None:
     text = "a" * 300_000 + " " * 300_000 + "!" + "-=" * 100_000
     assert Redactor().text(text) == text

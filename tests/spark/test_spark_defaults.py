@@ -231,7 +231,7 @@ def make_socket(path: str) -> None:
 
 
 @pytest.mark.parametrize("make", [make_directory, os.mkfifo, make_socket])
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_what_is_no_file_is_an_error_and_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket has to be short
     make("spark-defaults.conf")
@@ -239,7 +239,7 @@ def test_what_is_no_file_is_an_error_and_no_hang(tmp_path: Path, monkeypatch: py
         read_defaults("spark-defaults.conf")
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_device_is_an_error_and_no_hang() -> None:
     with pytest.raises(SparkConfError, match="not a regular file"):
         read_defaults("/dev/zero")

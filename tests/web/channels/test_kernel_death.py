@@ -99,7 +99,7 @@ async def test_what_it_prints_at_its_start_does_not_tell(gateway: Client) -> Non
     kernel_id = await gateway.start()
     async with opened(gateway, kernel_id) as notebook:
         log = KernelFiles(kernel_of(gateway, kernel_id).connection_file).log
-        assert "NOTE: When using" in log.read_text()
+        await until(lambda: "NOTE: When using" in log.read_text(), "what it prints")
         cell = notebook.execute("import os; os._exit(3)")
         told = of(cell, await until_restarting(notebook))
         assert told[-3]["content"]["evalue"] == "The kernel died (exit status 3)."

@@ -15,7 +15,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler, websocket_
 
 from kg2at_personality.web.channels.websocket_frames import MAX_WRITE, WebsocketFrames
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = pytest.mark.gen_test(timeout=60)
 SIZES = [0, 1, 125, 126, 2**16 - 1, 2**16, MAX_WRITE + 1]
 
 

@@ -14,7 +14,7 @@ from tests.fakes.clock import ticks
 from tests.fakes.messages import message, text_of
 from tests.fakes.wait import until
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = pytest.mark.gen_test(timeout=60)
 
 
 class SlowNotebook:

@@ -12,7 +12,7 @@ from kg2at_personality.web.toree_protocol.idle_hold import REMEMBERED, IdleHold,
 from tests.fakes.clock import ticks
 from tests.fakes.wait import until
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = pytest.mark.gen_test(timeout=60)
 NEVER = 1000.0
 
 
