@@ -31,6 +31,7 @@ from .errors import ConfigError, StateDirInUse
 from .kernels.manager import GatewayKernelManager
 from .kernels.offers import Offers
 from .kernels.prespawn import prespawn
+from .kernels.readiness import Readiness
 from .kernels.resource_limits import raise_limits
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import SparkKernelSpecManager
@@ -41,7 +42,7 @@ from .state.failpoints import Failpoints
 from .state.ledger import Ledger
 from .system.interrupt_signal import let_children_be_interrupted
 from .system.loopback import is_loopback
-from .web import listen_backlog, status
+from .web import health, listen_backlog, status
 from .web.channels.connection import ChannelsConnection
 from .web.channels.websocket_access import WebsocketAccess
 from .web.identity.provider import TokenIdentityProvider, names_users, recheck_interval
@@ -124,6 +125,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     def _install_managers(self) -> None:
         app = self.parent
         self.clusters = clusters_of(self, self.log, self.user_rules.names_users)
+        offers = self.offers if self.inject_kernelspecs else None
+        self.readiness = Readiness(offers, self.clusters, self.timing, self.log)
         app.kernel_spec_manager = self._derived("kernel_spec_manager_class", SparkKernelSpecManager)(
             parent=app,
             log=app.log,
@@ -174,7 +177,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         # Kernel Gateway has just set up tornado's log.
         self._log_cleaner.install()
         base_url = self.parent.base_url
-        own = [(url_path_join(base_url, path), handler) for path, handler in status.routes]
+        own = [(url_path_join(base_url, path), handler) for path, handler in (*status.routes, *health.routes)]
         return guarded(own + super().create_request_handlers(), base_url)
 
     def _listen_for_more(self) -> None:
@@ -222,12 +225,14 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             app.log.critical("kg2at can't start. %s", error)
             app.exit(1)
         app.session_manager.restore()
+        self.readiness.open()
 
     async def shutdown(self) -> None:
         """Called by Kernel Gateway at its end, which waits for it: end all kernels, whatever has failed."""
         self._is_ending = True
         try:
             self._announcement.withdraw()
+            await self.readiness.close()
             self.websocket_access.close()
             if self._prespawn is not None:
                 self._prespawn.cancel()

@@ -37,5 +37,9 @@ TABLE: dict[str, dict[str, tuple[Any, tuple[int, int, int]]]] = {
         "DELETE": (None, (204, 404, 204)),
     },
     "/kg2at/status": {"GET": (None, (200, 200, 200))},
+    "/kg2at/live": {"GET": (None, (200, 200, 200)), "HEAD": (None, (200, 200, 200))},
+    "/kg2at/ready": {"GET": (None, (200, 200, 200)), "HEAD": (None, (200, 200, 200))},
     "/nothing": {},
 }
+#: Those that answer anybody, by the same.
+FOR_ANYBODY = ("/kg2at/live", "/kg2at/ready")
