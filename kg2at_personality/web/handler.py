@@ -217,9 +217,16 @@ class GatewayHandler(JupyterHandler):
         retry_after = getattr(error, "retry_after", None)
         if retry_after is not None:
             self.set_header("Retry-After", str(math.ceil(retry_after)))
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(self._methods()))
         self.set_status(status_code, reason)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"reason": reason, "message": message}))
+
+    def _methods(self) -> list[str]:
+        """Return the methods that the route has, and does not leave to tornado, which answers 405."""
+        lacking = library_internals.LACKING_METHOD
+        return [name for name in self.SUPPORTED_METHODS if getattr(type(self), name.lower()) is not lacking]
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log an error of kg2at's in one line, any other as tornado does. Called by tornado."""
