@@ -31,6 +31,7 @@ from .errors import ConfigError, StateDirInUse
 from .kernels.manager import GatewayKernelManager
 from .kernels.offers import Offers
 from .kernels.prespawn import prespawn
+from .kernels.readiness import Readiness
 from .kernels.resource_limits import raise_limits
 from .kernels.sessions import GatewaySessionManager
 from .kernels.specs import SparkKernelSpecManager
@@ -126,6 +127,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
     def _install_managers(self) -> None:
         app = self.parent
         self.clusters = clusters_of(self, self.log, self.user_rules.names_users)
+        offers = self.offers if self.inject_kernelspecs else None
+        self.readiness = Readiness(offers, self.clusters, self.timing, self.log)
         app.kernel_spec_manager = self._derived("kernel_spec_manager_class", SparkKernelSpecManager)(
             parent=app,
             log=app.log,
@@ -224,12 +227,14 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             app.log.critical("kg2at can't start. %s", error)
             app.exit(1)
         app.session_manager.restore()
+        self.readiness.open()
 
     async def shutdown(self) -> None:
         """Called by Kernel Gateway at its end, which waits for it: end all kernels, whatever has failed."""
         self._is_ending = True
         try:
             self._announcement.withdraw()
+            await self.readiness.close()
             self.websocket_access.close()
             if self._prespawn is not None:
                 self._prespawn.cancel()

@@ -227,6 +227,7 @@ CONTRACTS: list[Attribute] = [
     Key(GATEWAY, "kg_personality", "web.handler", "to find the personality"),
     Attribute("tornado.http1connection:HTTP1Connection", "stream", WEB, "to know whether a client has hung up"),
     Attribute("tornado.tcpserver:TCPServer", "_sockets", WEB, "to let more connections wait"),
+    Attribute("tornado.web:RequestHandler", "_unimplemented_method", WEB, "to tell the methods that a route has"),
     # Python notebooks.
     Attribute(CONTEXT, "_active_spark_context", PYSPARK, "to know whether there is a session"),
     Attribute(CONTEXT, "_gateway", PYSPARK, "to know the JVM, and to forget it when it has ended"),

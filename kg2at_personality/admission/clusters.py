@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import MasterUnreachable
-from ..spark.cluster import App, AppIdentity
+from ..spark.cluster import App, AppIdentity, ClusterState
 from ..spark.conf import SparkConf
 from ..spark.driver_report import DriverReport
 from ..spark.executor_deaths import ExecutorDeaths, executor_deaths
 from ..spark.master import MasterClient
 from ..spark.master_options import MasterOptions
 from ..spark.master_ui import master_urls
+from ..spark.master_url import is_standalone
 from ..spark.redaction import Redactor
 from .application_wait import ApplicationWait
 from .log import Log
@@ -42,6 +43,7 @@ class Clusters:
         self.policy, self.options, self.log = policy, options, log
         self._give_back_limit = give_back_limit
         self._queues: dict[tuple[str, ...], tuple[AdmissionQueue, MasterClient]] = {}
+        self._clients: dict[tuple[str, ...], MasterClient] = {}
 
     async def acquire(self, request: AdmissionRequest, urls: Sequence[str]) -> None:
         """Return when the kernel may start at the cluster with these `urls`; see AdmissionQueue.acquire."""
@@ -60,14 +62,29 @@ class Clusters:
         """
         return tuple(master_urls(conf, self.options.urls))
 
+    async def ask(self, conf: SparkConf) -> ClusterState | None:
+        """Return the state of the cluster that this configuration names, asked for now.
+
+        None where no start depends on a master's answer: none is asked. Raises MasterUnreachable, and as `urls` does.
+        """
+        starts_anyway = self.policy.core_check == "off" or self.policy.master_unreachable == "admit"
+        if starts_anyway or not is_standalone(conf.master):
+            return None
+        return await self._client(self.urls(conf)).state()
+
     def _is_checked(self, request: AdmissionRequest) -> bool:
         return request.executors is not None and self.policy.core_check != "off"
 
     def _queue(self, urls: tuple[str, ...]) -> AdmissionQueue:
         if urls not in self._queues:
-            client = MasterClient.with_options(urls, self.options)
+            client = self._client(urls)
             self._queues[urls] = AdmissionQueue(client.state, self.policy, log=self.log), client
         return self._queues[urls][0]
+
+    def _client(self, urls: tuple[str, ...]) -> MasterClient:
+        if urls not in self._clients:
+            self._clients[urls] = MasterClient.with_options(urls, self.options)
+        return self._clients[urls]
 
     def release(self, kernel_id: str) -> None:
         """Give back the kernel's lease."""
@@ -161,8 +178,9 @@ class Clusters:
 
     async def close(self) -> None:
         """Refuse everybody who waits, and close the clients. Idempotent."""
-        for queue, client in self._queues.values():
+        for queue, _ in self._queues.values():
             await queue.close()
+        for client in self._clients.values():
             client.close()
 
 

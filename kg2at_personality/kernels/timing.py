@@ -42,5 +42,9 @@ class Timing:
     #: After a start that failed, at first and at most.
     warm_retry: float = 5.0
     longest_warm_retry: float = 600.0
+    #: Between two looks at Spark and its master for those who ask whether kernels can start, and how long they wait for
+    #: one: Kubernetes gives a probe one second.
+    ready_look: float = 5.0
+    ready_patience: float = 0.8
     #: For the processes that a kernel leaves behind.
     kill: KillTimes = field(default_factory=KillTimes)

@@ -19,6 +19,7 @@ from tornado.httputil import HTTPServerRequest
 
 from ..errors import AccessNotGranted, KG2ATError
 from ..kernels.manager import GatewayKernelManager
+from ..kernels.readiness import Readiness
 from ..kernels.sessions import GatewaySessionManager
 from ..kernels.specs import SparkKernelSpecManager
 from ..kernels.user import GatewayUser
@@ -43,6 +44,7 @@ class Personality(Protocol):
     user_rules: UserRules
     websocket_access: WebsocketAccess
     page_sessions: PageSessions
+    readiness: Readiness
 
     async def begin(self) -> None:
         """Wait until the kernels of an earlier gateway are taken over."""
@@ -53,6 +55,8 @@ class GatewayHandler(JupyterHandler):
 
     #: StaticFileHandler supports GET and HEAD alone, and would refuse a CORS preflight.
     SUPPORTED_METHODS = web.RequestHandler.SUPPORTED_METHODS
+    #: False for what anybody may know, at any time: nobody is identified, and nobody waits for the gateway's begin.
+    needs_user = True
 
     gateway_user: GatewayUser
 
@@ -93,17 +97,19 @@ class GatewayHandler(JupyterHandler):
 
         Raises 403 for a Host that a gateway without a token does not serve, 400 for arguments or an Origin that can't
         be read, 401 for nobody, 404 for a foreign origin, 413 for a body above `max_body_size`, 404 for what is
-        another's. Waits until the kernels of an earlier gateway are taken over.
+        another's. Waits until the kernels of an earlier gateway are taken over. Without `needs_user` there is no 401.
         """
-        access.check_host(self, self.personality.parent.ip)
+        if self.needs_user:
+            access.check_host(self, self.personality.parent.ip)
         # Jupyter Server reads both when it answers, also by an error, once it knows who is there.
         self._check_readable()
         page_cookie.heed(self, self.personality.page_sessions)
-        user = await access.identify(self, GatewayHandler)
+        user = await access.identify(self, GatewayHandler, self.needs_user)
         limit = library_internals.gateway_setting(self, "max_body_size")
         if limit and len(self.request.body) > limit:
             raise web.HTTPError(413, f"The body is larger than {limit} bytes (max_body_size).")
-        await self.personality.begin()
+        if self.needs_user:
+            await self.personality.begin()
         if user is not None:
             self.gateway_user = self.personality.user_rules.gateway_user(user)
             self.kernel_manager.audit.let_in(self.gateway_user.name, str(self.request.remote_ip))
@@ -214,9 +220,16 @@ class GatewayHandler(JupyterHandler):
         retry_after = getattr(error, "retry_after", None)
         if retry_after is not None:
             self.set_header("Retry-After", str(math.ceil(retry_after)))
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(self._methods()))
         self.set_status(status_code, reason)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"reason": reason, "message": message}))
+
+    def _methods(self) -> list[str]:
+        """Return the methods that the route has, and does not leave to tornado, which answers 405."""
+        lacking = library_internals.LACKING_METHOD
+        return [name for name in self.SUPPORTED_METHODS if getattr(type(self), name.lower()) is not lacking]
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log an error of kg2at's in one line, any other as tornado does. Called by tornado."""

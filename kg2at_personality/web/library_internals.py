@@ -95,6 +95,10 @@ def is_nobody(handler: RequestHandler) -> bool:
     return getattr(handler, "_jupyter_current_user", handler) is None
 
 
+# tornado, RequestHandler: a method that a handler does not have is this one. What tornado answers then lacks `Allow`.
+
+LACKING_METHOD = RequestHandler._unimplemented_method
+
 # tornado: its requests and servers do not hand out their sockets.
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from . import kernels, not_found, sessions, specs, status
+from . import health, kernels, not_found, sessions, specs, status
 from .channels import websocket_handler
 from .handler import GatewayHandler
 from .page import page_handler
@@ -31,7 +31,7 @@ OWN = {
     )
 }
 #: Path and handler of each route that Kernel Gateway has none for.
-OWN_ROUTES = [*status.routes, *page_handler.routes, *kernels.routes]
+OWN_ROUTES = [*status.routes, *health.routes, *page_handler.routes, *kernels.routes]
 
 
 def guarded(routes: Iterable[tuple[Any, ...]], base_url: str) -> list[tuple[Any, ...]]:

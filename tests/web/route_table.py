@@ -46,5 +46,9 @@ TABLE: dict[str, dict[str, tuple[Any, tuple[int, int, int]]]] = {
     "/kg2at/sign-in": {"POST": (None, (401, 401, 401))},
     "/kg2at/sign-out": {"POST": (None, (200, 200, 200))},
     OF_PAGE: {"GET": (None, (200, 404, 200)), "DELETE": (None, (204, 404, 204))},
+    "/kg2at/live": {"GET": (None, (200, 200, 200)), "HEAD": (None, (200, 200, 200))},
+    "/kg2at/ready": {"GET": (None, (200, 200, 200)), "HEAD": (None, (200, 200, 200))},
     "/nothing": {},
 }
+#: Those that answer anybody, by the same.
+FOR_ANYBODY = ("/kg2at/live", "/kg2at/ready")
