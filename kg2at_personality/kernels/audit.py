@@ -8,7 +8,8 @@ from collections.abc import Callable
 from logging import Logger
 from typing import TypeVar
 
-from .user import GatewayUser
+from .journal import Entry, RestartResult, Started, Stopped
+from .outcomes import STARTED
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -54,19 +55,23 @@ class Audit:
         text = "refused: %s %s from %s: %d%s"
         self._log.warning(text, _shown(method), _shown(path[:LONGEST_PATH]), _shown(address), status, before)
 
-    def started(self, user: str, kernel_id: str, kernel_name: str, had_waited: bool) -> None:
-        """Called when a user has a kernel."""
-        how = ", which had waited" if had_waited else ""
-        self._log.info("started: kernel %s (%s) of %s%s", kernel_id, _shown(kernel_name), _whom(user), how)
-
-    def restarted(self, user: str, kernel_id: str, owner: str) -> None:
-        """Called when a user has had a kernel restarted."""
-        self._log.info("restarted: kernel %s of %s, by %s", kernel_id, _whom(owner), _whom(user))
-
-    def stopped(self, kernel_id: str, owner: str, by: GatewayUser | None, reason: str = "") -> None:
-        """Called when a kernel was stopped by a user, or by the gateway (None). `reason` tells why it was culled."""
-        who, why = "the gateway" if by is None else _whom(by.name), f": {reason}" if reason else ""
-        self._log.info("stopped: kernel %s of %s, by %s%s", kernel_id, _whom(owner), who, why)
+    def hear(self, entry: Entry) -> None:
+        """Called by the journal with each entry: tell of kernels that users have, had restarted, and have no more."""
+        kernel = entry.kernel
+        if isinstance(entry, Started):
+            what, how = (
+                f"{kernel.kernel_id} ({_shown(kernel.kernel_name)})",
+                ", which had waited" if entry.is_warm else "",
+            )
+            self._log.info("started: kernel %s of %s%s", what, _whom(kernel.owner), how)
+        elif isinstance(entry, RestartResult) and entry.outcome == STARTED:
+            self._log.info("restarted: kernel %s of %s, by %s", kernel.kernel_id, _whom(kernel.owner), _whom(entry.by))
+        elif isinstance(entry, Stopped):
+            who, why = (
+                "the gateway" if entry.by is None else _whom(entry.by),
+                f": {entry.message}" if entry.message else "",
+            )
+            self._log.info("stopped: kernel %s of %s, by %s%s", kernel.kernel_id, _whom(kernel.owner), who, why)
 
 
 def _whom(user: str) -> str:

@@ -23,12 +23,19 @@ from .supplies import Supplies
 from .timing import Timing
 
 
+class KernelLives(Protocol):
+    """Who is told of kernels' deaths; see Lives."""
+
+    def died(self, kernel: Kernel, message: str, restarted: int | None = None) -> None: ...
+
+
 class KernelHost(Protocol):
     """A manager, as its kernels see it."""
 
     supplies: Supplies
     failpoints: Failpoints
     timing: Timing
+    lives: KernelLives
     kernel_ports: PortRange | None
     max_kernel_log_size: int
     traceback_replacement_message: str
@@ -63,12 +70,14 @@ class Kernel(ClientKernel, Protocol):
     kernel_name: str
     connection_file: str
     since: datetime
+    cores_since: datetime
     requested: dict[str, str] | None
     owner: str
     admission: Admission | None
     plan: Plan | None
     sessions: list[dict[str, Any]]
     running_cell: str
+    launches: int
     waits: bool
     adopted_group: int | None
     lifecycle: asyncio.Lock
@@ -80,6 +89,10 @@ class Kernel(ClientKernel, Protocol):
     shutting_down: bool
     cache_ports: bool
 
+    @property
+    def user(self) -> str: ...
+    @property
+    def is_dead(self) -> bool: ...
     @property
     def parent(self) -> KernelHost: ...
     @property

@@ -45,9 +45,9 @@ class GatewayKernel(JupyterKernel):
     """Kernel Gateway's manager of one kernel.
 
     `requested` is the environment that its client sent, `admission` what it was admitted with, `plan` that of its next
-    launch (None for what isn't kg2at's), `sessions` the rows of its sessions, `launches` the number of its processes so
-    far, `owner` the user whom it belongs to ("": the administrators), `adopted_group` the process group of a process of
-    another gateway, `running_cell` the id of the execute_request that it runs. While it `waits` it is nobody's.
+    launch (None for what isn't kg2at's), `sessions` its sessions' rows, `launches` the number of its processes so far,
+    `cores_since` when it got its cores, `owner` whose it is ("": the administrators'), `adopted_group` the process
+    group of another gateway's process, `running_cell` the execute_request that it runs. It `waits` while nobody's.
     """
 
     execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
@@ -59,7 +59,7 @@ class GatewayKernel(JupyterKernel):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.since = datetime.now(timezone.utc)
+        self.since = self.cores_since = datetime.now(timezone.utc)
         self.requested: dict[str, str] | None = None
         self.admission: Admission | None = None
         self.plan: Plan | None = None

@@ -11,17 +11,19 @@ from traitlets import Float, Instance, Int, default
 
 from ..admission.clusters import Clusters
 from ..admission.policy import AdmissionPolicy
-from ..errors import KernelIdTaken
 from ..spark.master_options import MasterOptions
 from ..state.failpoints import Failpoints
 from .activity import Activity
 from .audit import Audit
 from .core_watch import CoreWatch
 from .ended_kernels import cull_reason
+from .failures import Failures
 from .gateway_end import GatewayEnd
+from .journal import Journal
 from .jupyter_manager import JupyterKernelManager
 from .kernel import GatewayKernel
 from .launch.launcher import Launcher
+from .lives import Lives
 from .port_range import PortRange
 from .seed import Seeding
 from .start import Start
@@ -62,13 +64,14 @@ class GatewayKernelManager(JupyterKernelManager):
         self.supplies = Supplies(
             self.parent, self.launcher, self.kernel_spec_manager, self.clusters, self.failpoints, self.log
         )
+        self.audit, self.failures = Audit(self.log), Failures()
+        self.lives = Lives(self.supplies, Journal(self.log, self.audit.hear, self.failures.hear))
         self.stops = Stops(self)
         self.warm_pool = WarmPool(self, self.stops)
         self.warm_refill = WarmRefill(self, self.warm_pool, WarmDemand(self, self.warm_options))
         self.starts = Starts(self, self.stops, self.warm_pool)
         self.seeding = Seeding(self)
-        self.core_watch = CoreWatch(self)
-        self.audit, self._end = Audit(self.log), GatewayEnd(self)
+        self.core_watch, self._end = CoreWatch(self), GatewayEnd(self)
         self._tasks: set[asyncio.Future[None]] = set()
 
     @default("clusters")
@@ -100,18 +103,17 @@ class GatewayKernelManager(JupyterKernelManager):
         SeedFailed and KernelDied where a seed notebook has to run. Whoever cancels leaves no kernel behind.
         """
         chosen = kwargs.pop("kernel_id", None)
-        if chosen and (owner := self.owner_of(chosen)) is not None and not user.sees(owner):
-            raise KernelIdTaken(f"The kernel id {chosen} is in use. Choose another one, or none.")
-        if chosen in self:
+        if chosen in self and user.sees(self.owner_of(chosen)):
             return str(await super().start_kernel(kernel_name=kernel_name, kernel_id=chosen, **kwargs))
         kernel_name = self.parent.force_kernel_name or kernel_name or self.default_kernel_name
         # As jupyter_client's KernelManager has it.
         kernel_name = NATIVE_KERNEL_NAME if kernel_name == "python" else kernel_name
         kernel_id, requested = str(chosen or self.new_kernel_id()), None if env is None else dict(env)
         start = Start(kernel_id, kernel_name, requested, kwargs, user, ID_CHOSEN if chosen else "")
-        self.warm_refill.note_start()
-        await self.starts.run(start)
-        await self.seeding.run(start.kernel_id)
+        with self.lives.start(start):
+            self.warm_refill.note_start()
+            await self.starts.run(start)
+            await self.seeding.run(start.kernel_id)
         return start.kernel_id
 
     def pre_start_kernel(self, kernel_name: str | None, kwargs: Any) -> Any:
@@ -182,9 +184,10 @@ class GatewayKernelManager(JupyterKernelManager):
 
     def _handle_kernel_died(self, kernel_id: str) -> None:
         """Called when a kernel died once too often. It stays listed, with its reason, until somebody deletes it."""
-        kernel = self.listed(kernel_id)
+        kernel, reason = self.listed(kernel_id), "The kernel died again and again, and is not restarted any more."
         if kernel is not None and not kernel.is_dead:
-            self.keep(kernel.mark_dead("The kernel died again and again, and is not restarted any more."))
+            self.lives.died(kernel, reason)
+            self.keep(kernel.mark_dead(reason))
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` in a task of this manager's own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timezone
 from typing import Any
 
 from jupyter_client.ioloop import AsyncIOLoopKernelRestarter
@@ -24,6 +25,7 @@ class Restarter(AsyncIOLoopKernelRestarter):
         kernel: Kernel = self.kernel_manager
         if not _is_watched(kernel):
             return
+        launch = kernel.launches
         death = "" if await kernel.is_alive() else f"The kernel died {await kernel.console.ending()}"
         if not _is_watched(kernel):
             return
@@ -36,6 +38,8 @@ class Restarter(AsyncIOLoopKernelRestarter):
         except KG2ATError as error:
             await kernel.mark_dead(f"The kernel died, and can't be restarted: {error}")
         kernel.reason = kernel.reason or death
+        if death:
+            kernel.parent.lives.died(kernel, death, restarted=launch)
 
 
 def _is_watched(kernel: Kernel) -> bool:
@@ -85,7 +89,8 @@ class Restart:
             raise
         finally:
             self._supplies = None
-        self._kernel.admission = admission or self._kernel.admission
+        if admission is not None:
+            self._kernel.admission, self._kernel.cores_since = admission, datetime.now(timezone.utc)
         return admission
 
     async def _get_supplies(self) -> tuple[Plan | None, Admission | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,12 @@ class Start:
     kernel: GatewayKernel | None = None
     task: asyncio.Task[None] | None = None
     launch: asyncio.Future[bool] | None = None
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def age(self) -> float:
+        """Return for how many seconds its user has waited."""
+        return time.monotonic() - self.begun
 
     def equip(self, kernel: GatewayKernel) -> None:
         """Give the kernel what it needs before it is started, or handed out."""

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 from ..admission.messages import closing
 from ..errors import KernelIdTaken, StartEnded
 from ..state.failpoints import Failpoints
-from .audit import Audit
 from .handover import HandoverHost, hand_over
 from .kernel import GatewayKernel
 from .kernel_limits import KernelLimits, LimitHost
 from .launch_failure import SYSTEM_ERRORS, launch_failure
+from .lives import Lives
 from .resource_limits import check_descriptors
 from .specs import SparkKernelSpecManager
 from .start import Start
@@ -35,10 +35,11 @@ class StartHost(HandoverHost, LimitHost, Protocol):
     supplies: Supplies
     kernel_spec_manager: SparkKernelSpecManager
     failpoints: Failpoints
-    audit: Audit
+    lives: Lives
     log: Logger
 
     def new_kernel_id(self) -> str: ...
+    def owner_of(self, kernel_id: str) -> str | None: ...
     def remove_traces(self, kernel_id: str) -> None: ...
     def keep(self, work: Coroutine[Any, Any, None]) -> None: ...
     async def start_as_jupyter(self, kernel_id: str, kernel_name: str, env: dict[str, str], **kwargs: Any) -> None: ...
@@ -106,6 +107,9 @@ class Starts:
         """Raise what refuses a kernel before anything is done for it: each start has an id, and a place, of its own."""
         self.refuse_when_closed()
         kernel_id = start.kernel_id
+        owner = self._host.owner_of(kernel_id)
+        if owner is not None and not start.user.sees(owner):
+            raise KernelIdTaken(f"The kernel id {kernel_id} is in use. Choose another one, or none.")
         if kernel_id in self._starts:
             raise KernelIdTaken(f"Kernel {kernel_id} is being started already. Wait for it, or choose another id.")
         if kernel_id in self._pool:
@@ -137,14 +141,15 @@ class Starts:
         self._pool.note(start)
         how = f"was started: {start.warm_reason}" if start.warm_reason else "had waited for its user"
         self._host.log.info("Kernel %s (%s) %s", start.kernel_id, start.kernel_name, how)
-        self._host.audit.started(start.user.name, start.kernel_id, start.kernel_name, not start.warm_reason)
+        self._host.lives.started(start)
         self._host.failpoints.reached("start: done")
 
     async def _admit(self, start: Start) -> None:
         supplies = self._host.supplies
-        start.admission = await supplies.admit(
-            start.kernel_id, start.kernel_name, start.env, start.plan, start.user.max_cores
-        )
+        with self._host.lives.core_wait(start):
+            start.admission = await supplies.admit(
+                start.kernel_id, start.kernel_name, start.env, start.plan, start.user.max_cores
+            )
         self._host.failpoints.reached("start: admitted")
 
     async def _get_handed(self, start: Start, waiting: WaitingKernel) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import KernelDied, NoRoom
@@ -44,6 +45,11 @@ class Startup:
         if self._answer is None:
             raise KernelDied("The kernel has not been started.")
         await asyncio.shield(self._answer)
+
+    def call_when_answered(self, call: Callable[[asyncio.Future[None]], None]) -> None:
+        """Have `call` called with the answer, or with the exception in its place. No-op before the first launch."""
+        if self._answer is not None:
+            self._answer.add_done_callback(call)
 
     def fail(self, error: KernelDied) -> None:
         """Raise `error` in those who wait for the answer, and in those who come later."""

@@ -33,6 +33,7 @@ class Status:
             "kernels": self._kernels(leases, queue),
             "zombies": self._seen(manager.zombies.status()),
             "warm": self._warm(),
+            "failures": manager.failures.status(self._user),
             "clusters": clusters,
         }
 

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from ..state.failpoints import Failpoints
 from ..state.record import STOPPING
-from .audit import Audit
 from .ended_kernels import EndedKernels
 from .kernel import GatewayKernel
+from .lives import Lives
 from .supplies import Supplies
 from .timing import Timing
 from .user import GatewayUser
@@ -27,11 +27,12 @@ class StopHost(Protocol):
     supplies: Supplies
     failpoints: Failpoints
     timing: Timing
-    audit: Audit
+    lives: Lives
     log: Logger
 
     def __contains__(self, kernel_id: str) -> bool: ...
     def get_kernel(self, kernel_id: str) -> GatewayKernel: ...
+    def listed(self, kernel_id: str) -> GatewayKernel | None: ...
     def check_known(self, kernel_id: str) -> None: ...
     def is_starting(self, kernel_id: str) -> bool: ...
     def owner_of(self, kernel_id: str) -> str | None: ...
@@ -94,6 +95,7 @@ class Stops:
     def add_zombie(self, kernel: GatewayKernel, reason: str) -> None:
         """Kill the kernel again and again, until nothing is left of it."""
         retry = partial(self._kill_zombie, kernel)
+        self._host.lives.became_zombie(kernel, reason)
         self.zombies.add(
             Zombie(kernel.kernel_id, kernel.kernel_name, kernel.pid, datetime.now(timezone.utc), reason, retry)
         )
@@ -102,6 +104,7 @@ class Stops:
         self, kernel_id: str, now: bool, start: asyncio.Task[None] | None, owner: str, by: GatewayUser | None
     ) -> None:
         """Stop the kernel, or its `start` if that has not come to a launch yet."""
+        stopping = self._host.lives.stopping(kernel_id, self._host.listed(kernel_id), owner, by)
         try:
             if start is not None:
                 start.cancel()
@@ -113,7 +116,7 @@ class Stops:
             self._tasks.pop(kernel_id, None)
             reason = self._reasons.get(kernel_id, "")
             self.ended.add(kernel_id, owner, reason)
-            self._host.audit.stopped(kernel_id, owner, by, reason)
+            self._host.lives.stopped(stopping, reason)
 
     async def end(self, kernel: GatewayKernel, now: bool = False) -> None:
         """Shut down a kernel, listed or not, whatever goes wrong; what lives on is a zombie."""

@@ -28,7 +28,7 @@ def take_over(
     connection: Any = read_connection_file(record.connection_file)
     kernel.load_connection_info(connection)
     kernel.kernel_id = record.kernel_id
-    kernel.since = datetime.fromisoformat(record.since)
+    kernel.since = kernel.cores_since = datetime.fromisoformat(record.since)
     kernel.requested, kernel.admission, kernel.sessions = record.env, record.admission, record.sessions
     kernel.launches, kernel.owner = record.launches, record.owner
     if record.wait_line is not None:

@@ -71,6 +71,7 @@ class Termination:
         (kernel.log.debug if kernel.waits else kernel.log.error)("Kernel %s: %s", kernel.kernel_id, reason)
         kernel.execution_state, kernel.reason = "dead", reason
         kernel.stop_restarter()
+        kernel.parent.lives.died(kernel, reason)
         try:
             if kernel.has_kernel:
                 await kernel.provisioner.wait()

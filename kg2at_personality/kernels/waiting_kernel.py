@@ -94,7 +94,8 @@ class WaitingKernel:
         """Make it a user's; its next start is that of any kernel. Return it."""
         kernel = self.kernel
         kernel.waits, kernel.autorestart = False, self._restarts
-        kernel.kernel_name, kernel.since = kernel_name, datetime.now(timezone.utc)
+        kernel.kernel_name = kernel_name
+        kernel.since = kernel.cores_since = datetime.now(timezone.utc)
         kernel.provisioner.kernel_spec = kernel.kernel_spec
         kernel.resume(launch_args)
         return kernel

@@ -19,6 +19,7 @@ from tornado.httputil import HTTPServerRequest
 
 from ..errors import AccessNotGranted, KG2ATError
 from ..kernels.manager import GatewayKernelManager
+from ..kernels.outcomes import INTERNAL_ERROR
 from ..kernels.readiness import Readiness
 from ..kernels.sessions import GatewaySessionManager
 from ..kernels.specs import SparkKernelSpecManager
@@ -32,7 +33,6 @@ from .identity.users import UserRules
 T = TypeVar("T")
 #: Status and reason of a request whose client has closed its connection (nginx' 499). Only the access log shows them.
 CLIENT_CLOSED_REQUEST = 499, "Client closed request"
-INTERNAL_ERROR = "The gateway ran into an error of its own. Its log says more; please tell the administrator."
 
 
 class Personality(Protocol):

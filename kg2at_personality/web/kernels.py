@@ -120,9 +120,9 @@ class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[m
         """
         kernel: GatewayKernel = self.kernel_manager.get_kernel(kernel_id)
         if action == "restart":
-            with self.kernel_manager.starts.restarting(kernel, self.gateway_user):
-                await self.kernel_manager.restart_kernel(kernel_id)
-            self.kernel_manager.audit.restarted(self.gateway_user.name, kernel_id, kernel.owner)
+            manager, user = self.kernel_manager, self.gateway_user
+            with manager.lives.restart(kernel, user), manager.starts.restarting(kernel, user):
+                await manager.restart_kernel(kernel_id)
             self.finish(_model(self.kernel_manager, kernel_id))
             return
         if kernel.is_dead:

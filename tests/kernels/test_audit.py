@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from kg2at_personality.kernels.audit import REMEMBERED, Audit
-from kg2at_personality.kernels.user import ADMINISTRATOR, GatewayUser
+from kg2at_personality.kernels.journal import KernelFacts, RestartResult, Started, Stopped
+from kg2at_personality.kernels.outcomes import STARTED, Outcome
 from tests.fakes.gateways import kernel_of
 from tests.fakes.identity import ALICE, BOB, ROOT, WRONG, NamedTokens, with_users
 from tests.fakes.toree import QUICK
@@ -71,8 +72,9 @@ class TestLines:
     @pytest.mark.parametrize("name", ["eve\nstarted: kernel x of bob", "eve of bob", "the gateway", "\u2028x", "'"])
     def test_a_name_makes_no_other_line(self, audit: Audit, caplog: Any, name: str) -> None:
         audit.let_in(name, "10.0.0.1")
-        audit.started(name, "ID", name, had_waited=True)
-        audit.stopped("ID", name, GatewayUser(name))
+        kernel = KernelFacts("ID", name, name, name)
+        audit.hear(Started(kernel, is_warm=True))
+        audit.hear(Stopped(kernel, name, "", 0.0, had_lived=True))
         audit.refused("GET\n", f"/{name}", "10.0.0.1", 401)
         assert caplog.messages == [
             f"let in: {name!r} from 10.0.0.1",
@@ -87,10 +89,12 @@ class TestLines:
         assert len(caplog.messages[0]) < 300
 
     def test_whose_kernels_are_stopped_and_restarted(self, audit: Audit, caplog: Any) -> None:
-        audit.stopped("ID", "bob", GatewayUser("alice", is_admin=True))
-        audit.stopped("ID", "bob", None, "Nobody used it.")
-        audit.stopped("ID", "", ADMINISTRATOR)
-        audit.restarted("alice", "ID", "bob")
+        bobs, nobodys = (KernelFacts("ID", "python3", owner, "whoever") for owner in ("bob", ""))
+        audit.hear(Stopped(bobs, "alice", "", 1.0, had_lived=True))
+        audit.hear(Stopped(bobs, None, "Nobody used it.", 1.0, had_lived=False))
+        audit.hear(Stopped(nobodys, "", "", 1.0, had_lived=True))
+        audit.hear(RestartResult(bobs, STARTED, "", "alice"))
+        audit.hear(RestartResult(bobs, Outcome("refused", "cluster_busy"), "Not now.", "alice"))
         assert caplog.messages == [
             "stopped: kernel ID of bob, by alice",
             "stopped: kernel ID of bob, by the gateway: Nobody used it.",
