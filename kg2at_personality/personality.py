@@ -49,6 +49,7 @@ from .web.identity.token_file import TokenFileIdentityProvider
 from .web.identity.users import UserRules
 from .web.log_filter import LogFilter
 from .web.routes import guarded
+from .web.spark_ui import spark_ui_handler
 
 __all__ = ["ENV_PREFIX", "KG2ATPersonality"]
 
@@ -174,7 +175,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         # Kernel Gateway has just set up tornado's log.
         self._log_cleaner.install()
         base_url = self.parent.base_url
-        own = [(url_path_join(base_url, path), handler) for path, handler in status.routes]
+        own = [(url_path_join(base_url, path), handler) for path, handler in (*status.routes, *spark_ui_handler.routes)]
         return guarded(own + super().create_request_handlers(), base_url)
 
     def _listen_for_more(self) -> None:

@@ -21,9 +21,12 @@ from .ended_kernels import cull_reason
 from .gateway_end import GatewayEnd
 from .jupyter_manager import JupyterKernelManager
 from .kernel import GatewayKernel
+from .kernel_model import own_fields
 from .launch.launcher import Launcher
 from .port_range import PortRange
 from .seed import Seeding
+from .spark_jobs import SparkJobs
+from .spark_uis import SparkUis
 from .start import Start
 from .starts import Starts
 from .stops import Stops
@@ -67,7 +70,8 @@ class GatewayKernelManager(JupyterKernelManager):
         self.warm_refill = WarmRefill(self, self.warm_pool, WarmDemand(self, self.warm_options))
         self.starts = Starts(self, self.stops, self.warm_pool)
         self.seeding = Seeding(self)
-        self.core_watch = CoreWatch(self)
+        self.core_watch, self.spark_uis = CoreWatch(self), SparkUis(self.clusters)
+        self.spark_jobs = SparkJobs(self.spark_uis, self.timing)
         self.audit, self._end = Audit(self.log), GatewayEnd(self)
         self._tasks: set[asyncio.Future[None]] = set()
 
@@ -156,9 +160,9 @@ class GatewayKernelManager(JupyterKernelManager):
         return self.parent.force_kernel_name or self.default_kernel_name
 
     def kernel_model(self, kernel_id: str) -> dict[str, Any]:
-        """Return what clients see of a kernel: also whether it had waited for its user, and if not, why."""
-        reason = self.get_kernel(kernel_id).warm_reason
-        return super().kernel_model(kernel_id) | {"warm": not reason, "warm_reason": reason}
+        """Return what clients see of a kernel; see `own_fields` for what is not Jupyter's."""
+        kernel = self.get_kernel(kernel_id)
+        return super().kernel_model(kernel_id) | own_fields(kernel, self.parent.base_url)
 
     # The seed notebook.
 

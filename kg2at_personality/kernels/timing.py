@@ -42,5 +42,10 @@ class Timing:
     #: After a start that failed, at first and at most.
     warm_retry: float = 5.0
     longest_warm_retry: float = 600.0
+    #: Between two questions to a driver how far its jobs are, how long they are asked after a look at them, and for how
+    #: long one is waited for.
+    jobs_poll: float = 2.0
+    jobs_watched: float = 10.0
+    jobs_limit: float = 5.0
     #: For the processes that a kernel leaves behind.
     kill: KillTimes = field(default_factory=KillTimes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 KERNEL, SESSION = "/api/kernels/{kernel}", "/api/sessions/{session}"
+SPARK_UI = "/kg2at/kernels/{kernel}/spark/jobs/"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PATCHED = {"path": "renamed.ipynb"}
 #: Path, where a route's pattern matches it -> method -> body, and what owner, other user and administrator get.
@@ -37,5 +38,7 @@ TABLE: dict[str, dict[str, tuple[Any, tuple[int, int, int]]]] = {
         "DELETE": (None, (204, 404, 204)),
     },
     "/kg2at/status": {"GET": (None, (200, 200, 200))},
+    # python3 has no Spark.
+    SPARK_UI: {"GET": (None, (404, 404, 404)), "HEAD": (None, (404, 404, 404)), "POST": ({}, (403, 404, 403))},
     "/nothing": {},
 }

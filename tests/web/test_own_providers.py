@@ -266,6 +266,9 @@ ACTIONS = {
     ("PATCH", "/api/sessions/{session}"): ("write", "sessions"),
     ("DELETE", "/api/sessions/{session}"): ("write", "sessions"),
     ("GET", "/kg2at/status"): ("read", "kernels"),
+    ("GET", "/kg2at/kernels/{kernel}/spark/jobs/"): ("read", "kernels"),
+    ("HEAD", "/kg2at/kernels/{kernel}/spark/jobs/"): ("read", "kernels"),
+    ("POST", "/kg2at/kernels/{kernel}/spark/jobs/"): ("write", "kernels"),
 }
 
 
