@@ -160,6 +160,27 @@ class StartEnded(KG2ATError):
     reason = "Kernel was shut down"
 
 
+class NoSparkUi(KG2ATError):
+    """The kernel has no web UI of Spark's: no application, none that shows one, or a dead process."""
+
+    status = 404
+    reason = "No Spark UI"
+
+
+class SparkUiSilent(KG2ATError):
+    """A driver's web UI is not there yet or not any more, does not answer, or answers with too much."""
+
+    status = 503
+    reason = "Spark UI does not answer"
+
+
+class ReadOnly(KG2ATError):
+    """Only the kernel's owner may change something by its Spark UI, and only from there."""
+
+    status = 403
+    reason = "Read only"
+
+
 # What the cluster answered.
 
 

@@ -115,6 +115,11 @@ class Clusters:
         waits = (queue.wait_of(kernel_id) for queue, _ in self._queues.values())
         return next((wait for wait in waits if wait is not None), None)
 
+    def application(self, kernel_id: str) -> str | None:
+        """Return the id of the kernel's application at the master, from memory; None without one, or a lease."""
+        leases = (each["leases"].get(kernel_id) for each in self.status())
+        return next((lease["app_id"] for lease in leases if lease is not None), None)
+
     def given_back(self, kernel_id: str) -> int:
         """Return the cores that others may have until the kernel needs them; see AdmissionQueue.given_back."""
         return sum(queue.given_back(kernel_id) for queue, _ in self._queues.values())

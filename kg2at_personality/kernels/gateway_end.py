@@ -9,6 +9,7 @@ from typing import Protocol
 from .core_watch import CoreWatch
 from .kernel import GatewayKernel
 from .seed import Seeding
+from .spark_jobs import SparkJobs
 from .starts import Starts
 from .stops import Stops
 from .supplies import Supplies
@@ -24,6 +25,7 @@ class EndHost(Protocol):
     stops: Stops
     seeding: Seeding
     core_watch: CoreWatch
+    spark_jobs: SparkJobs
     warm_pool: WarmPool
     warm_refill: WarmRefill
     shutdown_timeout: float
@@ -77,5 +79,6 @@ class GatewayEnd:
 
     async def _close(self) -> None:
         await self._host.core_watch.close()
+        await self._host.spark_jobs.close()
         await self._host.stops.zombies.close()
         self._host.supplies.ledger.close()

@@ -30,6 +30,7 @@ else:
 class GatewayApp(GatewayOptions, Protocol):
     """What the manager uses of KernelGatewayApp."""
 
+    base_url: str
     force_kernel_name: str
     max_kernels: int | None
     seed_notebook: Any

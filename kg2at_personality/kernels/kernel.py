@@ -138,10 +138,8 @@ class GatewayKernel(JupyterKernel):
         """Called when it has."""
         self._cell_launch = self.launches
 
-    @property
-    def idle_since(self) -> datetime | None:
+    def idle_since(self, report: DriverReport) -> datetime | None:
         """Return when it was last used, by a cell or a job; None while one or a stream runs, or it has not answered."""
-        report = self.kind.driver_report() or DriverReport()
         if not self.has_answered or self.execution_state != "idle" or report.is_working:
             return None
         return max(self.last_activity, report.last_end)

@@ -22,10 +22,13 @@ from .gateway_end import GatewayEnd
 from .journal import Journal
 from .jupyter_manager import JupyterKernelManager
 from .kernel import GatewayKernel
+from .kernel_model import own_fields
 from .launch.launcher import Launcher
 from .lives import Lives
 from .port_range import PortRange
 from .seed import Seeding
+from .spark_jobs import SparkJobs
+from .spark_uis import SparkUis
 from .start import Start
 from .starts import Starts
 from .stops import Stops
@@ -71,7 +74,9 @@ class GatewayKernelManager(JupyterKernelManager):
         self.warm_refill = WarmRefill(self, self.warm_pool, WarmDemand(self, self.warm_options))
         self.starts = Starts(self, self.stops, self.warm_pool)
         self.seeding = Seeding(self)
-        self.core_watch, self._end = CoreWatch(self), GatewayEnd(self)
+        self.core_watch, self.spark_uis = CoreWatch(self), SparkUis(self.clusters)
+        self.spark_jobs = SparkJobs(self.spark_uis, self.timing)
+        self._end = GatewayEnd(self)
         self._tasks: set[asyncio.Future[None]] = set()
 
     @default("clusters")
@@ -158,9 +163,9 @@ class GatewayKernelManager(JupyterKernelManager):
         return self.parent.force_kernel_name or self.default_kernel_name
 
     def kernel_model(self, kernel_id: str) -> dict[str, Any]:
-        """Return what clients see of a kernel: also whether it had waited for its user, and if not, why."""
-        reason = self.get_kernel(kernel_id).warm_reason
-        return super().kernel_model(kernel_id) | {"warm": not reason, "warm_reason": reason}
+        """Return what clients see of a kernel; see `own_fields` for what is not Jupyter's."""
+        kernel = self.get_kernel(kernel_id)
+        return super().kernel_model(kernel_id) | own_fields(kernel, self.parent.base_url)
 
     # The seed notebook.
 

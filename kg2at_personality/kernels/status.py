@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from ..plural import counted, span
+from ..spark.driver_report import DriverReport
 from .kernel import GatewayKernel
 from .manager import GatewayKernelManager
+from .spark_uis import ui_path
 from .user import GatewayUser
 
 
 class Status:
     """What `GET /kg2at/status` says to one user. It asks neither master nor kernels, and awaits nothing.
 
-    A user who is no administrator sees their own kernels, places in the queue and zombies alone.
+    A user who is no administrator sees their own kernels, places in the queue and zombies alone. `watches_jobs`: the
+    jobs of the kernels in it are asked for from now on, so that the next one tells them.
     """
 
-    def __init__(self, manager: GatewayKernelManager, user: GatewayUser) -> None:
-        self._manager, self._user = manager, user
+    def __init__(self, manager: GatewayKernelManager, user: GatewayUser, watches_jobs: bool = False) -> None:
+        self._manager, self._user, self._watches_jobs = manager, user, watches_jobs
 
     def rows(self) -> dict[str, Any]:
         """Return `cluster`, `queue`, `kernels` and the rest; `clusters` has the parts of each, if there are several."""
@@ -40,7 +43,25 @@ class Status:
     def _kernels(self, leases: dict[str, dict[str, Any]], queue: list[dict[str, Any]]) -> list[dict[str, Any]]:
         waits = {row["kernel_id"]: row for row in queue if row["app_id"]}
         seen = (kernel for kernel in self._manager.kernels() if self._sees(kernel.kernel_id))
-        return [_kernel(each, leases.get(each.kernel_id), waits.get(each.kernel_id)) for each in seen]
+        return [
+            _kernel(each, leases.get(each.kernel_id), waits.get(each.kernel_id)) | self._spark(each) for each in seen
+        ]
+
+    def _spark(self, kernel: GatewayKernel) -> dict[str, Any]:
+        """Return the parts of a kernel's row that its driver tells.
+
+        `idle_since` is its last use, in UTC; `jobs` are those of the `jobs_running` whose progress is known, as of
+        SparkJobs; `spark_ui` is the path of its Spark UI, None while it has none.
+        """
+        report, jobs = kernel.kind.driver_report() or DriverReport(), self._manager.spark_jobs
+        if self._watches_jobs:
+            jobs.look_at(kernel, report)
+        return {
+            "idle_since": kernel.idle_since(report),
+            "jobs": jobs.rows(kernel.kernel_id, report),
+            "jobs_running": report.jobs,
+            "spark_ui": ui_path(self._manager.parent.base_url, kernel.kernel_id, report),
+        }
 
     def _sees(self, kernel_id: str) -> bool:
         return self._user.sees(self._manager.owner_of(kernel_id))
@@ -81,7 +102,6 @@ def _kernel(kernel: GatewayKernel, lease: dict[str, Any] | None, wait: dict[str,
         "app_id": lease["app_id"] if lease else None,
         "pid": kernel.pid,
         "since": kernel.since,
-        "idle_since": kernel.idle_since,
         "warm": not kernel.warm_reason,
         "warm_reason": kernel.warm_reason,
     }

@@ -46,5 +46,10 @@ class Timing:
     #: one: Kubernetes gives a probe one second.
     ready_look: float = 5.0
     ready_patience: float = 0.8
+    #: Between two questions to a driver how far its jobs are, how long they are asked after a look at them, and for how
+    #: long one is waited for.
+    jobs_poll: float = 2.0
+    jobs_watched: float = 10.0
+    jobs_limit: float = 5.0
     #: For the processes that a kernel leaves behind.
     kill: KillTimes = field(default_factory=KillTimes)

@@ -9,6 +9,7 @@ from ..json_fields import Fields, parse
 
 #: No clock is beyond it, in seconds since the epoch.
 LATEST = 1e11
+LAST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,9 @@ class DriverReport:
 
     `is_starting`: its SparkContext is being made. `app_id` is "" while it has none. `jobs` run, with so many `tasks`
     that run or wait, on so many `executors` that have registered. `streams` are streaming queries. `idle_since` is
-    when the last job ended, in seconds since the epoch; None while there is work, and before the first job.
+    when the last job ended, in seconds since the epoch; None while there is work, and before the first job. Its web UI
+    listens on `ui_port`, for HTTPS if it `has_https`; 0: it has none, None: a driver of an earlier gateway, which does
+    not say.
     """
 
     is_starting: bool = False
@@ -27,6 +30,8 @@ class DriverReport:
     executors: int = 0
     streams: int = 0
     idle_since: float | None = None
+    ui_port: int | None = 0
+    has_https: bool = False
 
     @property
     def is_working(self) -> bool:
@@ -55,4 +60,6 @@ def parsed(content: bytes) -> DriverReport:
         executors=fields.whole("executors"),
         streams=fields.whole("streams"),
         idle_since=fields.or_none("idle_since", lambda name: fields.number(name, least=0, most=LATEST)),
+        ui_port=fields.or_none("ui_port", lambda name: fields.whole(name, most=LAST_PORT)),
+        has_https=fields.or_none("has_https", lambda name: fields.one_of(name, (True, False))) or False,
     )

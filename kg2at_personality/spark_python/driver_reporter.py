@@ -18,7 +18,9 @@ SIZE = 512
 _STREAM = re.compile(r"Thread\[(?:#\d+,)?(?:stream execution thread for |JobGenerator,)")
 
 
-_NOTHING = {"app_id": "", "jobs": 0, "tasks": 0, "executors": 0, "streams": 0}
+#: How Scala shows the address of the web UI, an Option, if there is one.
+_UI = re.compile(r"Some\(http(s?)://.*:(\d+)/?\)")
+_NOTHING = {"app_id": "", "jobs": 0, "tasks": 0, "executors": 0, "streams": 0, "ui_port": 0, "has_https": False}
 
 
 class Reported(Protocol):
@@ -103,6 +105,7 @@ class Work:
             "tasks": _tasks(tracker) if jobs else 0,
             "executors": max(executors, 0),
             "streams": _streams(pyspark_internals.gateway_of(context)),
+            **web_ui(spark.uiWebUrl().toString()),
         }
 
 
@@ -110,6 +113,12 @@ def _tasks(tracker: Any) -> int:
     """Return how many tasks of the active stages have not ended."""
     stages = (tracker.getStageInfo(stage) for stage in list(tracker.getActiveStageIds()))
     return sum(stage.get().numTasks() - stage.get().numCompletedTasks() for stage in stages if stage.isDefined())
+
+
+def web_ui(url: str) -> dict[str, Any]:
+    """Return the report's fields of the web UI, by what Scala shows of SparkContext.uiWebUrl."""
+    match = _UI.fullmatch(url)
+    return {"ui_port": int(match[2]) if match else 0, "has_https": bool(match and match[1])}
 
 
 def _streams(gateway: Any) -> int:

@@ -208,12 +208,7 @@ class GatewayHandler(JupyterHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer `{"reason": ..., "message": ...}`, which Jupyter's clients show to their users."""
         error = kwargs.get("exc_info", (None, None))[1]
-        reason, message = responses.get(status_code, "Unknown error"), INTERNAL_ERROR
-        if isinstance(error, KG2ATError):
-            reason, message = error.reason, str(error)
-        elif isinstance(error, web.HTTPError):
-            reason = error.reason or reason
-            message = error.log_message % error.args if error.log_message else reason
+        reason, message = _words(status_code, error)
         if isinstance(self, JupyterHandler):
             # tornado's send_error clears the headers; without CORS headers a browser hides the answer from its page.
             self.set_cors_headers()
@@ -223,6 +218,10 @@ class GatewayHandler(JupyterHandler):
         if status_code == 405:
             self.set_header("Allow", ", ".join(self._methods()))
         self.set_status(status_code, reason)
+        self.finish_error(reason, message)
+
+    def finish_error(self, reason: str, message: str) -> None:
+        """Write the body of an error's answer."""
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"reason": reason, "message": message}))
 
@@ -237,3 +236,14 @@ class GatewayHandler(JupyterHandler):
             self.personality.log.warning("%s %s: %d %s", self.request.method, self.request.path, value.status, value)
         else:
             super().log_exception(typ, value, tb)
+
+
+def _words(status_code: int, error: BaseException | None) -> tuple[str, str]:
+    """Return the reason and the message of an error's answer."""
+    reason = responses.get(status_code, "Unknown error")
+    if isinstance(error, KG2ATError):
+        return error.reason, str(error)
+    if isinstance(error, web.HTTPError):
+        reason = error.reason or reason
+        return reason, error.log_message % error.args if error.log_message else reason
+    return reason, INTERNAL_ERROR

@@ -10,6 +10,7 @@ from . import health, kernels, not_found, sessions, specs, status
 from .channels import websocket_handler
 from .handler import GatewayHandler
 from .page import page_handler
+from .spark_ui import spark_ui_handler
 
 #: kg2at's handlers, by the name of the stock one that each replaces.
 OWN = {
@@ -31,7 +32,7 @@ OWN = {
     )
 }
 #: Path and handler of each route that Kernel Gateway has none for.
-OWN_ROUTES = [*status.routes, *health.routes, *page_handler.routes, *kernels.routes]
+OWN_ROUTES = [*status.routes, *health.routes, *page_handler.routes, *kernels.routes, *spark_ui_handler.routes]
 
 
 def guarded(routes: Iterable[tuple[Any, ...]], base_url: str) -> list[tuple[Any, ...]]:

@@ -22,9 +22,11 @@ class StatusHandler(GatewayHandler, CORSMixin, APIHandler):  # type: ignore[misc
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        """200 with what the request's user sees; see Status."""
+        """200 with what the request's user sees; see Status. With `?jobs=true` it is a look at the kernels' jobs."""
+        watches_jobs = self.get_query_argument("jobs", "") == "true"
+        status = Status(self.kernel_manager, self.gateway_user, watches_jobs)
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(Status(self.kernel_manager, self.gateway_user).rows(), default=json_default))
+        self.finish(json.dumps(status.rows(), default=json_default))
 
 
 routes = [("/kg2at/status", StatusHandler)]

@@ -6,6 +6,7 @@ from typing import Any
 
 KERNEL, SESSION = "/api/kernels/{kernel}", "/api/sessions/{session}"
 OF_PAGE = "/kg2at/kernels/{kernel}"
+SPARK_UI = "/kg2at/kernels/{kernel}/spark/jobs/"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PATCHED = {"path": "renamed.ipynb"}
 #: Path, where a route's pattern matches it -> method -> body, and what owner, other user and administrator get.
@@ -48,6 +49,8 @@ TABLE: dict[str, dict[str, tuple[Any, tuple[int, int, int]]]] = {
     OF_PAGE: {"GET": (None, (200, 404, 200)), "DELETE": (None, (204, 404, 204))},
     "/kg2at/live": {"GET": (None, (200, 200, 200)), "HEAD": (None, (200, 200, 200))},
     "/kg2at/ready": {"GET": (None, (200, 200, 200)), "HEAD": (None, (200, 200, 200))},
+    # python3 has no Spark.
+    SPARK_UI: {"GET": (None, (404, 404, 404)), "HEAD": (None, (404, 404, 404)), "POST": ({}, (403, 404, 403))},
     "/nothing": {},
 }
 #: Those that answer anybody, by the same.

@@ -272,6 +272,9 @@ ACTIONS = {
     ("POST", "/kg2at/sign-out"): ("write", "kernels"),
     ("GET", "/kg2at/kernels/{kernel}"): ("read", "kernels"),
     ("DELETE", "/kg2at/kernels/{kernel}"): ("write", "kernels"),
+    ("GET", "/kg2at/kernels/{kernel}/spark/jobs/"): ("read", "kernels"),
+    ("HEAD", "/kg2at/kernels/{kernel}/spark/jobs/"): ("read", "kernels"),
+    ("POST", "/kg2at/kernels/{kernel}/spark/jobs/"): ("write", "kernels"),
 }
 #: Those of what anybody may know: it is not asked.
 UNASKED = {(method, path) for path in FOR_ANYBODY for method in TABLE[path]}

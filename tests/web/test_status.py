@@ -61,6 +61,6 @@ async def test_a_kernels_cores(
 
 async def test_since_when_it_is_idle(gateway: Any, monkeypatch: Any) -> None:
     kernel = gateway.app.kernel_manager.get_kernel(await gateway.start())
-    monkeypatch.setattr(type(kernel), "idle_since", kernel.since)
+    monkeypatch.setattr(type(kernel), "idle_since", lambda *_: kernel.since)
     [row] = json.loads((await gateway.ask("GET", "/kg2at/status")).body)["kernels"]
     assert row["idle_since"] == row["since"] and row["idle_since"].endswith("Z")

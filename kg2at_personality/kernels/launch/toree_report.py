@@ -55,9 +55,12 @@ _REPORTER = """
       else if (wasWorking || begun > total) idle = (System.currentTimeMillis / 1000.0).toString
       total = begun
       val id = if (isThere) sc.applicationId else ""
+      val ui = if (isThere) sc.uiWebUrl.getOrElse("") else ""
+      val port = ui.drop(ui.lastIndexOf(':') + 1).takeWhile(_.isDigit)
       "{\\"is_starting\\": " + (!isThere && isStarting()) + ", \\"app_id\\": \\"" + id +
         "\\", \\"jobs\\": " + jobs + ", \\"tasks\\": " + tasks + ", \\"executors\\": " + Math.max(executors, 0) +
-        ", \\"streams\\": " + streams() + ", \\"idle_since\\": " + idle + "}"
+        ", \\"streams\\": " + streams() + ", \\"idle_since\\": " + idle + ", \\"ui_port\\": " +
+        (if (port.isEmpty) "0" else port) + ", \\"has_https\\": " + ui.startsWith("https:") + "}"
     }
     override def run(): Unit = {
       val path = new String(java.util.Base64.getDecoder.decode("PATH"), "UTF-8")

@@ -1,0 +1,1 @@
+"""A kernel's Spark UI, shown by the gateway."""
