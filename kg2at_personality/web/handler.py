@@ -59,6 +59,8 @@ class GatewayHandler(JupyterHandler):
     needs_user = True
 
     gateway_user: GatewayUser
+    #: Whether a browser's cookie stands for the request's token.
+    is_by_cookie = False
 
     def __init__(self, application: web.Application, request: HTTPServerRequest, **kwargs: Any) -> None:
         self._work: asyncio.Future[Any] | None = None
@@ -103,7 +105,7 @@ class GatewayHandler(JupyterHandler):
             access.check_host(self, self.personality.parent.ip)
         # Jupyter Server reads both when it answers, also by an error, once it knows who is there.
         self._check_readable()
-        page_cookie.heed(self, self.personality.page_sessions)
+        self.is_by_cookie = page_cookie.heed(self, self.personality.page_sessions)
         user = await access.identify(self, GatewayHandler, self.needs_user)
         limit = library_internals.gateway_setting(self, "max_body_size")
         if limit and len(self.request.body) > limit:

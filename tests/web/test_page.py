@@ -13,7 +13,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from kg2at_personality.kernels.user import ADMINISTRATOR
 from kg2at_personality.web.identity.page_cookie import LIFETIME, MOST, PageSessions
-from kg2at_personality.web.page import page_handler
+from kg2at_personality.web.page import html_handler, page_handler
 from kg2at_personality.web.page.page_view import page_of
 from tests.fakes.identity import ALICE, BOB, ROOT, USERS, with_users
 
@@ -240,7 +240,7 @@ def status(**more: Any) -> dict[str, Any]:
 
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
-KERNEL = {
+KERNEL: dict[str, Any] = {
     "kernel_id": "1-2-3-4-5",
     "name": "apache_toree_scala",
     "user": "ann",
@@ -250,6 +250,9 @@ KERNEL = {
     "execution_state": "idle",
     "lease": "running",
     "reason": "",
+    "jobs": [],
+    "jobs_running": 0,
+    "spark_ui": None,
     "since": NOW - timedelta(hours=1),
     "idle_since": NOW - timedelta(minutes=12),
 }
@@ -308,11 +311,11 @@ def test_the_state_of_a_kernel_in_plain_words(row: dict[str, Any], wait: Any, ex
 
 def rendered(**parts: Any) -> str:
     page = page_of(status(**parts), ADMINISTRATOR, NOW)
-    return page_handler.TEMPLATES.get_template("page.html").render(nonce="n", base="/kg2at/", page=page)
+    return html_handler.TEMPLATES.get_template("page.html").render(nonce="n", base="/kg2at/", page=page)
 
 
 def test_all_of_it_is_shown() -> None:
-    job = {"name": "count at <stdin>:1", "tasks": 40, "tasks_done": 10}
+    job = {"name": "count at <stdin>:1", "tasks": 40, "done": 10, "failed": 0}
     page = rendered(
         kernels=[KERNEL | {"jobs": [job], "spark_ui": "/kg2at/kernels/1-2-3-4-5/spark/"}],
         queue=[WAIT | {"kernel_id": "2-2-3-4-5", "app_id": None}],
@@ -340,7 +343,7 @@ def test_what_comes_from_cluster_and_clients_is_text() -> None:
     page = rendered(
         cluster={"master": EVIL, "error": EVIL, "status": EVIL, "worker_list": [
             {"host": EVIL, "state": EVIL, "cores": 1, "cores_used": 1, "memory_mib": 1, "memory_used_mib": 1}]},
-        kernels=[KERNEL | {"name": EVIL, "user": EVIL, "jobs": [{"name": EVIL, "tasks": 1, "tasks_done": 0}],
+        kernels=[KERNEL | {"name": EVIL, "user": EVIL, "jobs": [{"name": EVIL, "tasks": 1, "done": 0, "failed": 0}],
                            "execution_state": "dead", "reason": EVIL}],
         queue=[wait],
         zombies=[{"kernel_id": "z", "name": EVIL, "pid": 7, "since": NOW, "reason": EVIL}],

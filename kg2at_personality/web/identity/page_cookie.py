@@ -58,16 +58,19 @@ class PageSessions:
         return signed_in.token
 
 
-def heed(handler: JupyterHandler, sessions: PageSessions) -> None:
+def heed(handler: JupyterHandler, sessions: PageSessions) -> bool:
     """Have a request to the page that has the cookie, and no token, be as one with the token that it stands for.
 
-    No-op beyond the page's own paths, and for what another origin's page has its visitor's browser send.
+    No-op beyond the page's own paths, and for what another origin's page has its visitor's browser send. Returns
+    whether the request is let in by the cookie, if it is at all.
     """
     request = handler.request
     if not request.path.startswith(path(handler)) or given_token(handler) or not _is_of_page(request):
-        return
-    if token := sessions.token_of(secret(handler)):
+        return False
+    token = sessions.token_of(secret(handler))
+    if token:
         request.headers["Authorization"] = f"token {token}"
+    return bool(token)
 
 
 def send(handler: JupyterHandler, value: str) -> None:

@@ -2,54 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import Any
-
-from jinja2 import Environment, PackageLoader
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ...kernels.status import Status
-from ..handler import GatewayHandler
 from ..identity import page_cookie
 from ..identity.provider import given_token
+from .html_handler import HTMLHandler
 from .page_view import page_of
-
-TEMPLATES = Environment(
-    loader=PackageLoader(__package__), autoescape=True, trim_blocks=True, lstrip_blocks=True, auto_reload=False
-)
-#: Scripts and styles are those of the page alone, which have its nonce; nothing is loaded from elsewhere.
-POLICY = (
-    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-
-
-class HTMLHandler(GatewayHandler):
-    """Answers a browser by HTML, its errors too."""
-
-    def show(self, template: str, **values: Any) -> None:
-        """Answer with a template, which gets `base` (the page's own path) and `nonce` besides."""
-        nonce = secrets.token_urlsafe(16)
-        headers = {
-            "Content-Type": "text/html; charset=utf-8",
-            "Content-Security-Policy": POLICY.format(nonce=nonce),
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "same-origin",
-            "Cache-Control": "no-store",
-        }
-        for name, value in headers.items():
-            self.set_header(name, value)
-        text = TEMPLATES.get_template(template).render(nonce=nonce, base=page_cookie.path(self), **values)
-        self.finish(text)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Ask a browser that nobody knows for a token; else as of all routes."""
-        if status_code != 401 or "text/html" not in self.request.headers.get("Accept", ""):
-            super().write_error(status_code, **kwargs)
-            return
-        self.set_status(401)
-        self.show("sign_in.html", was_wrong=bool(given_token(self)))
 
 
 class PageHandler(HTMLHandler):
@@ -66,7 +26,8 @@ class PageHandler(HTMLHandler):
             self.redirect(page_cookie.path(self), status=303)
             return
         is_part = self.get_query_argument("part", "") == "main"
-        rows = Status(self.kernel_manager, self.gateway_user).rows()
+        self.kernel_manager.clusters.look()
+        rows = Status(self.kernel_manager, self.gateway_user, watches_jobs=True).rows()
         self.show("main.html" if is_part else "page.html", page=page_of(rows, self.gateway_user))
 
 

@@ -55,7 +55,7 @@ def page_of(status: Row, user: GatewayUser, now: datetime | None = None) -> Row:
         "warm": [_warm(row, now) for row in status["warm"]["kernels"]],
         "warm_paused": status["warm"]["paused"],
         "zombies": [row | {"since": _clock(row["since"])} for row in status["zombies"]],
-        "failures": [row | {"time": _clock(row["time"])} for row in status.get("failures", [])],
+        "failures": [row | {"time": _clock(row["time"])} for row in status["failures"]],
         "time": _clock(now),
     }
 
@@ -127,8 +127,9 @@ def _kernel(row: Row, place: Row | None, now: datetime) -> Row:
     """Return what is shown of a kernel beside its row: its state in plain `words`, its `kind` for a colour."""
     kind, words = _state(row, place, now)
     cores = f"{row['cores_held']} of {row['cores_admitted']}" if row["cores_admitted"] else ""
-    jobs = [_job(job) for job in row.get("jobs", [])]
-    return row | {"kind": kind, "words": words, "cores": cores, "since": _clock(row["since"]), "jobs": jobs}
+    jobs, more_jobs = [_job(job) for job in row["jobs"]], row["jobs_running"] - len(row["jobs"])
+    shown = {"kind": kind, "words": words, "cores": cores, "since": _clock(row["since"])}
+    return row | shown | {"jobs": jobs, "more_jobs": more_jobs}
 
 
 def _state(row: Row, place: Row | None, now: datetime) -> tuple[str, str]:
@@ -155,7 +156,8 @@ def _context(row: Row) -> str:
 
 def _job(job: Row) -> Row:
     """Return a job with its share of tasks that are done, in words too."""
-    return job | {"words": f"{job['tasks_done']} of {counted(job['tasks'], 'task')}"}
+    words = f"{job['done']} of {counted(job['tasks'], 'task')}"
+    return job | {"words": words + (f", {job['failed']} failed" if job["failed"] else "")}
 
 
 def _waiter(row: Row) -> Row:

@@ -44,13 +44,11 @@ def driver_headers(headers: HTTPHeaders, path: str, root: str) -> dict[str, str]
 
 
 def comes_from(request: HTTPServerRequest, root: str) -> bool:
-    """Return whether a page below `root` of this gateway has sent the request, or a client that shows its token.
+    """Return whether a page below `root` of this gateway has sent the request.
 
     A browser adds what else lets its user in to requests of any page. The page of another kernel's UI is on the same
     origin, but not below `root`; a page may leave the Referer away, but not give another one.
     """
-    if "Authorization" in request.headers:
-        return True
     site = request.headers.get("Sec-Fetch-Site")
     try:
         page = urlsplit(request.headers.get("Referer", ""))

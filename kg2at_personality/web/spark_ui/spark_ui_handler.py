@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 from typing import Any
 
 from jupyter_server.auth.decorator import authorized
@@ -13,7 +12,7 @@ from tornado.httpclient import HTTPResponse
 
 from ...errors import ReadOnly, SparkUiSilent
 from ...spark.driver_ui import DriverUi, UiRequest
-from ..handler import GatewayHandler
+from ..page.html_handler import HTMLHandler
 from . import driver_answer
 from .driver_request import comes_from, driver_headers, driver_path, is_kill
 
@@ -24,18 +23,9 @@ NOT_OWN = "This is another user's kernel: its Spark UI can be looked at, but onl
 NOT_FROM_HERE = (
     "A job or a stage is ended by its link in the kernel's own Spark UI, or by a request with the token in its header."
 )
-#: The policy of a page of the gateway's own.
-PLAIN_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-ERROR = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{reason}</title>
-<style>:root{{color-scheme:light dark}}
-body{{font:1rem/1.5 sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}}</style>
-</head><body><h1>{reason}</h1><p>{message}</p></body></html>
-"""
 
 
-class SparkUiHandler(GatewayHandler):
+class SparkUiHandler(HTMLHandler):
     """Shows what the driver's web UI answers, to who sees the kernel; its owner may end jobs and stages by it."""
 
     auth_resource = "kernels"
@@ -93,7 +83,8 @@ class SparkUiHandler(GatewayHandler):
         """Raise ReadOnly unless the kernel's owner ends something by its own UI; 403 where the authorizer refuses."""
         if not is_own:
             raise ReadOnly(NOT_OWN)
-        if not comes_from(self.request, root):
+        has_token = "Authorization" in self.request.headers and not self.is_by_cookie
+        if not has_token and not comes_from(self.request, root):
             raise ReadOnly(NOT_FROM_HERE)
         may = self.authorizer.is_authorized(self, self.current_user, "write", self.auth_resource)
         if not await ensure_async(may):
@@ -111,15 +102,6 @@ class SparkUiHandler(GatewayHandler):
             self.set_header("Content-Length", response.headers["Content-Length"])
         # An answer that has no body, as 204, may not be given an empty one.
         self.finish(await _body(response, root, is_own) or None)
-
-    def finish_error(self, reason: str, message: str) -> None:
-        """Write a small page for a browser, JSON for all others."""
-        if "text/html" not in self.request.headers.get("Accept", ""):
-            super().finish_error(reason, message)
-            return
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Content-Security-Policy", PLAIN_POLICY)
-        self.finish(ERROR.format(reason=html.escape(reason), message=html.escape(message)))
 
 
 async def _body(response: HTTPResponse, root: str, is_own: bool) -> bytes:
