@@ -21,9 +21,6 @@ from tests.fakes.jupyter_server import JupyterServer
 if TYPE_CHECKING:  # playwright is there for these tests alone
     from playwright.sync_api import Browser, BrowserContext, Page
 
-#: The cores of the cluster.
-CORES = 4
-
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
@@ -67,8 +64,8 @@ def browser_page(browser_context: BrowserContext, evidence: Evidence) -> Page:
 
 @pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneCluster]:
-    """Run a standalone master with one worker of CORES cores."""
-    with quick_cluster(InstallationFinder().find(os.environ), tmp_path_factory.mktemp("cluster"), CORES) as running:
+    """Run a standalone master with one worker."""
+    with quick_cluster(InstallationFinder().find(os.environ), tmp_path_factory.mktemp("cluster")) as running:
         yield running
 
 

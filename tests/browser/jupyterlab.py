@@ -25,10 +25,12 @@ LIMIT = 90.0
 
 
 class JupyterLab:
-    """A page with JupyterLab, one notebook at a time."""
+    """A page with JupyterLab. What is said of a notebook is said of the one whose tab is in front."""
 
     def __init__(self, server: JupyterServer, page: Page) -> None:
         self.server, self.page = server, page
+        self.notebook = page.locator(".jp-NotebookPanel:visible")
+        self.dialog = page.locator(".jp-Dialog-content")
 
     @staticmethod
     def server(gateway: Gateway, directory: Path) -> JupyterServer:
@@ -38,22 +40,38 @@ class JupyterLab:
         settings.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
         return JupyterServer(gateway, directory, PROGRAM, OPTIONS)
 
-    def write(self, name: str, kernel: str, *cells: str) -> str:
-        """Put a notebook of these cells into the folder. Return its path."""
+    def write(self, name: str, kernel: str, *cells: str) -> None:
+        """Put a notebook of these cells into the folder."""
         notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
         notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel}
         (self.server.directory / f"{name}.ipynb").write_text(json.dumps(notebook))
-        return f"{name}.ipynb"
+
+    def visit(self, place: str = "") -> None:
+        """Go to JupyterLab, or to a notebook in it, with nothing open from before."""
+        self.page.goto(f"http://127.0.0.1:{self.server.port}/lab{place}?token=lab&reset", timeout=LIMIT * 1000)
+        self.page.locator(".jp-DirListing-item").first.wait_for(timeout=LIMIT * 1000)
 
     def open(self, name: str, kernel: str, *cells: str) -> None:
-        """Open a new notebook of these cells, and wait until it is shown."""
-        path = self.write(name, kernel, *cells)
-        self.page.goto(f"http://127.0.0.1:{self.server.port}/lab/tree/{path}?token=lab&reset")
+        """Make a notebook of these cells, and go to it."""
+        self.write(name, kernel, *cells)
+        self.visit(f"/tree/{name}.ipynb")
         self.cell(len(cells) - 1).wait_for()
+
+    def open_from_list(self, name: str) -> None:
+        """Double-click a notebook in the list of files. Returns when it is shown."""
+        self.page.locator(f".jp-DirListing-item[title*='{name}.ipynb']").dblclick()
+        self.page.locator(f".lm-TabBar-tab.lm-mod-current:has-text('{name}.ipynb')").wait_for()
+        self.cell(0).wait_for()
+
+    def close_and_shut_down(self) -> None:
+        """Press the keys that close the notebook and end its kernel, and confirm."""
+        self.page.keyboard.press("Control+Shift+Q")
+        self.dialog.locator(".jp-mod-accept").click()
+        self.notebook.wait_for(state="detached")
 
     def cell(self, index: int) -> Locator:
         """Return the cell with this number, from 0 on."""
-        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
+        return self.notebook.locator(".jp-Cell").nth(index)
 
     def output(self, index: int) -> Locator:
         """Return what is shown below it."""
@@ -64,12 +82,18 @@ class JupyterLab:
         self.cell(index).locator(".cm-content").click()
         self.page.keyboard.press("Shift+Enter")
 
-    def wait_for_kernel(self) -> None:
-        """Wait until the notebook's toolbar shows an idle kernel."""
-        self.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-
-    def wait_for_output(self, index: int, text: str, limit: float = LIMIT) -> None:
-        """Wait until the cell shows `text`; fails after `limit` seconds."""
+    def answer(self, index: int, text: str, limit: float = LIMIT) -> None:
+        """Run the cell and wait until it shows `text`; fails after `limit` seconds."""
         from playwright.sync_api import expect
 
+        self.run(index)
         expect(self.output(index)).to_contain_text(text, timeout=limit * 1000)
+
+    def wait_for_session(self) -> None:
+        """Wait until the circle in the toolbar is not that of a kernel that is initializing, whatever else it is.
+
+        Before that JupyterLab has no kernel to send a cell to, and forgets what is run without a word
+        (JupyterLab 4.6, CodeCell.execute: `!sessionContext.session?.kernel`).
+        """
+        circle = ".jp-Notebook-ExecutionIndicator[data-status]:not([data-status=initializing])"
+        self.notebook.locator(circle).wait_for(timeout=LIMIT * 1000)
