@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 #: Of an environment of its own, which `make test-browser` makes.
 PROGRAM = (str(ROOT / ".venv-jupyterlab" / "bin" / "python"), "-m", "jupyterlab")
-#: It asks nothing of the net, and asks nobody whether it may.
-OPTIONS = ("--LabApp.extension_manager=readonly", "--LabApp.news_url=None")
+#: It asks nothing of the net, and asks nobody whether it may. Its page has `jupyterapp`.
+OPTIONS = (
+    *("--LabApp.extension_manager=readonly", "--LabApp.news_url=None"),
+    *("--LabApp.expose_app_in_browser=True", "--log-level=WARN"),
+)
 NEWS = "CONFIG/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 #: Seconds that an answer takes at most on a busy machine: a Toree starts, and its SparkContext.
 LIMIT = 90.0
@@ -90,10 +93,17 @@ class JupyterLab:
         expect(self.output(index)).to_contain_text(text, timeout=limit * 1000)
 
     def wait_for_session(self) -> None:
-        """Wait until the circle in the toolbar is not that of a kernel that is initializing, whatever else it is.
+        """Wait until there is a kernel that cells can be sent to, ready or not.
 
-        Before that JupyterLab has no kernel to send a cell to, and forgets what is run without a word
-        (JupyterLab 4.6, CodeCell.execute: `!sessionContext.session?.kernel`).
+        What is run before, JupyterLab forgets without a word (4.6, CodeCell.execute:
+        `!sessionContext.session?.kernel`).
         """
-        circle = ".jp-Notebook-ExecutionIndicator[data-status]:not([data-status=initializing])"
-        self.notebook.locator(circle).wait_for(timeout=LIMIT * 1000)
+        session = "jupyterapp.shell.currentWidget?.sessionContext?.session"
+        self.page.wait_for_function(f"() => {session}?.kernel", timeout=LIMIT * 1000)
+
+    def shut_down_in_running_panel(self, kernel_id: str) -> None:
+        """Open the panel of what runs and click the cross of a kernel, once."""
+        self.page.locator("[data-id=jp-running-sessions]").click()
+        kernel = self.page.locator(f"#jp-running-sessions .jp-mod-kernel[data-context='{kernel_id}']")
+        kernel.hover()
+        kernel.locator(".jp-RunningSessions-itemShutdown").first.click()
