@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test test-unit test-e2e test-pythons test-lowest test-next coverage lint format bench dist clean
+.PHONY: help setup run demo test test-unit test-e2e test-browser test-pythons test-lowest test-next coverage lint format bench dist clean
 .SECONDARY:
 
 help:  ## list the targets
@@ -51,11 +51,11 @@ run: $(READY)  ## serve Toree kernels; prints the URL, its token and how Jupyter
 demo: $(READY)  ## run the notebooks of examples/ through a gateway on a Spark cluster of its own, then stop both
 	@exec $(BIN)/python examples/demo.py $(ARGS)
 
-test: $(READY)  ## all tests
-	@exec $(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## all tests but those in a browser
+	@exec $(BIN)/python -m pytest -m 'not browser' $(ARGS)
 
 # Three at a time on two processors: they wait for processes as long as they compute.
-UNIT := -m pytest -m 'not e2e' -n 3 --dist worksteal
+UNIT := -m pytest -m 'not e2e and not browser' -n 3 --dist worksteal
 
 test-unit: $(READY)  ## the tests that need no JVM
 	@exec $(BIN)/python $(UNIT) $(ARGS)
@@ -63,6 +63,19 @@ test-unit: $(READY)  ## the tests that need no JVM
 # Two files at a time: each has a gateway and a cluster of its own, and waits as often as it computes.
 test-e2e: $(READY)  ## the tests with a real Spark and Toree
 	@exec $(BIN)/python -m pytest -m e2e -n 2 --dist loadfile $(ARGS)
+
+test-browser: $(VENV)/.ready-browser .venv-jupyterlab/.ready  ## JupyterLab on a real gateway, in Chromium
+	@.ci/chromium install >/dev/null && exec $(BIN)/python -m pytest -m browser $(ARGS)
+
+$(VENV)/.ready-browser: setup.cfg | $(READY)
+	$(BIN)/python $(INSTALL) --editable '.[$(EXTRAS),browser]'
+	@touch $@
+
+# Apart from the gateway, as people have it; the release of the day.
+.venv-jupyterlab/.ready:
+	@[ -x .venv-jupyterlab/bin/python ] || $(PYTHON) -m venv .venv-jupyterlab
+	.venv-jupyterlab/bin/python $(INSTALL) --upgrade 'jupyterlab<5'
+	@touch $@
 
 # The version of setup's Python is left out: test-unit has it.
 test-pythons: $(READY)  ## the unit tests on the oldest and the newest supported Python that is at hand

@@ -11,9 +11,10 @@ from kg2at_personality.spark.installation_finder import InstallationFinder
 from kg2at_personality.spark.standalone import StandaloneCluster
 from tests.e2e.properties import DEFAULTS, PROFILES
 from tests.fakes.channels import Channels
-from tests.fakes.gateway_process import QUICK_JVM, Gateway
+from tests.fakes.cluster import quick_cluster
+from tests.fakes.gateway_process import Gateway
 from tests.fakes.jupyter_server import JupyterServer
-from tests.fakes.ports import held_port, held_range
+from tests.fakes.ports import held_range
 
 
 @pytest.fixture(scope="session")
@@ -25,13 +26,7 @@ def installation() -> Installation:
 @pytest.fixture(scope="module")
 def cluster(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneCluster]:
     """Run a standalone master with one worker of 4 cores."""
-    ports = {"port": held_port(), "webui_port": held_port()}  # a master that is killed has them again
-    directory = tmp_path_factory.mktemp("cluster")
-    (directory / "conf").mkdir()
-    (directory / "conf" / "spark-env.sh").write_text(f"export SPARK_DAEMON_JAVA_OPTS='{QUICK_JVM}'\n")
-    with StandaloneCluster(
-        installation.spark.home, installation.java.home, cores=4, directory=directory, **ports
-    ) as running:
+    with quick_cluster(installation, tmp_path_factory.mktemp("cluster")) as running:
         yield running
 
 

@@ -18,19 +18,29 @@ from tests.fakes.gateway_process import Gateway
 from tests.fakes.ports import held_port
 from tests.fakes.wait import wait_until
 
+SERVER = (sys.executable, "-m", "jupyter_server")
+
 
 class JupyterServer:
-    """Runs `jupyter server --gateway-url`, and asks it."""
+    """Runs `jupyter server --gateway-url`, and asks it.
 
-    def __init__(self, gateway: Gateway, directory: Path) -> None:
-        self.port = held_port()
+    `program`: what to run in its place, as JupyterLab; `options`: more of its options. Notebooks lie in `directory`.
+    """
+
+    def __init__(
+        self, gateway: Gateway, directory: Path, program: tuple[str, ...] = SERVER, options: tuple[str, ...] = ()
+    ) -> None:
+        self.port, self.directory, self.log_path = held_port(), directory, directory / "server.log"
         names = {f"JUPYTER_{name}_DIR": str(directory / name) for name in ("RUNTIME", "DATA", "CONFIG")}
-        argv = [sys.executable, "-m", "jupyter_server", f"--port={self.port}", "--no-browser", "--allow-root"]
+        argv = [*program, f"--port={self.port}", "--no-browser", "--allow-root", *options]
         argv += [f"--gateway-url={gateway.url}", f"--GatewayClient.auth_token={gateway.token}"]
         argv += ["--IdentityProvider.token=lab", f"--ServerApp.root_dir={directory}"]
-        self.process = subprocess.Popen(
-            argv, env=gateway.environ | names, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(argv, env=gateway.environ | names, stdout=log, stderr=subprocess.STDOUT)
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         data = None if body is None else json.dumps(body).encode()
@@ -48,7 +58,8 @@ class JupyterServer:
         return Channels(websocket.create_connection(url, timeout=timeout, suppress_origin=True), session)
 
     def __enter__(self) -> JupyterServer:
-        wait_until(self._answers, lambda: f"its answer; it ended with {self.process.poll()}", 120)
+        wait_until(self._answers, lambda: f"its answer:
+{self.log}", 120)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -60,5 +71,5 @@ class JupyterServer:
         with contextlib.suppress(OSError):
             self.request("GET", "/api")
             return True
-        assert self.process.poll() is None, f"it ended with {self.process.returncode}"
+        assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.log}"
         return False
