@@ -58,8 +58,7 @@ class JupyterServer:
         return Channels(websocket.create_connection(url, timeout=timeout, suppress_origin=True), session)
 
     def __enter__(self) -> JupyterServer:
-        wait_until(self._answers, lambda: f"its answer:
-{self.log}", 120)
+        wait_until(self._answers, lambda: f"its answer:\n{self.log}", 120)
         return self
 
     def __exit__(self, *exc: object) -> None:
