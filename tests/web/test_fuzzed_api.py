@@ -15,7 +15,7 @@ import pytest
 from kg2at_personality.web import openapi
 from tests.fakes.app import Client
 from tests.fakes.toree import QUICK, FakeSpark
-from tests.web.test_openapi import TO_COME
+from tests.web.route_table import TO_COME
 
 pytest.importorskip("schemathesis", reason="it is in the extra openapi")
 TOKEN = "the-right-token"
