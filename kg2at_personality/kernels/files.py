@@ -76,8 +76,10 @@ class KernelFiles:
 
     def report_content(self) -> bytes:
         """Return what its process has reported, up to `REPORT_LIMIT` bytes. Raises OSError."""
+        # A Path takes longer to be made than the file to be read, and a status reads those of all kernels.
+        path = f"{os.path.splitext(self.connection_file)[0]}.report"
         # Without waiting: a notebook may have put something else in its place.
-        file = os.open(self.report, os.O_RDONLY | os.O_NONBLOCK)
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             return os.read(file, REPORT_LIMIT)
         finally:

@@ -49,6 +49,7 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
     _hand_out: HandOut | None = None
     #: What the driver of the newest launch has reported so far.
     _report: DriverReport | None = None
+    _reported = b""  # what was last read, and is not parsed again
 
     @property
     def runtime(self) -> type[Runtime] | None:
@@ -164,8 +165,10 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
             content = self.files.report_content()
         except OSError:
             return None
-        with suppress(ValueError):  # it is empty, or just being written
-            self._report = parsed(content)
+        if content != self._reported:
+            self._reported = content
+            with suppress(ValueError):  # it is empty, or just being written
+                self._report = parsed(content)
         return self._report
 
     def _write_files(self, plan: Plan, submit_options: str) -> dict[str, str]:
@@ -176,7 +179,7 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         files.write_properties(values, plan.conf.encoding if sys.platform == "zos" else "ascii")
         files.write_java_options(java_options(plan))
         files.write_submit_options(submit_options)
-        self._report = None
+        self._report, self._reported = None, b""
         return {SUBMIT_OPTIONS: f"@{files.submit_options}"} if submit_options else {}
 
     async def send_signal(self, signum: int) -> None:

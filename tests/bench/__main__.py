@@ -26,6 +26,7 @@ from tests.bench.gateway_starts import adoptions, starts
 from tests.bench.kernel_lives import admissions, lives, posts, stops
 from tests.bench.measured_gateway import note
 from tests.bench.notebook_cells import bursts, cells
+from tests.bench.overviews import overviews
 from tests.bench.plot import draw
 from tests.bench.python_starts import python
 from tests.bench.quantities import fill, report, table
@@ -40,6 +41,7 @@ PARTS: dict[str, tuple[Part, int, int]] = {
     "lives": (lives, 1, 3),
     "stops": (stops, 2, 5),
     "adoptions": (adoptions, 1, 3),
+    "overviews": (overviews, 5, 20),
     "cells": (cells, 20, 60),
     "bursts": (bursts, 4, 10),
     "python": (python, 2, 5),

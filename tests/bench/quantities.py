@@ -26,6 +26,8 @@ USERS = 6
 #: How many kernels are stopped at the same time, and how many are adopted, beside how many.
 STOPPED = {"one": 1, "eight": 8}
 ADOPTED = {"none": 0, "twenty": 20}
+#: Of how many kernels an overview is made.
+OVERVIEW = {"no kernels": 0, "1,000": 1000}
 #: How many outputs one cell makes.
 BURST = 3000
 
@@ -96,6 +98,8 @@ QUANTITIES = {
     "python_unused": Quantity("its processes' memory before", "MiB", 80, most=True, sides=LIKE_EG),
     "python_used": Quantity("the same after", "MiB", sides=LIKE_EG),
     "adoption": Quantity("start, adopting 20 kernels", "ms", 2000, more=True, sides=tuple(ADOPTED)),
+    "status": Quantity("a status, in the gateway's loop", "ms", 50, most=True, sides=tuple(OVERVIEW)),
+    "overview_memory": Quantity("memory after 100 of each overview", "MiB", 5, more=True, sides=tuple(OVERVIEW)),
 }
 
 

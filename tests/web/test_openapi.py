@@ -13,12 +13,10 @@ from tornado.web import RequestHandler
 
 from kg2at_personality.web import openapi
 from tests.fakes.app import Client
-from tests.web.route_table import TABLE
+from tests.web.route_table import TABLE, TO_COME
 
 KERNEL_ID = "1-2-3-4-5"
 PARAMETERS = {"kernel_id": KERNEL_ID, "session_id": KERNEL_ID, "kernel_name": "python3", "path": "logo-64x64.png"}
-#: Described, and not served yet.
-TO_COME = {"/metrics", "/kg2at/", "/kg2at/kernels/{kernel_id}", "/kg2at/kernels/{kernel_id}/spark/{path}"}
 #: What anybody has who asks for what is there already: served, and no route of its own.
 UNDESCRIBED = {"/nothing"}
 
