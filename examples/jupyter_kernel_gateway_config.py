@@ -29,6 +29,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.queue_order = None  # "fair": users in turn; "fifo"; None: fair where users have names
 # c.KG2ATPersonality.allow_unauthenticated = None  # None: only where no other machine reaches it
 # c.KG2ATPersonality.local_hostnames = ["localhost", "gateway.example"]  # without a token: names it is reached by
+# c.KG2ATPersonality.authenticate_metrics = True  # False: /metrics without a token
 # c.KG2ATPersonality.allow_remote_access = False  # without a token: by any name, and so for any web page
 # c.KG2ATPersonality.listen_backlog = 1024  # connections that may wait to be accepted
 # c.KG2ATPersonality.max_body_size = 1024 * 1024  # bytes

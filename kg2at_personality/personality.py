@@ -41,12 +41,13 @@ from .state.failpoints import Failpoints
 from .state.ledger import Ledger
 from .system.interrupt_signal import let_children_be_interrupted
 from .system.loopback import is_loopback
-from .web import listen_backlog, status
+from .web import listen_backlog, metrics, status
 from .web.channels.connection import ChannelsConnection
 from .web.channels.websocket_access import WebsocketAccess
 from .web.identity.provider import TokenIdentityProvider, names_users, recheck_interval
 from .web.identity.token_file import TokenFileIdentityProvider
 from .web.identity.users import UserRules
+from .web.kernel_metrics import KernelMetrics
 from .web.log_filter import LogFilter
 from .web.routes import guarded
 
@@ -150,6 +151,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             shutdown_timeout=self.shutdown_timeout,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )
+        self.kernel_metrics = KernelMetrics(app.kernel_manager)
+        app.kernel_manager.lives.journal.listen(self.kernel_metrics.hear)
         raise_limits(app.kernel_manager.context)
         app.session_manager = GatewaySessionManager(log=app.log, kernel_manager=app.kernel_manager)
         app.kernel_websocket_connection_class = self._derived("kernel_websocket_connection_class", ChannelsConnection)
@@ -174,7 +177,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         # Kernel Gateway has just set up tornado's log.
         self._log_cleaner.install()
         base_url = self.parent.base_url
-        own = [(url_path_join(base_url, path), handler) for path, handler in status.routes]
+        routes = [*status.routes, *metrics.routes(self.authenticate_metrics)]
+        own = [(url_path_join(base_url, path), handler) for path, handler in routes]
         return guarded(own + super().create_request_handlers(), base_url)
 
     def _listen_for_more(self) -> None:

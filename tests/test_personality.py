@@ -89,6 +89,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "queue_order": ("fair", "fair", "fifo", "fifo"),
     "allow_unauthenticated": ("True", True, "False", False),
     "allow_remote_access": ("True", True, "False", False),
+    "authenticate_metrics": ("False", False, "True", True),
     "local_hostnames": ("['a', 'b']", ["a", "b"], "c", ["c"]),
     "listen_backlog": ("7", 7, "9", 9),
 }

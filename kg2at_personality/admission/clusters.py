@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -153,6 +154,10 @@ class Clusters:
     def status(self) -> list[dict[str, Any]]:
         """Return what each queue knows, from memory; see AdmissionQueue.status."""
         return [queue.status() | {"urls": list(urls)} for urls, (queue, _) in self._queues.items()]
+
+    def polls(self) -> Counter[str]:
+        """Return how often masters were asked, by what came of it; see MasterView."""
+        return sum((queue.polls for queue, _ in self._queues.values()), Counter())
 
     async def close(self) -> None:
         """Refuse everybody who waits, and close the clients. Idempotent."""

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from jupyter_server.auth.authorizer import Authorizer
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.prometheus.log_functions import prometheus_log_method
 from tornado import web
 from tornado.httputil import HTTPServerRequest
 
@@ -27,6 +28,7 @@ from . import body, library_internals
 from .channels.websocket_access import WebsocketAccess
 from .identity import access
 from .identity.users import UserRules
+from .kernel_metrics import KernelMetrics
 
 T = TypeVar("T")
 #: Status and reason of a request whose client has closed its connection (nginx' 499). Only the access log shows them.
@@ -41,6 +43,7 @@ class Personality(Protocol):
     log: logging.Logger
     user_rules: UserRules
     websocket_access: WebsocketAccess
+    kernel_metrics: KernelMetrics
 
     async def begin(self) -> None:
         """Wait until the kernels of an earlier gateway are taken over."""
@@ -51,6 +54,8 @@ class GatewayHandler(JupyterHandler):
 
     #: StaticFileHandler supports GET and HEAD alone, and would refuse a CORS preflight.
     SUPPORTED_METHODS = web.RequestHandler.SUPPORTED_METHODS
+    #: False for what anybody may know, at any time: nobody is identified, and nobody waits for the gateway's begin.
+    needs_user = True
 
     gateway_user: GatewayUser
 
@@ -91,16 +96,18 @@ class GatewayHandler(JupyterHandler):
 
         Raises 403 for a Host that a gateway without a token does not serve, 400 for arguments or an Origin that can't
         be read, 401 for nobody, 404 for a foreign origin, 413 for a body above `max_body_size`, 404 for what is
-        another's. Waits until the kernels of an earlier gateway are taken over.
+        another's. Waits until the kernels of an earlier gateway are taken over. Without `needs_user` there is no 401.
         """
-        access.check_host(self, self.personality.parent.ip)
+        if self.needs_user:
+            access.check_host(self, self.personality.parent.ip)
         # Jupyter Server reads both when it answers, also by an error, once it knows who is there.
         self._check_readable()
-        user = await access.identify(self, GatewayHandler)
+        user = await access.identify(self, GatewayHandler, self.needs_user)
         limit = library_internals.gateway_setting(self, "max_body_size")
         if limit and len(self.request.body) > limit:
             raise web.HTTPError(413, f"The body is larger than {limit} bytes (max_body_size).")
-        await self.personality.begin()
+        if self.needs_user:
+            await self.personality.begin()
         if user is not None:
             self.gateway_user = self.personality.user_rules.gateway_user(user)
             self.kernel_manager.audit.let_in(self.gateway_user.name, str(self.request.remote_ip))
@@ -183,6 +190,12 @@ class GatewayHandler(JupyterHandler):
         if self._work is not None:
             self._work.cancel()
         super().on_connection_close()
+
+    def on_finish(self) -> None:
+        """Measure the request, as Jupyter Server does (its `log_request`). Called by tornado after each answer."""
+        if self.request.method in self.SUPPORTED_METHODS:  # a client may send any, and each would be a label
+            prometheus_log_method(self)
+        super().on_finish()
 
     # Errors.
 

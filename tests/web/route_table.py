@@ -37,5 +37,6 @@ TABLE: dict[str, dict[str, tuple[Any, tuple[int, int, int]]]] = {
         "DELETE": (None, (204, 404, 204)),
     },
     "/kg2at/status": {"GET": (None, (200, 200, 200))},
+    "/metrics": {"GET": (None, (200, 200, 200))},
     "/nothing": {},
 }

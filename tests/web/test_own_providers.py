@@ -266,6 +266,7 @@ ACTIONS = {
     ("PATCH", "/api/sessions/{session}"): ("write", "sessions"),
     ("DELETE", "/api/sessions/{session}"): ("write", "sessions"),
     ("GET", "/kg2at/status"): ("read", "kernels"),
+    ("GET", "/metrics"): ("read", "kernels"),
 }
 
 

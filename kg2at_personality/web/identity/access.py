@@ -46,17 +46,26 @@ def check_host(handler: JupyterHandler, ip: str) -> None:
         )
 
 
-async def identify(handler: JupyterHandler, before: type) -> User | None:
+async def identify(handler: JupyterHandler, before: type, needs_user: bool) -> User | None:
     """Have Jupyter Server ask the identity provider, once, and check the request's origin. Return who is there.
 
     `before` is the class whose `prepare` calls this. Raises 401 where nobody is known, 404 for a foreign origin (403
-    for a websocket's), and what the provider raises. Returns None for a CORS preflight, which can't carry a token: the
-    provider is not asked.
+    for a websocket's), and what the provider raises. Returns None, and the provider is not asked, for a CORS preflight,
+    which can't carry a token, and for what anybody may know (`needs_user` False).
     """
-    if handler.request.method == "OPTIONS":
+    is_preflight = handler.request.method == "OPTIONS"
+    user = await _user_of_request(handler, before) if needs_user and not is_preflight else None
+    if user is None:
         handler.current_user = None
         handler.set_cors_headers()
-        return None
+    # Jupyter Server checks that of its API alone, and a websocket's when there is a connection for it.
+    if not is_preflight and not handler.check_origin():
+        raise web.HTTPError(403 if isinstance(handler, WebSocketHandler) else 404)
+    return user
+
+
+async def _user_of_request(handler: JupyterHandler, before: type) -> User:
+    """Return whom the identity provider knows. Raises 401 for nobody, and what the provider raises."""
     if not _has_token(handler):
         raise web.HTTPError(401, UNAUTHORIZED)
     # Past Kernel Gateway's own check, which compares the token in no constant time, and knows no other.
@@ -74,9 +83,6 @@ async def identify(handler: JupyterHandler, before: type) -> User | None:
     if user is None:  # a route that Jupyter Server leaves open
         raise web.HTTPError(401, UNAUTHORIZED)
     check_name(user)
-    # Jupyter Server checks that of its API alone, and a websocket's when there is a connection for it.
-    if not handler.check_origin():
-        raise web.HTTPError(403 if isinstance(handler, WebSocketHandler) else 404)
     return user
 
 
