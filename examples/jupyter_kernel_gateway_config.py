@@ -18,6 +18,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # Where the kernels are written down, for the next gateway to go on with them; whether they outlive this one's end.
 # c.KG2ATPersonality.state_dir = "/var/lib/kg2at"
 # c.KG2ATPersonality.keep_kernels_on_exit = True
+# c.KG2ATPersonality.events_file = "/var/log/kg2at/events.jsonl"  # who had which cores for how long; empty: not written
 
 # Who may use it: everybody who has the one token, or users with a token of their own (docs/users.md).
 # JupyterHub's users: jupyterhub_gateway_config.py has what it takes.

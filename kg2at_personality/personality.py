@@ -19,6 +19,7 @@ from .announcement import Announcement
 from .assembly import (
     ENV_PREFIX,
     clusters_of,
+    event_logger_of,
     launcher_of,
     normal_base_url,
     port_range_of,
@@ -28,6 +29,7 @@ from .assembly import (
     with_environment,
 )
 from .errors import ConfigError, StateDirInUse
+from .kernels.kernel_events import KernelEvents
 from .kernels.manager import GatewayKernelManager
 from .kernels.offers import Offers
 from .kernels.prespawn import prespawn
@@ -77,6 +79,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             check_defaults(self)
             self.launcher = launcher_of(self, self.log)
             self.offers = Offers(self.launcher)
+            self._events = KernelEvents(event_logger_of(self, app))
             if self.inject_kernelspecs:
                 check_spark(self.offers, self.launcher, self.master_url, self.log)
         except (ConfigError, TraitError) as error:
@@ -152,7 +155,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )
         self.kernel_metrics = KernelMetrics(app.kernel_manager)
-        app.kernel_manager.lives.journal.listen(self.kernel_metrics.hear)
+        for listener in (self.kernel_metrics.hear, self._events.hear):
+            app.kernel_manager.lives.journal.listen(listener)
         raise_limits(app.kernel_manager.context)
         app.session_manager = GatewaySessionManager(log=app.log, kernel_manager=app.kernel_manager)
         app.kernel_websocket_connection_class = self._derived("kernel_websocket_connection_class", ChannelsConnection)

@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 NAMES = {"apache_toree_scala", "apache_toree_sql"}
 FILES = {"kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"}
 KERNELSPECS = {f"kernelspecs/{name}/{file}" for name in NAMES | {"spark_python"} for file in FILES}
+FILES_OF_MODULES = {"py.typed", "spark/known_keys.txt", "kernels/kernel_events.yaml"}
 ENTRY_POINT = "kg2at-spark-provisioner = kg2at_personality.kernels.provisioner:SparkProvisioner"
 DIST_INFO = f"kg2at-{__version__}.dist-info"
 FIND_SPECS = """
@@ -131,7 +132,7 @@ def editable(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Environm
 def check_wheel(path: Path) -> None:
     with zipfile.ZipFile(path) as wheel:
         names = set(wheel.namelist())
-        assert names >= {f"kg2at_personality/{name}" for name in KERNELSPECS | {"py.typed", "spark/known_keys.txt"}}
+        assert names >= {f"kg2at_personality/{name}" for name in KERNELSPECS | FILES_OF_MODULES}
         assert not [name for name in names if not name.startswith(("kg2at_personality/", DIST_INFO))]
         assert any(name.startswith(DIST_INFO) and name.endswith("/LICENSE") for name in names)
         entry_points = wheel.read(f"{DIST_INFO}/entry_points.txt").decode()

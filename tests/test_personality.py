@@ -95,7 +95,7 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
 }
 #: Those that must name what is there.
 PLACES = {"spark_home": "spark", "java_home": "java", "toree_assembly": "toree", "spark_conf_dir": "conf"}
-PLACES |= {"python": "python", "cache_dir": "cache", "users_file": "users.json"}
+PLACES |= {"python": "python", "cache_dir": "cache", "users_file": "users.json", "events_file": "events.jsonl"}
 
 
 @pytest.fixture

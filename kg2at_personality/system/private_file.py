@@ -1,8 +1,10 @@
-"""Files that nobody else may read, written at once: the only atomic write in kg2at."""
+"""Files that nobody else may read: written at once, the only atomic write in kg2at, or line by line."""
 
 from __future__ import annotations
 
 import os
+from io import TextIOWrapper
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
 
@@ -25,3 +27,15 @@ def write_private(path: Path, content: bytes) -> None:
 def temporary(path: Path) -> Path:
     """Return where `write_private` writes first. A program that is killed meanwhile leaves it."""
     return path.with_name(path.name + ".new")
+
+
+class PrivateLog(WatchedFileHandler):
+    """Appends to a file with mode 0600, made when it is not there, also after it was moved away (logrotate).
+
+    Raises OSError when it is made.
+    """
+
+    def _open(self) -> TextIOWrapper:
+        """Called by logging for each file."""
+        file = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return open(file, "a", encoding="utf-8")

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from ..admission.master_view import ANSWERED, MALFORMED, UNREACHABLE
-from ..kernels.journal import CoreWaitResult, Died, Entry, StartResult, Stopped
+from ..kernels.journal import CULLED, GATEWAY, USER, CoreWaitResult, Died, Entry, StartResult, Stopped
 from ..kernels.manager import GatewayKernelManager
 from ..kernels.outcomes import ALL, STARTED
 from ..kernels.waiting_kernel import CLAIMED, READY, STARTING, WARMING
@@ -29,8 +29,8 @@ OTHER = "other"
 KINDS = tuple(dict.fromkeys(outcome.kind for outcome in ALL))
 ADMITTED = "admitted"
 WAIT_KINDS = tuple(ADMITTED if kind == STARTED.kind else kind for kind in KINDS)
-USER, CULLED, GATEWAY, DIED = "user", "culled", "gateway", "died"
-HOWS = (USER, CULLED, GATEWAY, DIED)
+DIED_BY_ITSELF = "died"
+HOWS = (USER, CULLED, GATEWAY, DIED_BY_ITSELF)
 WAITING, DEAD = "waiting", "dead"
 KERNEL_STATES = ("starting", "idle", "busy", WAITING, DEAD, OTHER)
 WARM_STATES = (STARTING, WARMING, READY, CLAIMED)
@@ -95,10 +95,9 @@ class KernelMetrics:
             kind = ADMITTED if entry.outcome == STARTED else entry.outcome.kind
             self._waits.labels(kind).observe(entry.seconds)
         elif isinstance(entry, Died) and not entry.at_start:
-            self._stops.labels(DIED).inc()
+            self._stops.labels(DIED_BY_ITSELF).inc()
         elif isinstance(entry, Stopped) and entry.had_lived:
-            how = USER if entry.by is not None else CULLED if entry.message else GATEWAY
-            self._stops.labels(how).inc()
+            self._stops.labels(entry.how).inc()
 
     def _name(self, entry: StartResult) -> str:
         """Return the kernelspec of a start: one of kg2at's, one that has started, else OTHER."""
