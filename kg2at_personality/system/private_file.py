@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from io import TextIOWrapper
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
@@ -32,10 +31,19 @@ def temporary(path: Path) -> Path:
 class PrivateLog(WatchedFileHandler):
     """Appends to a file with mode 0600, made when it is not there, also after it was moved away (logrotate).
 
-    Raises OSError when it is made.
+    Raises OSError when it is made, and when a record finds no file and none can be made.
     """
 
-    def _open(self) -> TextIOWrapper:
-        """Called by logging for each file."""
-        file = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        return open(file, "a", encoding="utf-8")
+    def __init__(self, path: str) -> None:
+        _make_private(path)
+        super().__init__(path, encoding="utf-8")
+
+    def reopenIfNeeded(self) -> None:
+        """Called before each record."""
+        _make_private(self.baseFilename)
+        super().reopenIfNeeded()
+
+
+def _make_private(path: str) -> None:
+    """Make an empty file. No-op for one that is there."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
