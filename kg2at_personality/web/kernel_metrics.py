@@ -43,7 +43,7 @@ class KernelMetrics:
 
     def __init__(self, manager: GatewayKernelManager) -> None:
         self._manager = manager
-        self.registry = registry = prometheus_client.CollectorRegistry()
+        self._registry = registry = prometheus_client.CollectorRegistry()
         self._starts = prometheus_client.Counter(
             "kg2at_kernel_starts",
             "Starts of kernels that users asked for, by what came of them",
@@ -85,6 +85,12 @@ class KernelMetrics:
     def _preset_name(self, name: str) -> None:
         for outcome in ALL:
             self._starts.labels(name, *outcome)
+
+    def collect(self) -> Iterator[Metric]:
+        """Return all of it, without the times at which each series began: they would be as many again."""
+        for family in self._registry.collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
 
     def hear(self, entry: Entry) -> None:
         """Called by the journal with each entry."""

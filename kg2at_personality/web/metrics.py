@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 import prometheus_client
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
@@ -29,7 +29,7 @@ class MetricsHandler(GatewayHandler, CORSMixin):  # type: ignore[misc]
     def finish_with_metrics(self) -> None:
         """Send them."""
         encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
-        registries: Any = _Registries(prometheus_client.REGISTRY, self.personality.kernel_metrics.registry)
+        registries: Any = _Registries(prometheus_client.REGISTRY, self.personality.kernel_metrics)
         self.set_header("Content-Type", content_type)
         self.finish(encode(registries))
 
@@ -45,10 +45,14 @@ class OpenMetricsHandler(MetricsHandler):
         self.finish_with_metrics()
 
 
+class _Registry(Protocol):
+    def collect(self) -> Iterable[Metric]: ...
+
+
 class _Registries:
     """Several registries, as an encoder sees one."""
 
-    def __init__(self, *registries: prometheus_client.CollectorRegistry) -> None:
+    def __init__(self, *registries: _Registry) -> None:
         self._registries = registries
 
     def collect(self) -> Iterator[Metric]:
