@@ -18,6 +18,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # Where the kernels are written down, for the next gateway to go on with them; whether they outlive this one's end.
 # c.KG2ATPersonality.state_dir = "/var/lib/kg2at"
 # c.KG2ATPersonality.keep_kernels_on_exit = True
+# c.KG2ATPersonality.events_file = "/var/log/kg2at/events.jsonl"  # who had which cores for how long; empty: not written
 
 # Who may use it: everybody who has the one token, or users with a token of their own (docs/users.md).
 # JupyterHub's users: jupyterhub_gateway_config.py has what it takes.
@@ -29,6 +30,7 @@ c.KernelGatewayApp.api = "kg2at_personality"
 # c.KG2ATPersonality.queue_order = None  # "fair": users in turn; "fifo"; None: fair where users have names
 # c.KG2ATPersonality.allow_unauthenticated = None  # None: only where no other machine reaches it
 # c.KG2ATPersonality.local_hostnames = ["localhost", "gateway.example"]  # without a token: names it is reached by
+# c.KG2ATPersonality.authenticate_metrics = True  # False: /metrics without a token
 # c.KG2ATPersonality.allow_remote_access = False  # without a token: by any name, and so for any web page
 # c.KG2ATPersonality.listen_backlog = 1024  # connections that may wait to be accepted
 # c.KG2ATPersonality.max_body_size = 1024 * 1024  # bytes

@@ -28,8 +28,12 @@ from .spark.conf import SparkConfReader
 from .spark.idle_cores import IdleCores
 from .spark.installation_finder import InstallationFinder
 from .spark.master_options import MasterOptions
+from .system.private_file import PrivateLog
 
 if TYPE_CHECKING:
+    from jupyter_events import EventLogger
+    from traitlets.config import Application
+
     from .admission.clusters import Clusters
     from .admission.log import Log
 
@@ -135,6 +139,25 @@ def clusters_of(settings: Settings, log: Log, names_users: bool = False) -> Clus
     from .admission.clusters import Clusters
 
     return Clusters(admission_policy_of(settings, names_users), master_options_of(settings), log)
+
+
+def event_logger_of(settings: Settings, app: Application) -> EventLogger:
+    """Return what writes events: by the handlers that stand in the config file of `app`, and to `events_file`.
+
+    Raises ConfigError when the file can't be opened.
+    """
+    # jupyter_events takes as long to import as the rest of a command.
+    from jupyter_events import EventLogger
+
+    logger = EventLogger(parent=app)
+    if settings.events_file:
+        try:
+            handler = PrivateLog(os.path.abspath(os.path.expanduser(settings.events_file)))
+        except OSError as error:
+            raise ConfigError(f"events_file: no events can be written: {error}.") from error
+        logger.handlers = logger.handlers or []
+        logger.register_handler(handler)
+    return logger
 
 
 def port_range_of(settings: Settings) -> PortRange | None:

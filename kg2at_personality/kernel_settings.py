@@ -73,6 +73,13 @@ class KernelSettings(HasTraits):
         an upgrade, but kernels hold their cores when none comes. False: they end with it.""",
     ).tag(config=True)
 
+    events_file = Unicode(
+        "",
+        help="""File to which a line of JSON is appended for each kernel that is admitted, refused, started, dead or
+        stopped, with its user, cores and seconds. kg2at never shortens it. Empty: none, unless the config file gives
+        EventLogger handlers.""",
+    ).tag(config=True)
+
     # Kernels that wait for a user.
 
     warm_kernels = Dict(

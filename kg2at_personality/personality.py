@@ -19,6 +19,7 @@ from .announcement import Announcement
 from .assembly import (
     ENV_PREFIX,
     clusters_of,
+    event_logger_of,
     launcher_of,
     normal_base_url,
     port_range_of,
@@ -28,6 +29,7 @@ from .assembly import (
     with_environment,
 )
 from .errors import ConfigError, StateDirInUse
+from .kernels.kernel_events import KernelEvents
 from .kernels.manager import GatewayKernelManager
 from .kernels.offers import Offers
 from .kernels.prespawn import prespawn
@@ -49,8 +51,9 @@ from .web.identity.page_cookie import PageSessions
 from .web.identity.provider import TokenIdentityProvider, names_users, recheck_interval
 from .web.identity.token_file import TokenFileIdentityProvider
 from .web.identity.users import UserRules
+from .web.kernel_metrics import KernelMetrics
 from .web.log_filter import LogFilter
-from .web.routes import OWN_ROUTES, guarded
+from .web.routes import guarded, own_routes
 
 __all__ = ["ENV_PREFIX", "KG2ATPersonality"]
 
@@ -78,6 +81,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             check_defaults(self)
             self.launcher = launcher_of(self, self.log)
             self.offers = Offers(self.launcher)
+            self._events = KernelEvents(event_logger_of(self, app))
             if self.inject_kernelspecs:
                 check_spark(self.offers, self.launcher, self.master_url, self.log)
         except (ConfigError, TraitError) as error:
@@ -155,6 +159,9 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             shutdown_timeout=self.shutdown_timeout,
             **({"default_kernel_name": app.default_kernel_name} if app.default_kernel_name else {}),
         )
+        self.kernel_metrics = KernelMetrics(app.kernel_manager)
+        for listener in (self.kernel_metrics.hear, self._events.hear):
+            app.kernel_manager.lives.journal.listen(listener)
         raise_limits(app.kernel_manager.context)
         app.session_manager = GatewaySessionManager(log=app.log, kernel_manager=app.kernel_manager)
         app.kernel_websocket_connection_class = self._derived("kernel_websocket_connection_class", ChannelsConnection)
@@ -179,7 +186,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         # Kernel Gateway has just set up tornado's log.
         self._log_cleaner.install()
         base_url = self.parent.base_url
-        own = [(url_path_join(base_url, path), handler) for path, handler in OWN_ROUTES]
+        routes = own_routes(self.authenticate_metrics)
+        own = [(url_path_join(base_url, path), handler) for path, handler in routes]
         return guarded(own + super().create_request_handlers(), base_url)
 
     def _listen_for_more(self) -> None:

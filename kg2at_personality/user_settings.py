@@ -39,6 +39,11 @@ class UserSettings(HasTraits):
         of it visits run code here, by DNS rebinding. False: only those to local_hostnames, to loopback addresses and
         to the address at which they arrive. With a token it means nothing.""",
     ).tag(config=True)
+    authenticate_metrics = Bool(
+        True,
+        help="""Whether /metrics answers only those who may use the gateway, as all its other pages do. False: whoever
+        asks, for a Prometheus that has no token; they learn how much the gateway is used, and nothing of by whom.""",
+    ).tag(config=True)
     local_hostnames = List(
         Unicode(),
         ["localhost"],

@@ -32,7 +32,8 @@ ROOT = Path(__file__).parents[1]
 NAMES = {"apache_toree_scala", "apache_toree_sql"}
 FILES = {"kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"}
 KERNELSPECS = {f"kernelspecs/{name}/{file}" for name in NAMES | {"spark_python"} for file in FILES}
-DATA = {"py.typed", "spark/known_keys.txt", "web/openapi.yaml"}
+TEMPLATES = {f"web/page/templates/{path.name}" for path in (ROOT / "kg2at_personality/web/page/templates").iterdir()}
+DATA = {"py.typed", "spark/known_keys.txt", "web/openapi.yaml", "kernels/kernel_events.yaml"} | TEMPLATES
 ENTRY_POINT = "kg2at-spark-provisioner = kg2at_personality.kernels.provisioner:SparkProvisioner"
 DIST_INFO = f"kg2at-{__version__}.dist-info"
 FIND_SPECS = """

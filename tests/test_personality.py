@@ -89,12 +89,13 @@ VALUES: dict[str, tuple[str, Any, str, Any]] = {
     "queue_order": ("fair", "fair", "fifo", "fifo"),
     "allow_unauthenticated": ("True", True, "False", False),
     "allow_remote_access": ("True", True, "False", False),
+    "authenticate_metrics": ("False", False, "True", True),
     "local_hostnames": ("['a', 'b']", ["a", "b"], "c", ["c"]),
     "listen_backlog": ("7", 7, "9", 9),
 }
 #: Those that must name what is there.
 PLACES = {"spark_home": "spark", "java_home": "java", "toree_assembly": "toree", "spark_conf_dir": "conf"}
-PLACES |= {"python": "python", "cache_dir": "cache", "users_file": "users.json"}
+PLACES |= {"python": "python", "cache_dir": "cache", "users_file": "users.json", "events_file": "events.jsonl"}
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -180,6 +181,10 @@ class Clusters:
         """Called while somebody looks at the clusters; see AdmissionQueue.look."""
         for queue, _ in self._queues.values():
             queue.look()
+
+    def polls(self) -> Counter[str]:
+        """Return how often masters were asked, by what came of it; see MasterView."""
+        return sum((queue.polls for queue, _ in self._queues.values()), Counter())
 
     async def close(self) -> None:
         """Refuse everybody who waits, and close the clients. Idempotent."""

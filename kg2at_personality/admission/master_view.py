@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import KG2ATError, MasterUnreachable, StillUnreachable
+from ..errors import KG2ATError, MalformedAnswer, MasterUnreachable, StillUnreachable
 from ..spark.cluster import Capacity, ClusterState, Worker
 from .decisions import ClusterAnswer, Waiter
 from .log import Log
 from .messages import RETRY_AFTER, busy
+
+#: What comes of asking the master.
+ANSWERED, UNREACHABLE, MALFORMED = "answered", "unreachable", "malformed"
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class MasterView:
     """`state` asks the master and raises MasterUnreachable.
 
     `picture` is the last answer, however old, None before the first. `failure` is how the last attempt to ask failed,
-    None if it succeeded; that attempt began at `asked_at`.
+    None if it succeeded; that attempt began at `asked_at`. `polls` counts the attempts by what came of them.
     """
 
     def __init__(self, state: Callable[[], Awaitable[ClusterState]], log: Log) -> None:
@@ -34,6 +38,7 @@ class MasterView:
         self.picture: Picture | None = None
         self.failure: MasterUnreachable | None = None
         self.asked_at: float | None = None
+        self.polls = Counter[str]()
 
     async def ask(self, asked_at: float) -> ClusterState | MasterUnreachable:
         """Return the master's answer, or why there is none. A failure is logged when it is not the one before.
@@ -55,7 +60,9 @@ class MasterView:
             failure = MasterUnreachable(url, f"{type(error).__name__}; the log of the gateway has the rest")
         else:
             self.failure = None
+            self.polls[ANSWERED] += 1
             return answer
+        self.polls[MALFORMED if isinstance(failure, MalformedAnswer) else UNREACHABLE] += 1
         if self.failure is None or self.failure.problem != failure.problem:
             self._log.warning("%s", failure)
         self.failure = failure

@@ -35,7 +35,7 @@ class AdmissionQueue:
     """The queue for one cluster. It belongs to one event loop; nothing in it is for other threads.
 
     `state` asks the master and raises MasterUnreachable (`MasterClient.state`); `clock` is in seconds and must go as
-    the event loop's own, `log` gets a line for each admission, wait and refusal.
+    the event loop's own, `log` gets a line for each admission, wait and refusal. `polls` as of MasterView.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class AdmissionQueue:
     ) -> None:
         self.policy = policy
         self._clock, self._log = clock, AdmissionLog(log)
-        self._waiting = WaitingList(is_fair=policy.queue_order == "fair")
-        self._leases = LeaseTable()
+        self._waiting, self._leases = WaitingList(is_fair=policy.queue_order == "fair"), LeaseTable()
         self._master = MasterView(state, log)
+        self.polls = self._master.polls
         self._waits = ApplicationWaits(self._master, self._leases, clock)
         self._admitter = Admitter(self._waiting, self._leases, policy, clock, self._log)
         self._closed = False

@@ -8,6 +8,9 @@ from logging import Logger
 
 from .outcomes import Outcome
 
+#: How a kernel is stopped.
+USER, CULLED, GATEWAY = "user", "culled", "gateway"
+
 
 @dataclass(frozen=True)
 class KernelFacts:
@@ -93,6 +96,20 @@ class Stopped:
     seconds: float
     had_lived: bool
 
+    @property
+    def how(self) -> str:
+        """Return who or what stopped it, in a word."""
+        return USER if self.by is not None else CULLED if self.message else GATEWAY
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A user has had a kernel interrupted (STARTED), or that failed."""
+
+    kernel: KernelFacts
+    outcome: Outcome
+    message: str
+
 
 @dataclass(frozen=True)
 class BecameZombie:
@@ -102,7 +119,7 @@ class BecameZombie:
     message: str
 
 
-Entry = CoreWaitResult | Started | StartResult | RestartResult | Died | Stopped | BecameZombie
+Entry = CoreWaitResult | Started | StartResult | RestartResult | Interrupted | Died | Stopped | BecameZombie
 
 
 class Journal:

@@ -16,6 +16,7 @@ from .journal import (
     BecameZombie,
     CoreWaitResult,
     Died,
+    Interrupted,
     Journal,
     KernelFacts,
     RestartResult,
@@ -112,6 +113,16 @@ class Lives:
             self.journal.tell(RestartResult(self._facts(kernel), outcome_of(error), told_of(error), by.name))
             raise
         self.journal.tell(RestartResult(self._facts(kernel), STARTED, "", by.name))
+
+    @contextmanager
+    def interrupt(self, kernel: GatewayKernel) -> Iterator[None]:
+        """Tell what comes of an interrupt that a user has asked for."""
+        try:
+            yield
+        except Exception as error:
+            self.journal.tell(Interrupted(self._facts(kernel), outcome_of(error), told_of(error)))
+            raise
+        self.journal.tell(Interrupted(self._facts(kernel), STARTED, ""))
 
     def died(self, kernel: Kernel, message: str, restarted: int | None = None) -> None:
         """Called when a kernel is dead for good, or when there is a next process: `restarted` is which launch has died.

@@ -61,6 +61,11 @@ class Starts:
     def __len__(self) -> int:
         return len(self._starts)
 
+    @property
+    def ids(self) -> set[str]:
+        """Return the ids of the kernels that are being started."""
+        return set(self._starts)
+
     def task_to_stop(self, kernel_id: str) -> asyncio.Task[None] | None:
         """Return the start of a kernel that is to be stopped; None when there is none to wait for."""
         start = self._starts.get(kernel_id)

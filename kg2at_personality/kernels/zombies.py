@@ -33,6 +33,9 @@ class Zombies:
     def __contains__(self, kernel_id: object) -> bool:
         return kernel_id in self._all
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def add(self, zombie: Zombie) -> None:
         """Take care of `zombie` from now on."""
         self._log.error("Kernel %s (process %s) can't be ended: %s", zombie.kernel_id, zombie.pid, zombie.reason)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from jupyter_server.auth.authorizer import Authorizer
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.prometheus.log_functions import prometheus_log_method
 from tornado import web
 from tornado.httputil import HTTPServerRequest
 
@@ -29,6 +30,7 @@ from .channels.websocket_access import WebsocketAccess
 from .identity import access, page_cookie
 from .identity.page_cookie import PageSessions
 from .identity.users import UserRules
+from .kernel_metrics import KernelMetrics
 
 T = TypeVar("T")
 #: Status and reason of a request whose client has closed its connection (nginx' 499). Only the access log shows them.
@@ -45,6 +47,7 @@ class Personality(Protocol):
     websocket_access: WebsocketAccess
     page_sessions: PageSessions
     readiness: Readiness
+    kernel_metrics: KernelMetrics
 
     async def begin(self) -> None:
         """Wait until the kernels of an earlier gateway are taken over."""
@@ -194,6 +197,12 @@ class GatewayHandler(JupyterHandler):
         if self._work is not None:
             self._work.cancel()
         super().on_connection_close()
+
+    def on_finish(self) -> None:
+        """Measure the request, as Jupyter Server does (its `log_request`). Called by tornado after each answer."""
+        if self.request.method in self.SUPPORTED_METHODS:  # a client may send any, and each would be a label
+            prometheus_log_method(self)
+        super().on_finish()
 
     # Errors.
 

@@ -129,7 +129,8 @@ class KernelActionHandler(GatewayHandler, StockActionHandler):  # type: ignore[m
             raise web.HTTPError(409, "The kernel is dead, there is nothing to interrupt. Restart it.")
         try:
             # jupyter_client declares the method of the manager that isn't asynchronous.
-            await self.kernel_manager.interrupt_kernel(kernel_id)
+            with self.kernel_manager.lives.interrupt(kernel):
+                await self.kernel_manager.interrupt_kernel(kernel_id)
         except OSError as error:
             raise web.HTTPError(503, f"The system refused to interrupt the kernel: {error}") from error
         self.set_status(204)

@@ -40,8 +40,11 @@ class LogFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Clean a record; return True. Called by each handler before it writes.
 
-        A message that can't be formatted is left as it is: the handler reports the error.
+        A message that can't be formatted is left as it is: the handler reports the error. So is one that is no text: an
+        event, which jupyter_events writes as JSON.
         """
+        if isinstance(record.msg, dict):
+            return True
         try:
             message = record.getMessage()
         except (TypeError, ValueError, LookupError):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from . import health, kernels, not_found, sessions, specs, status
+from . import health, kernels, metrics, not_found, sessions, specs, status
 from .channels import websocket_handler
 from .handler import GatewayHandler
 from .page import page_handler
@@ -31,8 +31,18 @@ OWN = {
         not_found.NotFoundHandler,
     )
 }
-#: Path and handler of each route that Kernel Gateway has none for.
-OWN_ROUTES = [*status.routes, *health.routes, *page_handler.routes, *kernels.routes, *spark_ui_handler.routes]
+
+
+def own_routes(authenticate_metrics: bool) -> list[tuple[str, type]]:
+    """Return path and handler of each route that Kernel Gateway has none for."""
+    return [
+        *status.routes,
+        *health.routes,
+        *metrics.routes(authenticate_metrics),
+        *page_handler.routes,
+        *kernels.routes,
+        *spark_ui_handler.routes,
+    ]
 
 
 def guarded(routes: Iterable[tuple[Any, ...]], base_url: str) -> list[tuple[Any, ...]]:

@@ -51,6 +51,7 @@ TABLE: dict[str, dict[str, tuple[Any, tuple[int, int, int]]]] = {
     "/kg2at/ready": {"GET": (None, (200, 200, 200)), "HEAD": (None, (200, 200, 200))},
     # python3 has no Spark.
     SPARK_UI: {"GET": (None, (404, 404, 404)), "HEAD": (None, (404, 404, 404)), "POST": ({}, (403, 404, 403))},
+    "/metrics": {"GET": (None, (200, 200, 200))},
     "/nothing": {},
 }
 #: Those that answer anybody, by the same.

@@ -275,6 +275,7 @@ ACTIONS = {
     ("GET", "/kg2at/kernels/{kernel}/spark/jobs/"): ("read", "kernels"),
     ("HEAD", "/kg2at/kernels/{kernel}/spark/jobs/"): ("read", "kernels"),
     ("POST", "/kg2at/kernels/{kernel}/spark/jobs/"): ("write", "kernels"),
+    ("GET", "/metrics"): ("read", "kernels"),
 }
 #: Those of what anybody may know: it is not asked.
 UNASKED = {(method, path) for path in FOR_ANYBODY for method in TABLE[path]}
