@@ -47,8 +47,9 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
     #: The launch that was found to fit, with the environment that its process sees.
     _fitting: tuple[Plan, Mapping[str, str], dict[str, str]] | None = None
     _hand_out: HandOut | None = None
-    #: What the driver of the newest launch has reported so far.
+    #: What the driver of the newest launch has reported so far, and as it was written.
     _report: DriverReport | None = None
+    _content = b""
 
     @property
     def runtime(self) -> type[Runtime] | None:
@@ -164,8 +165,9 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
             content = self.files.report_content()
         except OSError:
             return None
-        with suppress(ValueError):  # it is empty, or just being written
-            self._report = parsed(content)
+        if content != self._content:  # each status reads it, and it seldom changes
+            with suppress(ValueError):  # it is empty, or just being written
+                self._report, self._content = parsed(content), content
         return self._report
 
     def _write_files(self, plan: Plan, submit_options: str) -> dict[str, str]:
@@ -176,7 +178,7 @@ class SparkProvisioner(KernelKind, LocalProvisioner):
         files.write_properties(values, plan.conf.encoding if sys.platform == "zos" else "ascii")
         files.write_java_options(java_options(plan))
         files.write_submit_options(submit_options)
-        self._report = None
+        self._report, self._content = None, b""
         return {SUBMIT_OPTIONS: f"@{files.submit_options}"} if submit_options else {}
 
     async def send_signal(self, signum: int) -> None:
