@@ -12,7 +12,7 @@ from ..errors import NoSparkUi, SparkUiSilent
 from ..spark.driver_jobs import Job, parsed
 from ..spark.driver_report import DriverReport
 from .kernel import GatewayKernel
-from .spark_uis import SparkUis
+from .spark_uis import SparkUis, report_of
 from .timing import Timing
 
 #: Drivers that are asked at a time.
@@ -67,8 +67,7 @@ class SparkJobs:
 
     def _is_watched(self, kernel: GatewayKernel) -> bool:
         """Return whether somebody looks, and the kernel has jobs."""
-        report = kernel.kind.driver_report()
-        if kernel.pid is None or report is None or not report.jobs:
+        if not report_of(kernel).jobs:
             return False
         return asyncio.get_running_loop().time() - self._looked_at[kernel.kernel_id] < self._timing.jobs_watched
 

@@ -39,6 +39,11 @@ def ui_path(base_url: str, kernel_id: str, report: DriverReport) -> str | None:
     return str(url_path_join(base_url, "kg2at", "kernels", kernel_id, "spark")) + "/"
 
 
+def report_of(kernel: GatewayKernel) -> DriverReport:
+    """Return what a kernel's driver has reported; an empty one before the first, and for a dead kernel."""
+    return (None if kernel.is_dead else kernel.kind.driver_report()) or DriverReport()
+
+
 class SparkUis:
     """Finds the UI of a kernel by its driver's report, which the user's own process has written.
 
@@ -72,10 +77,9 @@ class SparkUis:
 
     async def find(self, kernel: GatewayKernel) -> DriverUi:
         """Return where a kernel's UI is now. Raises NoSparkUi and SparkUiSilent with what to do."""
-        pid = None if kernel.is_dead else kernel.pid
-        if pid is None:
+        pid, report = kernel.pid, report_of(kernel)
+        if pid is None or kernel.is_dead:
             raise NoSparkUi(DEAD)
-        report = kernel.kind.driver_report() or DriverReport()
         port = _port(report)
         address = await asyncio.to_thread(listening_address, pid, port)
         if address == "":

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..plural import counted, span
-from ..spark.driver_report import DriverReport
 from .kernel import GatewayKernel
 from .manager import GatewayKernelManager
-from .spark_uis import ui_path
+from .spark_uis import report_of, ui_path
 from .user import GatewayUser
 
 
@@ -53,7 +52,7 @@ class Status:
         `idle_since` is its last use, in UTC; `jobs` are those of the `jobs_running` whose progress is known, as of
         SparkJobs; `spark_ui` is the path of its Spark UI, None while it has none.
         """
-        report, jobs = kernel.kind.driver_report() or DriverReport(), self._manager.spark_jobs
+        report, jobs = report_of(kernel), self._manager.spark_jobs
         if self._watches_jobs:
             jobs.look_at(kernel, report)
         return {

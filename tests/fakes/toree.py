@@ -160,7 +160,7 @@ def slowly(stream: Any) -> Any:
 def reported(**changes: Any) -> bytes:
     """Return a report as a driver writes it: with blanks at its end."""
     told = {"is_starting": False, "app_id": "app-1", "jobs": 0, "tasks": 0, "executors": 1, "streams": 0}
-    return json.dumps(told | {"idle_since": None} | changes).ljust(512).encode()
+    return json.dumps(told | {"idle_since": None, "ui_port": 0, "has_https": False} | changes).ljust(512).encode()
 
 
 async def start(gateway: Client, **arguments: Any) -> tuple[str, GatewayKernel]:

@@ -149,6 +149,7 @@ class TestDeathAtStart:
             "reason": told,
             "warm": False,
             "warm_reason": "no kernel of this kind was waiting",
+            "metadata": {"spark_ui": None},
         }
         assert any(told in message for message in caplog.messages) and "hush" not in caplog.text
 

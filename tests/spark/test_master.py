@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -404,21 +403,6 @@ def test_a_page_that_does_not_come(refused_url: str) -> None:
 
 
 # TLS.
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate and key for 127.0.0.1, in one PEM file."""
-    if not shutil.which("openssl"):
-        pytest.skip("no openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key -out cert -subj /CN=fake"
-    subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=IP:127.0.0.1"], cwd=folder, check=True, capture_output=True
-    )
-    both = folder / "both.pem"
-    both.write_text((folder / "cert").read_text() + (folder / "key").read_text())
-    return both
 
 
 @pytest.mark.parametrize(

@@ -56,5 +56,3 @@ TABLE: dict[str, dict[str, tuple[Any, tuple[int, int, int]]]] = {
 }
 #: Those that answer anybody, by the same.
 FOR_ANYBODY = ("/kg2at/live", "/kg2at/ready")
-#: Described by the gateway, and not served yet.
-TO_COME = {"/metrics", "/kg2at/", "/kg2at/kernels/{kernel_id}", "/kg2at/kernels/{kernel_id}/spark/{path}"}
