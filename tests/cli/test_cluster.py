@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.cli import program
 from tests.fakes.installation import needs_spark
 from tests.fakes.ports import held_port
 from tests.fakes.wait import wait_until
@@ -38,8 +39,9 @@ PARENT = "import subprocess, sys; subprocess.run(sys.argv[1:])"
     ],
 )
 def test_usage(arguments: list[str], said: str) -> None:
-    ran = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (2, "") and said in ran.stderr and "Traceback" not in ran.stderr
+    ran = program.run(["cluster", *arguments], os.environ)
+    errors = ran.stderr.decode()
+    assert (ran.returncode, ran.stdout) == (2, b"") and said in errors and "Traceback" not in errors
 
 
 @needs_spark
@@ -53,8 +55,9 @@ def test_port_that_is_taken(tmp_path: Path) -> None:
 
 
 def test_no_spark(tmp_path: Path) -> None:
-    ran = subprocess.run(PROGRAM, capture_output=True, text=True, env=os.environ | {"SPARK_HOME": str(tmp_path)})
-    assert ran.returncode == 1 and str(tmp_path) in ran.stderr and "Traceback" not in ran.stderr
+    ran = program.run(["cluster"], os.environ | {"SPARK_HOME": str(tmp_path)})
+    errors = ran.stderr.decode()
+    assert ran.returncode == 1 and str(tmp_path) in errors and "Traceback" not in errors
 
 
 class Running:
