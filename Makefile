@@ -78,6 +78,7 @@ $(VENV)/.ready-browser: setup.cfg | $(READY)
 	@touch $@
 
 # The version of setup's Python is left out: test-unit has it.
+# They try a fifth of the examples of hypothesis: what a Python does otherwise, test-unit's examples would not show more of.
 test-pythons: $(READY)  ## the unit tests on the oldest and the newest supported Python that is at hand
 	@main=$$($(BIN)/python -c 'import sys; print("{}.{}".format(*sys.version_info))'); \
 	others=$$(.ci/pythons | sed -n '1p;$$p' | cut -d' ' -f1 | grep -vx "$$main" | uniq); \
@@ -85,7 +86,7 @@ test-pythons: $(READY)  ## the unit tests on the oldest and the newest supported
 	for version in $$others; do echo "Python $$version:"; $(MAKE) --no-print-directory test-python-$$version || exit; done
 
 test-python-%: .venv-%/.ready
-	@exec .venv-$*/bin/python $(UNIT) $(ARGS)
+	@KG2AT_TEST_EXAMPLES=$${KG2AT_TEST_EXAMPLES:-0.2} exec .venv-$*/bin/python $(UNIT) $(ARGS)
 
 test-lowest: .venv-lowest/.ready  ## the unit tests on the lowest versions of the libraries that setup.cfg lets in
 	@exec .venv-lowest/bin/python $(UNIT) $(ARGS)

@@ -15,6 +15,7 @@ import pytest
 from kg2at_personality.kernels.launch.launcher import Launcher
 from kg2at_personality.kernels.provisioner import SparkProvisioner
 from tests.fakes.app import Client, serving
+from tests.fakes.examples import examples
 from tests.fakes.gateways import Gateways
 from tests.fakes.held_calls import HeldCalls
 from tests.fakes.toree import FakeSpark
@@ -22,7 +23,9 @@ from tests.fakes.toree import FakeSpark
 DEFAULTS = "spark.master local[2]\nspark.hadoop.fs.secret.key hush-hush-secret\n"
 
 # How long an example takes says how busy the machine is: no test fails by that.
-hypothesis.settings.register_profile("kg2at", deadline=None)
+hypothesis.settings.register_profile(
+    "kg2at", deadline=None, max_examples=examples(100), suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("kg2at")
 #: The python3 of all tests: a small kernel of our own, unless one asks for ipykernel.
 KERNELS = Path(__file__).parent / "fakes" / "jupyter"

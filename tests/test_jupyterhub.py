@@ -19,7 +19,7 @@ from tests.fakes.hub import CRON, SCOPE, TESTS, Hub, ask
 from tests.fakes.wait import wait_until
 
 #: Seconds for a test with the start of the Hub.
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).parents[1]
 HUB_CONFIG = ROOT / "examples" / "jupyterhub_config.py"
@@ -117,7 +117,7 @@ class TestUsers:
             with pytest.raises(websocket.WebSocketBadStatusException) as refused:
                 websocket.create_connection(url + token, suppress_origin=True)
             assert refused.value.status_code == status
-        channels = Channels(websocket.create_connection(url + alice, timeout=60, suppress_origin=True), "s")
+        channels = Channels(websocket.create_connection(url + alice, timeout=120, suppress_origin=True), "s")
         assert channels.run("print(6 * 7)").text.strip() == "42"
         channels.close()
 
@@ -171,7 +171,7 @@ def test_a_users_own_server_shows_the_gateway_its_token(hub: Hub, gateway: Gatew
     assert (row["kernel_id"], row["user"]) == (made["id"], "bob")
     ws = url.replace("http", "ws", 1) + f"/api/kernels/{made['id']}/channels?session_id=s"
     header = {"Authorization": f"token {token}"}
-    channels = Channels(websocket.create_connection(ws, timeout=60, suppress_origin=True, header=header), "s")
+    channels = Channels(websocket.create_connection(ws, timeout=120, suppress_origin=True, header=header), "s")
     assert channels.run("print(6 * 7)").text.strip() == "42"
     channels.close()
     assert kernels(gateway, hub.user_token("alice")) == []

@@ -572,7 +572,7 @@ class TestProcess:
         gateway = self.gateway(spark)
         with gateway:
             kernel_id = gateway.start_kernel()
-            channels = gateway.connect(kernel_id, timeout=30)
+            channels = gateway.connect(kernel_id)
             channels.close()
             [seen] = spark.launches(kernel_id)
             assert stat.S_IMODE((spark.runtime / f"kernel-{kernel_id}.json").stat().st_mode) == 0o600

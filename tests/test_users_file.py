@@ -248,7 +248,7 @@ def test_a_full_disk_leaves_the_old_one(path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_disk_that_is_full_in_the_midst_of_it(path: Path) -> None:
     before = path.read_bytes()
     ran = subprocess.run(
-        [sys.executable, "-c", ADD_MUCH_ON_A_SMALL_DISK, path], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", ADD_MUCH_ON_A_SMALL_DISK, path], cwd=ROOT, capture_output=True, text=True, timeout=200
     )
     assert "can't be written, and is as it was" in ran.stdout, ran
     assert path.read_bytes() == before
@@ -285,7 +285,7 @@ def test_its_directory_is_made(tmp_path: Path) -> None:
 def test_writers_wait_for_each_other(path: Path) -> None:
     argv = [sys.executable, "-c", ADD, path]
     writers = [subprocess.Popen([*argv, who], cwd=ROOT, stderr=subprocess.PIPE) for who in ("x", "y", "z")]
-    assert [(each.communicate(timeout=60)[1], each.returncode) for each in writers] == [(b"", 0)] * 3
+    assert [(each.communicate(timeout=200)[1], each.returncode) for each in writers] == [(b"", 0)] * 3
     assert read(str(path)).keys() == {"alice", "Bob B.", *(f"{who}{number}" for who in "xyz" for number in range(10))}
 
 

@@ -6,7 +6,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kg2at_personality.admission.headroom import Headroom
@@ -14,10 +14,10 @@ from kg2at_personality.spark.cluster import ExecutorRequest, needed
 from kg2at_personality.spark.master_state import cluster_state
 from kg2at_personality.spark.placement import Placement, rooms
 from tests.cost import Calls
+from tests.fakes.examples import examples
 from tests.fakes.master import FakeMaster
 
 GIB = 1024
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Workers = list[tuple[int, int]]
 workers_ = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=4)  # cores, half GiB of each
 
@@ -64,7 +64,7 @@ def all_get_theirs(workers: Workers, order: list[ExecutorRequest], seed: int) ->
     return all([granted(master, request) >= needed(request) for request in order])
 
 
-@settings(steady, max_examples=400)
+@settings(max_examples=examples(400))
 @given(workers_, st.lists(requests(), min_size=2, max_size=5), st.integers())
 def test_what_is_admitted_fits_in_every_order(workers: Workers, queue: list[ExecutorRequest], seed: int) -> None:
     promised, rng = admitted(workers, queue), random.Random(seed)
@@ -72,7 +72,7 @@ def test_what_is_admitted_fits_in_every_order(workers: Workers, queue: list[Exec
         assert all_get_theirs(workers, list(order), rng.randrange(1000))
 
 
-@settings(steady, max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(st.tuples(st.integers(1, 8), st.integers(2, 16)), min_size=2, max_size=3), st.data(), st.integers())
 def test_two_sizes_on_full_clusters(workers: Workers, data: st.DataObject, seed: int) -> None:
     """Many small promises and a few big ones, which is where the order matters."""
@@ -83,7 +83,7 @@ def test_two_sizes_on_full_clusters(workers: Workers, data: st.DataObject, seed:
     assert all_get_theirs(workers, promised, seed)
 
 
-@settings(steady, max_examples=200)
+@settings(max_examples=examples(200))
 @given(workers_, st.lists(requests(), min_size=1, max_size=4), requests(), st.integers())
 def test_it_stays_safe_while_promises_are_kept(
     workers: Workers, queue: list[ExecutorRequest], late: ExecutorRequest, seed: int
@@ -101,7 +101,6 @@ def test_it_stays_safe_while_promises_are_kept(
     assert all([granted(master, request) >= needed(request) for request in rest])
 
 
-@steady
 @given(workers_, st.integers(1, 4), st.sampled_from([0, GIB]), st.lists(st.integers(4, 9), max_size=6))
 def test_one_size_is_exact(workers: Workers, size: int, memory: int, wanted: list[int]) -> None:
     placement = Placement(cluster_state(master_of(workers).to_json()))
@@ -111,7 +110,6 @@ def test_one_size_is_exact(workers: Workers, size: int, memory: int, wanted: lis
         assert room.take(request) is (placement.place(request, least) >= least)
 
 
-@steady
 @given(workers_, requests())
 def test_alone_it_is_exact(workers: Workers, request: ExecutorRequest) -> None:
     placement = Placement(cluster_state(master_of(workers).to_json()))
@@ -150,7 +148,7 @@ def test_a_promise_that_cannot_be_kept_counts_but_stops_nobody_elsewhere() -> No
     assert [room.take(BIG) for _ in range(9)] == [True] * 8 + [False]
 
 
-@settings(steady, max_examples=400)
+@settings(max_examples=examples(400))
 @given(workers_, st.lists(requests(), min_size=1, max_size=4), requests())
 def test_the_free_cores_cover_all_that_is_reserved_and_what_is_taken(
     workers: Workers, waiting: list[ExecutorRequest], late: ExecutorRequest

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -28,6 +28,7 @@ from kg2at_personality.spark.master_state import cluster_state
 from kg2at_personality.spark.placement import Placement
 from tests.admission.turn_judge import TurnJudge
 from tests.fakes.clock import VirtualLoop, ticks
+from tests.fakes.examples import examples
 from tests.fakes.master import FakeApp, FakeMaster
 
 T = TypeVar("T")
@@ -483,7 +484,7 @@ class FirstCome(Machine):
     users = ("ann", "bob")
 
 
-steady = settings(deadline=None, max_examples=100, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
+steady = settings(max_examples=examples(100), stateful_step_count=30)
 TestAllSizes = Machine.TestCase
 TestAllSizes.settings = steady
 TestCalm = Calm.TestCase

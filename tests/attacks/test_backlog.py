@@ -27,7 +27,7 @@ def test_500_clients_of_a_gateway_that_is_busy_all_get_an_answer(tmp_path: Path)
         clients = []
         try:
             for _ in range(CLIENTS):
-                clients.append(socket.create_connection(("127.0.0.1", gateway.port), timeout=10))
+                clients.append(socket.create_connection(("127.0.0.1", gateway.port), timeout=60))
                 clients[-1].sendall(b"GET /api HTTP/1.0\r\n\r\n")
         finally:
             os.kill(gateway.process.pid, signal.SIGCONT)

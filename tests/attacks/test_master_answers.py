@@ -18,6 +18,7 @@ from kg2at_personality.spark import master_answer, master_response
 from kg2at_personality.spark.cluster import ClusterState
 from kg2at_personality.spark.master import MasterClient
 from kg2at_personality.spark.master_answer import parse
+from tests.fakes.examples import examples
 from tests.fakes.master import FakeApp, FakeMaster
 from tests.fakes.master_server import MasterServer
 
@@ -93,7 +94,7 @@ class TestMuch:
 
 
 class TestPieces:
-    @settings(max_examples=50)
+    @settings(max_examples=examples(50))
     @given(
         st.dictionaries(
             TEXT(max_size=5) | st.sampled_from(sorted(master_answer.ROWS)),

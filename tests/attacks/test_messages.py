@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import random
@@ -25,6 +26,12 @@ V1 = "v1.kernel.websocket.jupyter.org"
 MIB = 1 << 20
 #: Messages of each protocol that are parsed, and those that go through a gateway.
 PARSED, SENT = 10_000, 300
+
+
+@pytest.fixture(autouse=True)
+def garbage() -> None:
+    """Have what other tests have left say its errors (asyncio's "never retrieved") before this one's are counted."""
+    gc.collect()
 
 
 def sound(chance: random.Random) -> dict[str, Any]:

@@ -32,7 +32,7 @@ commands = ForkServer(f"{MODULE}.app", *(f"{MODULE}.{name}" for name in SUBCOMMA
 
 
 def run(
-    argv: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT, timeout: float = 60
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT, timeout: float = 200
 ) -> subprocess.CompletedProcess[bytes]:
     """`jupyter kg2at ARGV` with nothing to read, to its end; where Python itself is to begin in an odd way, no fork."""
     usual = {*os.environ.items(), ("PYTHONPATH", str(ROOT))}
@@ -89,7 +89,7 @@ class Place:
         path.write_text(text)
         return path
 
-    def run(self, *argv: str, timeout: float = 60, **environ: str) -> Ran:
+    def run(self, *argv: str, timeout: float = 200, **environ: str) -> Ran:
         """`jupyter kg2at ARGV`; a traceback fails the test, whatever it was about."""
         ended = run(argv, self.environ | environ, self.directory, timeout)
         ran = Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode(), ended.stdout)

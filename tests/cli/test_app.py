@@ -167,7 +167,7 @@ def _at_terminal(place: Place, answer: str, *argv: str) -> int:
             stdin=follower,
             stdout=follower,
             stderr=follower,
-            timeout=60,
+            timeout=200,
         ).returncode
     finally:
         os.close(leader)
@@ -177,7 +177,7 @@ def _at_terminal(place: Place, answer: str, *argv: str) -> int:
 def test_tables_are_drawn_at_a_terminal_only(place: Place) -> None:
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "kg2at_personality.cli", "config"]
-    ended = subprocess.run(command, env=place.environ, cwd=place.directory, stdout=follower, timeout=60)
+    ended = subprocess.run(command, env=place.environ, cwd=place.directory, stdout=follower, timeout=200)
     os.close(follower)
     drawn = os.read(leader, 65536).decode()
     os.close(leader)
@@ -189,5 +189,6 @@ def test_tables_are_drawn_at_a_terminal_only(place: Place) -> None:
 
 def test_a_reader_that_goes_away_is_no_error(place: Place) -> None:
     shell = f"{sys.executable} -m kg2at_personality.cli config | true"
-    ended = subprocess.run(["sh", "-c", shell], env=place.environ, cwd=place.directory, capture_output=True, timeout=60)
+    options = {"env": place.environ, "cwd": place.directory, "capture_output": True, "timeout": 200}
+    ended = subprocess.run(["sh", "-c", shell], **options)
     assert (ended.returncode, ended.stderr) == (0, b"")

@@ -30,7 +30,7 @@ def environ(**more: str) -> dict[str, str]:
 
 
 def bundle(*arguments: str, **more: str) -> tuple[int, str, str]:
-    ran = run(["setup", "bundle", *arguments], environ(**more), timeout=110)
+    ran = run(["setup", "bundle", *arguments], environ(**more), timeout=280)
     out, err = ran.stdout.decode(), ran.stderr.decode()
     assert "Traceback" not in err
     return ran.returncode, out, err
@@ -147,7 +147,7 @@ def test_own_wheel_from_the_checkout_has_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_from_the_index_to_a_check_without_a_network(tmp_path: Path) -> None:
     """The whole of it, with Spark and Java; the machine has neither."""
     directory, target = tmp_path / "bundle", tmp_path / "target"

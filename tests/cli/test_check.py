@@ -423,7 +423,7 @@ def test_each_check_fails_once(place: Place, fault: Fault) -> None:
     machine = place.run("check", "--json", *argv) if not listener else None
     if machine:
         levels = {each["level"] for each in json.loads(machine.out)}
-        assert ("error" in levels) == bool(fault.status)
+        assert ("error" in levels) == bool(fault.status), machine.out
 
 
 def test_every_bad_line_is_told_and_no_secret(place: Place) -> None:
@@ -597,14 +597,14 @@ def test_start_when_the_gateway_can_t(place: Place) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_start_runs_a_job_on_the_real_spark(place: Place) -> None:
     for name in ("SPARK_HOME", "JAVA_HOME", "TOREE_HOME", "PYSPARK_PYTHON"):
         del place.environ[name]
         if name in os.environ:
             place.environ[name] = os.environ[name]
     place.defaults("spark.master local[1]\nspark.ui.enabled false\n")
-    ran = place.run("check", "--start", "--json", timeout=240)
+    ran = place.run("check", "--start", "--json", timeout=500)
     assert ran.status == 0, ran.out + ran.err
     found = {each["check"]: each for each in json.loads(ran.out)}
     for of_it in ("", ", spark_python"):

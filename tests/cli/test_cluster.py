@@ -16,8 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.cli import program
 from tests.fakes.installation import needs_spark
 from tests.fakes.ports import held_port
+from tests.fakes.wait import wait_until
 
 PROGRAM = [sys.executable, "-m", "kg2at_personality.cli", "cluster"]
 #: A parent that starts the program given to it, and waits.
@@ -37,8 +39,9 @@ PARENT = "import subprocess, sys; subprocess.run(sys.argv[1:])"
     ],
 )
 def test_usage(arguments: list[str], said: str) -> None:
-    ran = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (2, "") and said in ran.stderr and "Traceback" not in ran.stderr
+    ran = program.run(["cluster", *arguments], os.environ)
+    errors = ran.stderr.decode()
+    assert (ran.returncode, ran.stdout) == (2, b"") and said in errors and "Traceback" not in errors
 
 
 @needs_spark
@@ -52,8 +55,9 @@ def test_port_that_is_taken(tmp_path: Path) -> None:
 
 
 def test_no_spark(tmp_path: Path) -> None:
-    ran = subprocess.run(PROGRAM, capture_output=True, text=True, env=os.environ | {"SPARK_HOME": str(tmp_path)})
-    assert ran.returncode == 1 and str(tmp_path) in ran.stderr and "Traceback" not in ran.stderr
+    ran = program.run(["cluster"], os.environ | {"SPARK_HOME": str(tmp_path)})
+    errors = ran.stderr.decode()
+    assert ran.returncode == 1 and str(tmp_path) in errors and "Traceback" not in errors
 
 
 class Running:
@@ -79,7 +83,7 @@ class Running:
         return lines
 
     def nothing_is_left(self) -> bool:
-        return not psutil.wait_procs(self.everyone, 20)[1] and os.listdir(self.tmp) == []
+        return not psutil.wait_procs(self.everyone, 60)[1] and os.listdir(self.tmp) == []
 
 
 @contextlib.contextmanager
@@ -91,12 +95,12 @@ def running(tmp_path: Path, *options: str, wrapper: tuple[str, ...] = ()) -> Ite
         for process in [cluster.program, *cluster.everyone]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-        cluster.started.communicate(timeout=30)
+        cluster.started.communicate(timeout=120)
 
 
 def state(port: str) -> dict[str, object]:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(f"http://127.0.0.1:{port}/json/", timeout=5) as answer:
+    with direct.open(f"http://127.0.0.1:{port}/json/", timeout=20) as answer:
         return dict(json.load(answer))
 
 
@@ -109,7 +113,7 @@ def test_workers_are_registered_and_a_signal_ends_it_all(tmp_path: Path, signum:
         seen = state(str(webui))
         assert (seen["aliveworkers"], seen["cores"], seen["memory"]) == (2, 2, 1024)
         cluster.program.send_signal(signum)
-        assert cluster.started.wait(30) == 0
+        assert cluster.started.wait(120) == 0
         assert cluster.nothing_is_left()
         assert "2 of 2 workers registered" in cluster.errors.read_text()
         assert "Traceback" not in cluster.errors.read_text()
@@ -129,18 +133,25 @@ def test_its_own_sudden_death_leaves_no_process(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
         cluster.lines(2)
         cluster.program.kill()
-        assert not psutil.wait_procs(cluster.everyone, 20)[1]
+        assert not psutil.wait_procs(cluster.everyone, 60)[1]
 
 
 @pytest.mark.e2e
 def test_ended_while_it_starts(tmp_path: Path) -> None:
     with running(tmp_path) as cluster:
-        while "Starting" not in cluster.errors.read_text():
-            assert cluster.program.is_running()
+        wait_until(lambda: "Starting" in cluster.errors.read_text(), cluster.errors.read_text)
         cluster.everyone = [cluster.program, *cluster.program.children(recursive=True)]
         cluster.program.send_signal(signal.SIGINT)
-        assert cluster.started.wait(30) == 0
+        assert cluster.started.wait(120) == 0
         assert cluster.nothing_is_left()
+
+
+def is_master(process: psutil.Process) -> bool:
+    """Whether it is the master's JVM; what has ended meanwhile is none."""
+    try:
+        return "org.apache.spark.deploy.master.Master" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.e2e
@@ -152,8 +163,7 @@ def test_a_master_that_dies_is_an_error(tmp_path: Path) -> None:
             text += cluster.started.stdout.readline()
         assert json.loads(text)["spark.master"].startswith("spark://127.0.0.1:")
         cluster.everyone = [cluster.program, *cluster.program.children(recursive=True)]
-        master = next(each for each in cluster.everyone if "org.apache.spark.deploy.master.Master" in each.cmdline())
-        master.kill()
-        assert cluster.started.wait(30) == 1
+        next(each for each in cluster.everyone if is_master(each)).kill()
+        assert cluster.started.wait(120) == 1
         assert cluster.nothing_is_left()
         assert "master ended by itself" in cluster.errors.read_text()

@@ -123,7 +123,7 @@ def exported(place: Place, shell: str = "sh", *options: str) -> dict[str, str]:
     dump = f"{sys.executable} -c 'import os,sys; sys.stdout.buffer.write(os.environb[b\"SPARK_OPTS\"])'"
     script = f'opts=$({program}) || exit 9; eval "$opts"; {dump}'
     ended = subprocess.run(
-        [shell, "-c", script], env=place.environ, cwd=place.directory, capture_output=True, timeout=60
+        [shell, "-c", script], env=place.environ, cwd=place.directory, capture_output=True, timeout=200
     )
     assert ended.returncode == 0, ended.stderr
     conf = SparkConfReader().read({"SPARK_OPTS": ended.stdout.decode("utf-8", "surrogateescape")})

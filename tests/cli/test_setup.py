@@ -32,7 +32,7 @@ from tests.cli import program
 from tests.cli.wheel import make_wheel
 from tests.fakes.installation import make_jar, make_java, make_spark
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 SOURCE = Path(kg2at_personality.__file__).parent
 #: An index that nobody answers for, and nothing of this machine's own.
 UNREACHABLE = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
@@ -185,13 +185,13 @@ def start(bundle: Path, target: Path, environ: dict[str, str], *options: str) ->
 
 def run(bundle: Path, target: Path, environ: dict[str, str], *options: str) -> tuple[int, str, str]:
     process = start(bundle, target, environ, *options)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=400)
     assert "Traceback" not in err
     return process.returncode, out, err
 
 
 def setup(environ: dict[str, str], *options: str) -> tuple[int, str, str]:
-    ran = program.run(["setup", *options], environ, timeout=120)
+    ran = program.run(["setup", *options], environ, timeout=400)
     out, err = ran.stdout.decode(), ran.stderr.decode()
     assert "Traceback" not in err
     return ran.returncode, out, err
@@ -236,8 +236,8 @@ def test_ended_in_between_and_run_again(
         if children:
             process.send_signal(signum)
             break
-    assert process.wait(30) != 0
-    _, alive = psutil.wait_procs(children, 10)
+    assert process.wait(120) != 0
+    _, alive = psutil.wait_procs(children, 60)
     assert not alive, "pip outlived its setup"
     if signum == signal.SIGTERM and step == 1:
         assert not target.exists()
@@ -252,7 +252,7 @@ def _until_at(process: subprocess.Popen[str], step: int) -> Iterator[list[psutil
     text = ""
     while f"[{step}/7]" not in text:
         text += process.stdout.read(1)
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + 120
     while time.monotonic() < limit:
         yield psutil.Process(process.pid).children(recursive=True)
 
@@ -423,7 +423,7 @@ def answer(bundle: Path, target: Path, environ: dict[str, str], said: bytes) -> 
     except OSError:  # Linux says so when the other side is closed
         pass
     os.close(ours)
-    return process.wait(30)
+    return process.wait(120)
 
 
 def test_usage(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> None:
@@ -457,7 +457,7 @@ def test_two_at_once(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> N
     next(_until_at(first, 2))
     status, _, err = run(bundle, tmp_path / "target", environ)
     assert status == 1 and "Another setup" in err
-    first.communicate(timeout=120)
+    first.communicate(timeout=400)
     assert first.returncode == 0
 
 

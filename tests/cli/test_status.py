@@ -141,7 +141,7 @@ def test_watch_repeats_when_piped(fake: Fake, tmp_path: Path, signum: int) -> No
         fake.code = 200
         _lines_until(process, b"0edaa714", 1)
         process.send_signal(signum)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr.read() == b""
 
 
@@ -169,7 +169,7 @@ def test_watch_refreshes_in_place_at_a_terminal(fake: Fake, tmp_path: Path) -> N
                 text += os.read(ours, 10000)
             except OSError:
                 break
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     os.close(ours)
     assert re.search(rb"\x1b\[\d*A", text), "the cursor goes up for each picture"
     assert text.rindex(b"\x1b[?25h") > text.rindex(b"\x1b[?25l"), "the cursor is back"
@@ -188,7 +188,7 @@ def test_watch_at_a_dumb_terminal_prints_each_picture(fake: Fake, tmp_path: Path
         while text.count(b"0edaa714") < 3:
             text += os.read(ours, 10000)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     os.close(ours)
     assert b"\x1b" not in text
 
@@ -199,7 +199,7 @@ def test_a_reader_that_has_enough_is_no_error(fake: Fake, tmp_path: Path) -> Non
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        process.wait(10)
+        process.wait(60)
         assert process.stderr.read() == b""
 
 

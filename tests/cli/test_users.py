@@ -7,11 +7,11 @@ import stat
 from pathlib import Path
 
 import pytest
-import websocket
 
 from kg2at_personality.users_file import changing, digest_of, read
 from tests.cli.program import Place, Ran
 from tests.fakes.gateway_process import PYTHON, Gateway
+from tests.fakes.wait import wait_until
 
 
 @pytest.fixture
@@ -161,11 +161,7 @@ def test_a_real_gateway(place: Place, tmp_path: Path) -> None:
             assert kernel_id[:8] in place.run("status", **where | {"KG_AUTH_TOKEN": tokens[name]}).out
 
         tokens["new"] = users(place, "rotate", "ada").out.strip()
-        channels.socket.settimeout(20)
-        opcode, content = 0, b""
-        while opcode != websocket.ABNF.OPCODE_CLOSE:
-            opcode, content = channels.socket.recv_data()
-        assert content[:2] == (1008).to_bytes(2, "big")
+        assert wait_until(lambda: channels.close_code, "the end of its websocket") == 1008
         asked = {name: gateway.request("GET", "/api/kernels", token=token) for name, token in tokens.items()}
         assert {name: answer.status for name, answer in asked.items()} == {"root": 200, "ada": 401, "new": 200}
         assert [row["id"] for row in asked["new"].body] == [row["id"] for row in asked["root"].body] == [kernel_id]

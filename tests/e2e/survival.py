@@ -11,7 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from websocket import WebSocketException, WebSocketTimeoutException
+from websocket import WebSocketException
 
 from kg2at_personality.kernels.kernel_processes import find
 from kg2at_personality.spark.standalone import StandaloneCluster
@@ -26,6 +26,7 @@ from tests.fakes.wait import wait_until
 LIMIT = 150.0
 #: How a gateway is made that `Ward.dies_at` can kill.
 DYING: dict[str, Any] = {
+    "quick": True,
     "personality": "tests.fakes.dying_gateway",
     "environ": {"PYTHONPATH": str(Path(__file__).parents[2])},
 }
@@ -135,7 +136,7 @@ class Ward:
             cell = Cell(channels, code)
 
             def has_ended() -> bool:
-                with contextlib.suppress(TimeoutError, WebSocketTimeoutException):
+                with contextlib.suppress(TimeoutError):
                     message = channels.receive(1.0)
                     if message["parent_header"].get("msg_id") == cell.id:
                         cell.take(message)

@@ -144,9 +144,9 @@ INCOMPLETE = [
 
 @pytest.mark.parametrize(("msg_type", "content"), INCOMPLETE)
 def test_an_incomplete_request_ends_no_kernel(notebook: Channels, msg_type: str, content: dict[str, Any]) -> None:
-    reply = notebook.finish(notebook.send(msg_type, content), timeout=20).reply
+    reply = notebook.finish(notebook.send(msg_type, content)).reply
     assert reply["status"] == "error" and "must be" in reply["evalue"]
-    assert notebook.ask("kernel_info_request", {}, timeout=20)["implementation"] == "spark"
+    assert notebook.ask("kernel_info_request", {})["implementation"] == "spark"
 
 
 @pytest.mark.parametrize("cursor_pos", [-1, 10**6, 10**12])
@@ -158,7 +158,7 @@ def test_a_cursor_beyond_the_code(notebook: Channels, cursor_pos: int) -> None:
 def test_what_toree_never_answers(notebook: Channels) -> None:
     for msg_type, says in (("inspect_request", "found"), ("history_request", "history"), ("debug_request", "evalue")):
         content = {"code": "sc", "cursor_pos": 1, "detail_level": 0, "hist_access_type": "tail", "n": 3}
-        result = notebook.finish(notebook.send(msg_type, content), timeout=20)
+        result = notebook.finish(notebook.send(msg_type, content))
         assert says in result.reply and not result.reply.get("found")
 
 

@@ -58,7 +58,7 @@ class User:
         reply = await self.client.execute_interactive(code, timeout=120, output_hook=show)
         with contextlib.suppress(queue.Empty):  # a Toree sends some of its output when it is idle already
             while True:
-                show(await self.client.get_iopub_msg(timeout=0.1))
+                show(await self.client.get_iopub_msg(timeout=0.5 if self.kernel.is_toree else 0.1))
         text = "".join(shown).replace("Waiting for a Spark session to start...", "")
         return text.replace(self.kernel.kernel_id, "ID").strip(), reply["content"]
 

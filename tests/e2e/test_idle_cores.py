@@ -17,7 +17,7 @@ from tests.fakes.gateway_process import Gateway, defaults_on
 from tests.fakes.wait import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-TIMEOUT = 2
+TIMEOUT = 4
 
 
 @dataclass(frozen=True)

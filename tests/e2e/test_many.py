@@ -59,7 +59,7 @@ def test_twenty_kernels_go_on(ward: Ward) -> None:
 def test_a_second_gateway_is_told_who_has_the_directory(ward: Ward, tmp_path: Path) -> None:
     second = Gateway(tmp_path / "second", *PYTHON, f"--KG2ATPersonality.state_dir={ward.state_dir}")
     with open(second.log_path, "wb") as log:
-        ended = subprocess.run(second.argv, env=second.environ, stdout=log, stderr=log, timeout=60)
+        ended = subprocess.run(second.argv, env=second.environ, stdout=log, stderr=log, timeout=240)
     assert ward.gateway.process is not None
     assert ended.returncode == 1
     assert f"process {ward.gateway.process.pid}" in second.log and "state_dir" in second.log

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import queue
+import socket as sockets
+import threading
 import time
 import uuid
 from dataclasses import dataclass
@@ -43,10 +47,26 @@ class Result:
 
 
 class Channels:
-    """A notebook's websocket."""
+    """A notebook's websocket. A thread reads it: as a browser does, it answers pings whatever the test waits for."""
 
     def __init__(self, socket: websocket.WebSocket, session: str) -> None:
         self.socket, self.session = socket, session
+        #: What the gateway gave as the reason when it closed the websocket (RFC 6455, 7.4); None before.
+        self.close_code: int | None = None
+        self._frames = queue.SimpleQueue[str | bytes | None]()
+        self._reader = threading.Thread(target=self._read, name="notebook", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        self.socket.settimeout(None)
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            while True:
+                opcode, frame = self.socket.recv_data()
+                if opcode == websocket.ABNF.OPCODE_CLOSE:
+                    self.close_code = int.from_bytes(frame[:2], "big")
+                    break
+                self._frames.put(frame)
+        self._frames.put(None)
 
     def send(self, msg_type: str, content: dict[str, Any], channel: str = "shell") -> str:
         """Send a message and return its id."""
@@ -100,16 +120,22 @@ class Channels:
 
     def receive(self, timeout: float) -> dict[str, Any]:
         """Return the next message of any kind. Raises TimeoutError, and ConnectionError when the websocket closes."""
-        limit = time.monotonic() + timeout
-        while time.monotonic() < limit:
-            # Not recv(): a ping would begin the time-out anew.
-            self.socket.settimeout(max(0.01, limit - time.monotonic()))
-            opcode, frame = self.socket.recv_data(control_frame=True)
-            if opcode == websocket.ABNF.OPCODE_CLOSE:
-                raise ConnectionError("the gateway closed the websocket")
-            if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
-                return dict(json.loads(frame))
-        raise TimeoutError("no answer in time")
+        try:
+            frame = self._frames.get(timeout=max(0.01, timeout))
+        except queue.Empty:
+            raise TimeoutError("no answer in time") from None
+        if frame is None:
+            self._frames.put(None)
+            raise ConnectionError("the gateway closed the websocket")
+        return dict(json.loads(frame))
 
     def close(self) -> None:
-        self.socket.close()
+        """Close it; the gateway has 3 s to agree. Idempotent."""
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            self.socket.send_close()
+        self._reader.join(3)
+        if self.socket.sock is not None:
+            with contextlib.suppress(OSError):
+                self.socket.sock.shutdown(sockets.SHUT_RDWR)
+            self._reader.join()
+            self.socket.shutdown()

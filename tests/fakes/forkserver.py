@@ -1,7 +1,8 @@
 """Real processes of Python programs that need not import all again: one process imports, and forks itself for each.
 
 A fork becomes `python -m MODULE ARGUMENTS` with an environment, directory and streams of its own, and ends as any
-interpreter does. What Python reads from its environment before it imports anything (PYTHON*, LC_*) is the server's.
+interpreter does. What Python reads from its environment before it imports anything (PYTHON* but for PYTHONPATH, LC_*)
+is the server's.
 """
 
 from __future__ import annotations
@@ -199,6 +200,7 @@ def become(request: dict[str, Any], descriptors: list[int]) -> None:
     time.tzset()
     os.chdir(request["cwd"])
     sys.path[0] = os.getcwd()
+    sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     for target, each in enumerate(descriptors):
         os.dup2(each, target)
         os.close(each)

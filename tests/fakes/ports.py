@@ -1,7 +1,8 @@
 """Ports for tests: some that nobody else takes meanwhile, and one that somebody is quicker to take.
 
-A held port is bound by this program, which never listens on it. Linux gives such a port to nobody who asks for any
-port, and lets whoever names it listen on it, as long as both sockets have SO_REUSEADDR (see socket(7)).
+A held port is bound by this program, which never listens on it. Linux lets whoever names it listen on it, as long as
+both sockets have SO_REUSEADDR (see socket(7)). It is none that Linux gives to who asks for any port: a kernel asks for
+some, gives them back, and names them a moment later (jupyter_client's LocalPortCache), when they may be held here.
 """
 
 from __future__ import annotations
@@ -25,26 +26,29 @@ _held = ExitStack()
 
 def held_port() -> int:
     """Return a port of 127.0.0.1 on which only who knows it can listen, as long as the tests run."""
-    with ExitStack() as row:
-        port = int(row.enter_context(_bound(0)).getsockname()[1])
-        _keep(row)
-    return port
+    return _held_row(1)
 
 
 @functools.cache
 def held_range(size: int) -> str:
     """Return such ports in a row, as "20000-20009". Tests of one program come one after the other: all get the same."""
+    first = _held_row(size)
+    return f"{first}-{first + size - 1}"
+
+
+def _held_row(size: int) -> int:
+    """Return the first of so many held ports in a row."""
     for first in random.sample(NAMED_PORTS[:-size], 1000):
         with suppress(OSError), ExitStack() as row:
             for port in range(first, first + size):
                 row.enter_context(_bound(port))
             _keep(row)
-            return f"{first}-{first + size - 1}"
+            return first
     raise AssertionError(f"no {size} free ports in a row")
 
 
 def _bound(port: int) -> socket.socket:
-    """Bind a port (0: any) that nobody has bound, and let others listen on it. Raises OSError when somebody has."""
+    """Bind a port that nobody has bound, and let others listen on it. Raises OSError when somebody has."""
     holder = socket.socket()
     try:
         holder.bind((LOOPBACK, port))  # without SO_REUSEADDR: not one that other tests hold

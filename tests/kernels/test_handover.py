@@ -12,14 +12,14 @@ from tests.fakes.gateway_process import Gateway
 from tests.fakes.toree import FakeSpark
 from tests.kernels.warm_scene import NAME
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
 def ward(spark: FakeSpark) -> Iterator[Ward]:
     own = {name: value for name, value in spark.environ.items() if not name.startswith("JUPYTER_")}
     environ = DYING["environ"] | own | {"KG2AT_WARM_MEMORY_RESERVE": "0"}
-    with Gateway(spark.root / "gateway", personality=DYING["personality"], environ=environ) as running:
+    with Gateway(spark.root / "gateway", **DYING | {"environ": environ}) as running:
         yield Ward(running)
     assert Ward(running).files() == [] and spark.living() == []
 

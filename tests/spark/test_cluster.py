@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kg2at_personality.errors import MalformedAnswer, RequestError
@@ -32,7 +32,6 @@ from tests.cost import Calls
 from tests.fakes.master import FakeApp, FakeMaster, FakeWorker, Shape
 
 GIB = 1024
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 rooms = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 8)), max_size=7)  # cores, GiB of each worker
 
 
@@ -75,7 +74,6 @@ def grantable(state: ClusterState, request: ExecutorRequest, promised: Sequence[
 # Against Spark's own loop, as the fake has it.
 
 
-@steady
 @given(rooms, st.lists(requests(), max_size=3), requests(), st.integers())
 def test_what_is_grantable_is_what_the_scheduler_grants(
     workers: list[tuple[int, int]], others: list[ExecutorRequest], request: ExecutorRequest, seed: int
@@ -90,7 +88,6 @@ def test_what_is_grantable_is_what_the_scheduler_grants(
     assert {id(other): other.cores for other in master.apps if other is not app} == before
 
 
-@steady
 @given(rooms, st.lists(requests(), max_size=6))
 def test_promises_are_placed_first_and_in_order(workers: list[tuple[int, int]], queue: list[ExecutorRequest]) -> None:
     """With the same order among workers with equally many free cores: more memory first."""
@@ -103,7 +100,6 @@ def test_promises_are_placed_first_and_in_order(workers: list[tuple[int, int]], 
     assert room_of(placement) == room_of(Placement(state_of(master)))
 
 
-@steady
 @given(rooms, st.data(), st.integers(1, 4), st.sampled_from([GIB, 2 * GIB]), st.integers())
 def test_equal_executors_are_safe_in_any_order(
     workers: list[tuple[int, int]], data: st.DataObject, size: int, memory: int, seed: int
@@ -129,7 +125,6 @@ def test_executors_of_two_sizes_are_not_safe_in_any_order() -> None:
     assert [run(master, small).cores, run(master, big).cores] == [4, 0]
 
 
-@steady
 @given(rooms, requests())
 def test_what_fits_an_idle_cluster_is_what_it_grants(workers: list[tuple[int, int]], request: ExecutorRequest) -> None:
     busy = master_of(workers)
@@ -139,7 +134,6 @@ def test_what_fits_an_idle_cluster_is_what_it_grants(workers: list[tuple[int, in
     assert IdleCluster(state_of(busy)).fits(request) is (expected or not workers)
 
 
-@steady
 @given(rooms, requests())
 def test_place_takes_nothing_below_its_least(workers: list[tuple[int, int]], request: ExecutorRequest) -> None:
     placement = Placement(state_of(master_of(workers)))
@@ -150,7 +144,6 @@ def test_place_takes_nothing_below_its_least(workers: list[tuple[int, int]], req
     assert placement.place(request, could) == could
 
 
-@steady
 @given(rooms, requests())
 def test_what_is_missing_is_what_it_needs_less_what_it_has(
     workers: list[tuple[int, int]], request: ExecutorRequest
@@ -355,7 +348,6 @@ json_values = st.recursive(
 )
 
 
-@steady
 @given(st.dictionaries(st.sampled_from(sorted(RECORDED_35)), json_values), st.data())
 def test_any_json_is_a_state_or_malformed(changes: dict[str, Any], data: st.DataObject) -> None:
     payload = RECORDED_35 | changes

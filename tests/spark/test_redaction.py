@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kg2at_personality.spark.redaction import MASK, Redactor, compile_java
@@ -114,7 +114,6 @@ def test_long_text_takes_linear_time() -> None:
     assert Redactor().text(text) == text
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["spark.a.secret", "spark.b.token"]), st.text(min_size=8)), st.text(), st.text())
 def test_no_secret_is_left(values: dict[str, str], before: str, after: str) -> None:
     redactor = Redactor(values=values)

@@ -7,7 +7,7 @@ from typing import Any
 
 import javaproperties
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kg2at_personality.errors import SparkConfError
@@ -263,14 +263,12 @@ keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map("spark.
 texts = st.text(st.characters(exclude_categories=["Cs"])).map(lambda text: f"<{text}>")  # so that no end is trimmed
 
 
-@settings(deadline=None)
 @given(st.dictionaries(keys, texts))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, properties: dict[str, str]) -> None:
     written = javaproperties.dumps(properties, ensure_ascii=False, timestamp=False)
     assert values(read(tmp_path_factory.mktemp("conf"), written.encode())) == properties
 
 
-@settings(deadline=None)
 @given(st.dictionaries(keys, texts, min_size=1), st.sampled_from([NEL, LF, CRLF]))
 def test_round_trip_in_ebcdic(tmp_path_factory: pytest.TempPathFactory, properties: dict[str, str], end: bytes) -> None:
     data = javaproperties.dumps(properties, timestamp=False).encode("cp1047").replace(b"\x25", end)

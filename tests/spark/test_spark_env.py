@@ -163,8 +163,8 @@ def test_the_error_has_no_secrets(tmp_path: Path, script: str) -> None:
 @pytest.mark.timeout(60)
 def test_a_script_that_hangs_is_killed_with_its_children(tmp_path: Path, environ: dict[str, str]) -> None:
     script = f"sleep 600 &\necho $! > {tmp_path}/pid\nsleep 600\n"
-    with pytest.raises(SparkConfError, match=r"spark-env.sh: it did not end within 1 s and was killed"):
-        load(tmp_path, script, environ, timeout=1)
+    with pytest.raises(SparkConfError, match=r"spark-env.sh: it did not end within 2 s and was killed"):
+        load(tmp_path, script, environ, timeout=2)
     child = int((tmp_path / "pid").read_text())
     wait_until(lambda: not runs(child), "its child's death", 30)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kg2at_personality.spark.units import mib, parse_size, parse_time, readable_size, spark_size
@@ -87,7 +87,6 @@ def test_mib_rounds_down() -> None:
     assert (mib("1023k"), mib("1025k"), mib("2g"), mib("3")) == (0, 1, 2048, 3)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**33), st.sampled_from(["k", "kb", "K", "m", "MB", "g", "t"]))
 def test_mib_is_the_size_cut_to_mib(number: int, unit: str) -> None:
     power = "kmgt".index(unit[0].lower()) + 1

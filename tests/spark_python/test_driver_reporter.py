@@ -34,11 +34,11 @@ def test_a_report(report: Path) -> None:
     driver = Driver()
     reporter = DriverReporter(str(report), driver)
     reporter.start()
-    wait_until(lambda: report.stat().st_size == 512, "the report", 10)
+    wait_until(lambda: report.stat().st_size == 512, "the report")
     assert parsed(report.read_bytes()) == DriverReport(is_starting=True)
     driver.is_starting, driver.context = False, object()  # no JVM answers
     reporter.wake()
-    wait_until(lambda: not json.loads(report.read_bytes())["is_starting"], "the next", 10)
+    wait_until(lambda: not json.loads(report.read_bytes())["is_starting"], "the next")
     assert parsed(report.read_bytes()) == DriverReport() and report.stat().st_size == 512
 
 

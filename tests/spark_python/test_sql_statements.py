@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kg2at_personality.spark_python.sql_statements import statements
@@ -47,7 +47,6 @@ def test_statements(text: str, found: list[str]) -> None:
 PIECES = ["select", " ", "\n", "'", '"', "`", "\\", ";", "--", "/*", "*/", "/*+", "r'", "é", "😀", "1"]
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 def test_nothing_that_says_something_is_lost(text: str) -> None:
     """Between statements stands only what says nothing: semicolons, white space, comments."""

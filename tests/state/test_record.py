@@ -22,6 +22,7 @@ from kg2at_personality.state.record import (
     Record,
     WaitLine,
 )
+from tests.fakes.examples import examples
 
 ID = "0c5a3c5e-5c0e-4d5f-8a53-8b1f7d1c2e3f"
 MINIMAL = Record(ID, "python3", STARTING, f"/run/kernel-{ID}.json", "2026-01-02T03:04:05.678901+00:00")
@@ -293,7 +294,7 @@ def check_anything(text: str) -> None:
 
 
 @given(JSON)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_any_json_is_a_record_or_a_value_error(content: Any) -> None:
     check_anything(json.dumps(content))
 
@@ -302,27 +303,27 @@ def test_any_json_is_a_record_or_a_value_error(content: Any) -> None:
 @example({"version": 1})
 @example({"admission": {"user": 5, "executors": None, "urls": [5]}})
 @example({"admission": {"user": 5, "executors": {}, "urls": {"a": 1}}})
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_a_record_with_any_values_is_a_record_or_a_value_error(values: dict[str, Any]) -> None:
     check_anything(json.dumps(CONTENT | values))
 
 
 @given(st.dictionaries(st.sampled_from(["user", "executors", "urls"]), JSON, min_size=1), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_an_admission_of_any_values_is_a_record_or_a_value_error(values: dict[str, Any], in_it: bool) -> None:
     inside = CONTENT["admission"] | ({"executors": CONTENT["admission"]["executors"] | values} if in_it else values)
     check_anything(json.dumps(but("admission", inside)))
 
 
 @given(st.integers(0, len(FULL.dumps())), st.integers(0, len(FULL.dumps())), st.text(max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_a_text_with_a_hole_is_a_record_or_a_value_error(first: int, last: int, patch: str) -> None:
     text = FULL.dumps()
     check_anything(text[:first] + patch + text[max(first, last) :])
 
 
 @given(st.text(max_size=50))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 def test_any_text_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):
         Record.loads(text)

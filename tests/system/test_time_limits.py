@@ -24,15 +24,15 @@ def test_each_function_has_its_result() -> None:
 
 
 def test_functions_run_at_the_same_time() -> None:
-    both = threading.Barrier(2, timeout=10)
-    assert set(within(10, {"one": both.wait, "two": both.wait}).values()) == {0, 1}
+    both = threading.Barrier(2, timeout=30)
+    assert set(within(30, {"one": both.wait, "two": both.wait}).values()) == {0, 1}
 
 
 def test_a_slow_function_counts_as_a_timeout_for_good() -> None:
     over = threading.Event()
-    found = within(0.05, {"slow": over.wait, "fast": lambda: True})
+    found = within(1, {"slow": over.wait, "fast": lambda: True})
     over.set()
-    assert isinstance(found["slow"], TimeoutError) and str(found["slow"]) == "no answer within 0.05 s"
+    assert isinstance(found["slow"], TimeoutError) and str(found["slow"]) == "no answer within 1 s"
     assert found["fast"] is True
 
 
@@ -50,9 +50,9 @@ def test_a_program_s_status_and_its_errors(tmp_path: Path) -> None:
 def test_a_program_that_is_slow_is_killed_with_its_children(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/child; wait"
     with pytest.raises(subprocess.TimeoutExpired):
-        run_within(1.0, ["/bin/sh", "-c", script])
+        run_within(2.0, ["/bin/sh", "-c", script])
     child = int((tmp_path / "child").read_text())
-    assert wait_until(lambda: not exists(child) or _is_zombie(child), 10)
+    assert wait_until(lambda: not exists(child) or _is_zombie(child), 30)
 
 
 def test_a_refused_signal_leaves_the_program_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_one_whose_version_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_release_without_one_is_told_at_import(module: str, name: str) -> None:
     command = [sys.executable, "-c", WITHOUT.format(module=module, name=name)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 1
     [line] = [line for line in ended.stderr.splitlines() if line.startswith("ImportError: ")]
     assert f"routes no {name} in kernel_gateway.{module}.handlers.default_handlers" in line

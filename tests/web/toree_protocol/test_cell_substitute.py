@@ -3,14 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jupyter_client.session import Session
 
 from kg2at_personality.web.toree_protocol import cell_substitute as substitute
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_a_cell_is_found_again_whatever_it_holds(cell: str) -> None:
     scala = substitute.blank(cell)
