@@ -50,4 +50,11 @@ class Evidence:
 
     def sections(self) -> list[tuple[str, str]]:
         """Return each title with the end of its text, as pytest's reports have them."""
-        return [(title, text()[-SHOWN:]) for title, text in self._texts.items()]
+        return [(title, self._read(text)) for title, text in self._texts.items()]
+
+    @staticmethod
+    def _read(text: Callable[[], str]) -> str:
+        try:
+            return text()[-SHOWN:]
+        except Exception as error:  # the failure itself is to be seen, even if the browser is gone
+            return f"can't be had: {error}"

@@ -24,19 +24,28 @@ SERVER = (sys.executable, "-m", "jupyter_server")
 class JupyterServer:
     """Runs `jupyter server --gateway-url`, and asks it.
 
-    `program`: what to run in its place, as JupyterLab; `options`: more of its options. Notebooks lie in `directory`.
+    `program`: what to run in its place, with `more` options and variables in `environ`. Notebooks lie in `directory`.
     """
 
     def __init__(
-        self, gateway: Gateway, directory: Path, program: tuple[str, ...] = SERVER, options: tuple[str, ...] = ()
+        self,
+        gateway: Gateway,
+        directory: Path,
+        program: tuple[str, ...] = SERVER,
+        more: tuple[str, ...] = (),
+        environ: dict[str, str] | None = None,
     ) -> None:
         self.port, self.directory, self.log_path = held_port(), directory, directory / "server.log"
         names = {f"JUPYTER_{name}_DIR": str(directory / name) for name in ("RUNTIME", "DATA", "CONFIG")}
-        argv = [*program, f"--port={self.port}", "--no-browser", "--allow-root", *options]
-        argv += [f"--gateway-url={gateway.url}", f"--GatewayClient.auth_token={gateway.token}"]
-        argv += ["--IdentityProvider.token=lab", f"--ServerApp.root_dir={directory}"]
+        argv = [*program, f"--port={self.port}", "--no-browser", "--allow-root", *more, *self.options(gateway)]
+        env = gateway.environ | names | (environ or {})
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(argv, env=gateway.environ | names, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=subprocess.STDOUT)
+
+    def options(self, gateway: Gateway) -> list[str]:
+        """Return how it comes to the gateway, its folder, and its token, which is "lab"."""
+        to_gateway = [f"--gateway-url={gateway.url}", f"--GatewayClient.auth_token={gateway.token}"]
+        return [*to_gateway, "--IdentityProvider.token=lab", f"--ServerApp.root_dir={self.directory}"]
 
     @property
     def log(self) -> str:
