@@ -66,12 +66,15 @@ class Clusters:
     async def ask(self, conf: SparkConf) -> ClusterState | None:
         """Return the state of the cluster that this configuration names, asked for now.
 
-        None where no start depends on a master's answer: none is asked. Raises MasterUnreachable, and as `urls` does.
+        None where no start depends on a master's answer: none is asked. The cluster is in the status from then on.
+        Raises MasterUnreachable, and as `urls` does.
         """
         starts_anyway = self.policy.core_check == "off" or self.policy.master_unreachable == "admit"
         if starts_anyway or not is_standalone(conf.master):
             return None
-        return await self._client(self.urls(conf)).state()
+        urls = self.urls(conf)
+        self._queue(urls)
+        return await self._client(urls).state()
 
     def _is_checked(self, request: AdmissionRequest) -> bool:
         return request.executors is not None and self.policy.core_check != "off"

@@ -74,9 +74,8 @@ class GatewayKernelManager(JupyterKernelManager):
         self.warm_refill = WarmRefill(self, self.warm_pool, WarmDemand(self, self.warm_options))
         self.starts = Starts(self, self.stops, self.warm_pool)
         self.seeding = Seeding(self)
-        self.core_watch, self.spark_uis = CoreWatch(self), SparkUis(self.clusters)
+        self.core_watch, self.spark_uis, self._end = CoreWatch(self), SparkUis(self.clusters), GatewayEnd(self)
         self.spark_jobs = SparkJobs(self.spark_uis, self.timing)
-        self._end = GatewayEnd(self)
         self._tasks: set[asyncio.Future[None]] = set()
 
     @default("clusters")
@@ -110,7 +109,7 @@ class GatewayKernelManager(JupyterKernelManager):
         chosen = kwargs.pop("kernel_id", None)
         if chosen in self and user.sees(self.owner_of(chosen)):
             return str(await super().start_kernel(kernel_name=kernel_name, kernel_id=chosen, **kwargs))
-        kernel_name = self.parent.force_kernel_name or kernel_name or self.default_kernel_name
+        kernel_name = kernel_name if kernel_name and not self.parent.force_kernel_name else self.usual_name
         # As jupyter_client's KernelManager has it.
         kernel_name = NATIVE_KERNEL_NAME if kernel_name == "python" else kernel_name
         kernel_id, requested = str(chosen or self.new_kernel_id()), None if env is None else dict(env)

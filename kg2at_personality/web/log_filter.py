@@ -22,6 +22,9 @@ NAMES_TOKEN = re.compile(r"token[^=&]*=", re.IGNORECASE)
 #: Control characters except tab and newline (tornado's LogFormatter indents the lines of a message), characters that
 #: change the direction of text, and lone surrogates, which can't be encoded.
 UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: Lines of the access log about what is asked for again and again, and was answered: the open page, probes, Prometheus.
+ACCESS_LOG = "tornado.access"
+ASKED_AGAIN = re.compile(r"200 (?:GET|HEAD) \S*/(?:kg2at/\?part=main|kg2at/live|kg2at/ready|metrics) ")
 
 
 class LogFilter(logging.Filter):
@@ -38,7 +41,7 @@ class LogFilter(logging.Filter):
             handler.addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Clean a record; return True. Called by each handler before it writes.
+        """Clean a record; return False for what nobody reads. Called by each handler before it writes.
 
         A message that can't be formatted is left as it is: the handler reports the error. So is one that is no text: an
         event, which jupyter_events writes as JSON.
@@ -49,6 +52,8 @@ class LogFilter(logging.Filter):
             message = record.getMessage()
         except (TypeError, ValueError, LookupError):
             return True
+        if record.name == ACCESS_LOG and ASKED_AGAIN.match(message):
+            return False
         token = None if getattr(record, UNFILTERED, False) else self._token()
         record.msg, record.args = clean(message, token), ()
         if record.exc_info and not record.exc_text:

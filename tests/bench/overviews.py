@@ -12,9 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 from jupyter_client.jsonutil import json_default
+from prometheus_client import generate_latest
 
 from kg2at_personality.kernels.status import Status
 from kg2at_personality.kernels.user import ADMINISTRATOR
+from kg2at_personality.web.kernel_metrics import KernelMetrics
+from kg2at_personality.web.page.html_handler import TEMPLATES
+from kg2at_personality.web.page.page_view import page_of
 from tests.bench.bench import Bench
 from tests.bench.measured_gateway import MIB
 from tests.bench.quantities import OVERVIEW
@@ -26,8 +30,17 @@ def _status(many: ManyKernels) -> str:
     return json.dumps(Status(many.manager, ADMINISTRATOR).rows(), default=json_default)
 
 
+def _page(many: ManyKernels) -> str:
+    page = page_of(Status(many.manager, ADMINISTRATOR).rows(), ADMINISTRATOR)
+    return TEMPLATES.get_template("page.html").render(page=page, nonce="n", base="/kg2at/")
+
+
+def _metrics(many: ManyKernels) -> bytes:
+    return generate_latest(KernelMetrics(many.manager))  # type: ignore[arg-type]
+
+
 #: Quantity -> what makes the answer.
-OVERVIEWS: dict[str, Callable[[ManyKernels], str]] = {"status": _status}
+OVERVIEWS: dict[str, Callable[[ManyKernels], object]] = {"status": _status, "page": _page, "metrics": _metrics}
 #: How often each is made before it is seen what stays in memory.
 REPEATED = 100
 

@@ -99,6 +99,8 @@ QUANTITIES = {
     "python_used": Quantity("the same after", "MiB", sides=LIKE_EG),
     "adoption": Quantity("start, adopting 20 kernels", "ms", 2000, more=True, sides=tuple(ADOPTED)),
     "status": Quantity("a status, in the gateway's loop", "ms", 50, most=True, sides=tuple(OVERVIEW)),
+    "page": Quantity("the page, in the gateway's loop", "ms", 50, most=True, sides=tuple(OVERVIEW)),
+    "metrics": Quantity("the metrics, in the gateway's loop", "ms", 50, most=True, sides=tuple(OVERVIEW)),
     "overview_memory": Quantity("memory after 100 of each overview", "MiB", 5, more=True, sides=tuple(OVERVIEW)),
 }
 

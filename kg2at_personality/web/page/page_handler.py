@@ -26,9 +26,11 @@ class PageHandler(HTMLHandler):
             self.redirect(page_cookie.path(self), status=303)
             return
         is_part = self.get_query_argument("part", "") == "main"
+        problem = await self.personality.readiness.problem()
         self.kernel_manager.clusters.look()
         rows = Status(self.kernel_manager, self.gateway_user, watches_jobs=True).rows()
-        self.show("main.html" if is_part else "page.html", page=page_of(rows, self.gateway_user))
+        page = page_of(rows, self.gateway_user) | {"problem": problem}
+        self.show("main.html" if is_part else "page.html", page=page)
 
 
 class SignInHandler(HTMLHandler):
