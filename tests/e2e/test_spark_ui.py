@@ -23,14 +23,16 @@ from tests.fakes.wait import wait_until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 #: What a page of Spark's names: links, styles, scripts, forms.
 LINKS = re.compile(r"""(?:href|src|action)=["']([^"'#]*)""")
-#: How the same is done in each language: a job, a query, a job of two stages that waits for the file GATE, a context
-#: without a web UI.
+#: How the same is done in each language: a job, a query, a job that waits for the file GATE, a context without a web
+#: UI, and one with spark.ui.reverseProxy in its place.
 SCALA_CELLS = {
     "job": "sc.parallelize(1 to 100).sum()",
     "query": 'spark.range(10).groupBy("id").count().collect().length',
     "long": 'sc.setJobDescription("a <b>long</b> one"); sc.parallelize(1 to 3, 3).map { each => while (each == 3 && '
     '!new java.io.File("GATE").exists) Thread.sleep(50); each }.count()',
     "off": 'new org.apache.spark.SparkContext(new org.apache.spark.SparkConf().set("spark.ui.enabled", "false"))',
+    "proxied": "org.apache.spark.SparkContext.getOrCreate.stop()\n"
+    'new org.apache.spark.SparkContext(new org.apache.spark.SparkConf().set("spark.ui.reverseProxy", "true"))',
 }
 PYTHON_CELLS = {
     "job": "sc.parallelize(range(1, 101)).sum()",
@@ -39,6 +41,8 @@ PYTHON_CELLS = {
     "    return each\nsc.setJobDescription('a <b>long</b> one'); sc.parallelize(range(1, 4), 3).map(wait).count()",
     "off": "from pyspark.sql import SparkSession\n"
     "spark = SparkSession.builder.config('spark.ui.enabled', 'false').getOrCreate()",
+    "proxied": "spark.stop()\nspark = SparkSession.builder.config('spark.ui.enabled', 'true')"
+    ".config('spark.ui.reverseProxy', 'true').getOrCreate()",
 }
 
 
@@ -163,7 +167,7 @@ def test_a_job_is_ended_by_its_link(ui: Ui, notebook: Channels, tmp_path: Path) 
 
 
 def test_another_context(ui: Ui, notebook: Channels, kind: Any, tmp_path: Path) -> None:
-    """One without a UI, and then one with a UI on another port."""
+    """One without a UI."""
     notebook.run("sc.stop()")
     wait_until(lambda: not ui.report.app_id, "its end", 20)
     assert ui.ask("/jobs/")[0] == 404 and ui.row["spark_ui"] is None
@@ -172,3 +176,12 @@ def test_another_context(ui: Ui, notebook: Channels, kind: Any, tmp_path: Path) 
     wait_until(lambda: ui.report.app_id, "the next", 20)
     status, _, _, text = ui.ask("/jobs/")
     assert status == 404 and "spark.ui.enabled" in text
+
+
+def test_a_context_whose_pages_are_seen_through_the_master(ui: Ui, notebook: Channels) -> None:
+    assert notebook.run(ui.cells["proxied"]).reply["status"] == "ok"
+    wait_until(lambda: ui.row["spark_ui"], "the UI", 20)
+    status, url, _, text = ui.ask("/")
+    root = ui.root.removeprefix(ui.gateway.url)
+    assert (status, url) == (200, f"{ui.root}/jobs/") and "/proxy/" not in text
+    assert f"setUIRoot('{root}')" in text and f'"{root}/executors/"' in text
