@@ -48,7 +48,14 @@ JOB = {
 class _Any(RequestHandler):
     def prepare(self) -> None:
         request = self.request
-        ASKED.append({"method": request.method, "uri": request.uri, "headers": dict(request.headers)})
+        ASKED.append(
+            {
+                "method": request.method,
+                "uri": request.uri,
+                "headers": dict(request.headers),
+                "body": request.body.decode(),
+            }
+        )
         self.set_header("Set-Cookie", "driver=1")
         self.set_header("X-Frame-Options", "SAMEORIGIN")
 

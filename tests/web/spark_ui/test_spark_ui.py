@@ -211,6 +211,19 @@ async def test_only_the_owner_ends_a_job(scene: Scene, method: str) -> None:
     assert [(each["method"], each["uri"]) for each in await scene.asked()] == [(method, KILL)]
 
 
+async def test_a_form_that_ends_a_job(scene: Scene) -> None:
+    """As of Spark 4.3, from a browser that is known by something else than the header."""
+    await scene.begin()
+    path = f"{scene.root}/jobs/job/kill/?token=token-of-alice"
+    referer = f"{scene.gateway.base_url}{scene.root}/jobs/"
+    form = {"Content_Type": "application/x-www-form-urlencoded", "Origin": scene.gateway.base_url}
+    answer = await scene.gateway.ask("POST", path, raw=b"id=7", Referer=referer, **form)
+    assert answer.code in (200, 401), "the redirect of the answer, which shows no token"
+    [asked] = await scene.asked()
+    assert (asked["method"], asked["uri"], asked["body"]) == ("POST", "/jobs/job/kill/", "id=7")
+    assert asked["headers"]["Content-Type"] == form["Content_Type"]
+
+
 async def test_nothing_else_is_sent_to_it(scene: Scene) -> None:
     await scene.begin()
     answer = await scene.ask("/jobs/", method="POST")
