@@ -110,8 +110,7 @@ class GatewayKernelManager(JupyterKernelManager):
         if chosen in self and user.sees(self.owner_of(chosen)):
             return str(await super().start_kernel(kernel_name=kernel_name, kernel_id=chosen, **kwargs))
         kernel_name = kernel_name if kernel_name and not self.parent.force_kernel_name else self.usual_name
-        # As jupyter_client's KernelManager has it.
-        kernel_name = NATIVE_KERNEL_NAME if kernel_name == "python" else kernel_name
+        kernel_name = NATIVE_KERNEL_NAME if kernel_name == "python" else kernel_name  # as KernelManager has it
         kernel_id, requested = str(chosen or self.new_kernel_id()), None if env is None else dict(env)
         start = Start(kernel_id, kernel_name, requested, kwargs, user, ID_CHOSEN if chosen else "")
         with self.lives.start(start):

@@ -337,7 +337,9 @@ async def test_a_kernel_that_has_ended(scene: Scene) -> None:
 
 async def test_a_kernel_that_is_dead(scene: Scene) -> None:
     await scene.begin()
-    scene.gateway.app.kernel_manager.get_kernel(scene.kernel_id).execution_state = "dead"
+    kernel = scene.gateway.app.kernel_manager.get_kernel(scene.kernel_id)
+    await kernel.kill_process()
+    await kernel.mark_dead("It died.")
     answer = await scene.ask("/jobs/")
     assert answer.code == 404 and "Restart the kernel" in json.loads(answer.body)["message"]
 
