@@ -328,6 +328,7 @@ class TestAnEnd:
 
         monkeypatch.setattr(kernel.termination, "shut_down", refuses)
         await manager.shutdown_kernel(kernel.kernel_id)
+        assert await kernel.termination.kill(), "it is none"
         [zombie] = diary.of(BecameZombie)
         assert zombie.kernel.kernel_id == kernel.kernel_id and "SIGKILL" in zombie.message
 
