@@ -323,10 +323,13 @@ class TestAnEnd:
     async def test_a_zombie(self, manager: GatewayKernelManager, diary: Diary, monkeypatch: Any) -> None:
         kernel = manager.get_kernel(await started(manager))
 
-        async def refuses(now: bool = False) -> bool:
+        shut_down = kernel.termination.shut_down
+
+        async def is_not_seen_to_end(now: bool = False) -> bool:
+            await shut_down(now)
             return False
 
-        monkeypatch.setattr(kernel.termination, "shut_down", refuses)
+        monkeypatch.setattr(kernel.termination, "shut_down", is_not_seen_to_end)
         await manager.shutdown_kernel(kernel.kernel_id)
         [zombie] = diary.of(BecameZombie)
         assert zombie.kernel.kernel_id == kernel.kernel_id and "SIGKILL" in zombie.message
