@@ -19,6 +19,9 @@ KERNELS |= {"idle": "idle for", "app_id": "application", "pid": "pid", "since": 
 QUEUE = {"position": "place", "name": "name", "user": "user", "cores": "waits for", "waited": "waited"}
 QUEUE |= {"app_id": "application"}
 WARM = {"kernel_id": "kernel", "name": "name", "state": "state", "age": "started", "pid": "pid"}
+FAILURES = {"time": "when", "name": "kernel", "user": "user", "what": "what", "message": "why"}
+#: Failures that are shown; the page and --json have more.
+MOST_FAILURES = 5
 MISSED = {"count": "starts", "reason": "why no kernel that waited was given"}
 
 
@@ -33,6 +36,8 @@ def print_status(url: str, status: Mapping[str, Any]) -> None:
     rows = [_kernel(row) for row in rows_of(status, "zombies")]
     columns = {name: name.replace("_", " ") for row in rows for name in row}
     _section("Zombies: ended, but they won't go", rows, columns, "")
+    failures = [dict(row) | {"time": _clock(row.get("time"))} for row in rows_of(status, "failures")]
+    _section("The last failures and refusals", failures[:MOST_FAILURES], FAILURES, "")
     if isinstance(warm := status.get("warm"), dict):
         print(f"\n{_warm_line(warm)}")
 

@@ -51,6 +51,14 @@ def test_cores_held_of_those_admitted_and_how_long_it_is_idle(capsys: pytest.Cap
     assert "CORES   IDLE FOR\n0 of 2  15 min\n" in out and "PLACE  APPLICATION\n1      app-7\n" in out
 
 
+def test_the_last_failures(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"time": None, "name": "n", "user": "ann", "what": "refused", "message": f"busy {i}"} for i in range(50)]
+    print_status("http://g", {"failures": rows})
+    out = capsys.readouterr().out
+    assert "The last failures and refusals\nKERNEL  USER  WHAT     WHY\nn       ann   refused  busy 0\n" in out
+    assert "busy 4" in out and "busy 5" not in out
+
+
 @pytest.mark.parametrize(("since", "said"), [(None, ""), ("yesterday", ""), (7, ""), ("2999-01-01T00:00:00Z", "0 s")])
 def test_how_long_ago_is_no_time(since: object, said: str) -> None:
     assert status_table._span_since(since) == said
