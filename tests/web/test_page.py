@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +17,9 @@ from kg2at_personality.web.identity.page_cookie import LIFETIME, MOST, PageSessi
 from kg2at_personality.web.page import html_handler, page_handler
 from kg2at_personality.web.page.page_view import page_of
 from tests.fakes.identity import ALICE, BOB, ROOT, USERS, with_users
+from tests.fakes.master import FakeMaster
+from tests.fakes.master_server import MasterServer
+from tests.fakes.toree import FakeSpark
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -364,3 +368,27 @@ def test_a_page_of_very_many_is_bounded() -> None:
     kernels = [KERNEL | {"kernel_id": f"{number}-2-3-4-5"} for number in range(1000)]
     page = rendered(kernels=kernels)
     assert page.count("<button data-shutdown=") == 200 and "And 800 more." in page
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_page_before_the_first_kernel_shows_the_cluster_and_that_it_goes_away(
+    gateway: Any, spark: FakeSpark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eager = replace(gateway.app.personality.timing, ready_look=0.0, ready_patience=20.0)
+    monkeypatch.setattr(gateway.app.personality.readiness, "_timing", eager)
+    master = FakeMaster()
+    master.add_worker(8, 16 * 1024)
+    async with MasterServer(master) as server:
+        spark.defaults(f"spark.master.ui.port {server.url.rpartition(':')[2]}", master="spark://127.0.0.1:7077")
+        found = await page_with(gateway, "8 free")
+        assert "start now" not in found
+    found = await page_with(gateway, "The master does not answer")
+    assert "Kernels can't start now. No Spark master answers" in found
+    assert "8 free" in found, "what was seen last, with its age"
+
+
+async def page_with(gateway: Any, text: str) -> str:
+    """Return the page as soon as it shows a text."""
+    while text not in (page := (await gateway.ask("GET", "/kg2at/?part=main", **ROOT)).body.decode()):
+        pass
+    return page
