@@ -21,10 +21,13 @@ from kg2at_personality.kernels.outcomes import (
     told_of,
 )
 
+#: Those of a Spark UI, which no start shows.
+OF_NO_START = (errors.NoSparkUi, errors.SparkUiSilent, errors.ReadOnly)
+
 
 def error_classes() -> Iterator[type[KG2ATError]]:
     for each in vars(errors).values():
-        if isinstance(each, type) and issubclass(each, KG2ATError) and each is not KG2ATError:
+        if isinstance(each, type) and issubclass(each, KG2ATError) and each not in (KG2ATError, *OF_NO_START):
             yield each
 
 

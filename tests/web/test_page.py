@@ -103,6 +103,14 @@ async def test_the_form(gateway: Any) -> None:
 
 
 @pytest.mark.gen_test
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
+async def test_no_other_page_signs_anybody_in(gateway: Any, origin: str) -> None:
+    form = urlencode({"token": "token-of-bob"})
+    answer = await fetch(gateway, "/kg2at/sign-in", "POST", form, Origin=origin, **FORM, **HTML)
+    assert answer.code == 404 and "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.gen_test
 async def test_who_signs_out_is_out(gateway: Any) -> None:
     cookie = await signed_in(gateway)
     own = {"Origin": gateway.base_url, "Cookie": cookie}
