@@ -33,8 +33,8 @@ def gateway(cluster: StandaloneCluster, tmp_path: Path, cache: Path) -> Iterator
 
 
 def jvms(option: str, cache: Path) -> list[psutil.Process]:
-    """Return the JVMs with this option for an archive in `cache`."""
-    found = psutil.process_iter(["cmdline"])
+    """Return the JVMs with this option for an archive in `cache`; not the shell that is about to become one."""
+    found = [each for each in psutil.process_iter(["cmdline", "name"]) if each.info["name"] == "java"]
     return [each for each in found if any(f"{option}{cache}" in part for part in each.info["cmdline"] or [])]
 
 
