@@ -374,8 +374,9 @@ def test_a_master_that_is_away_and_one_that_was_never_asked() -> None:
 
 def test_a_page_of_very_many_is_bounded() -> None:
     kernels = [KERNEL | {"kernel_id": f"{number}-2-3-4-5"} for number in range(1000)]
-    page = rendered(kernels=kernels)
-    assert page.count("<button data-shutdown=") == 200 and "And 800 more." in page
+    queue = [WAIT | {"kernel_id": f"{number}-3-3-4-5", "app_id": None} for number in range(500)]
+    page = rendered(kernels=kernels, queue=queue)
+    assert page.count("<button data-shutdown=") == 200 and "And 900 more." in page and "And 400 more." in page
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -10,8 +10,9 @@ from ...kernels.user import GatewayUser
 from ...plural import counted, span
 
 Row = dict[str, Any]
-#: Most workers and kernels that are shown; the status has all.
-MOST = 200
+#: Most workers, kernels and starts that wait that are shown, so that the page takes little of the gateway's loop; the
+#: status has all.
+MOST = 100
 #: Whose a part of a bar is, and how that is said.
 KINDS = {"notebooks": "held by notebooks", "others": "used by others", "promised": "promised", "free": "free"}
 
@@ -44,14 +45,15 @@ def page_of(status: Row, user: GatewayUser, now: datetime | None = None) -> Row:
     """Return what the page's templates show of a status; `now` is the time in UTC."""
     now = now or datetime.now(timezone.utc)
     places = {row["kernel_id"]: row for row in status["queue"]}
-    kernels = [_kernel(row, places.get(row["kernel_id"]), now) for row in status["kernels"]]
+    kernels, queue = status["kernels"], [row for row in status["queue"] if row["app_id"] is None]
     return {
         "user": user.name,
         "is_admin": user.is_admin,
         "clusters": [_cluster(each["cluster"]) for each in status["clusters"]],
-        "kernels": kernels[:MOST],
+        "kernels": [_kernel(row, places.get(row["kernel_id"]), now) for row in kernels[:MOST]],
         "more_kernels": len(kernels) - MOST,
-        "queue": [_waiter(row) for row in status["queue"] if row["app_id"] is None],
+        "queue": [_waiter(row) for row in queue[:MOST]],
+        "more_waiters": len(queue) - MOST,
         "warm": [_warm(row, now) for row in status["warm"]["kernels"]],
         "warm_paused": status["warm"]["paused"],
         "zombies": [row | {"since": _clock(row["since"])} for row in status["zombies"]],
