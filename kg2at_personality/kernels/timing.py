@@ -51,5 +51,7 @@ class Timing:
     jobs_poll: float = 2.0
     jobs_watched: float = 10.0
     jobs_limit: float = 5.0
+    #: For an answer of a driver's web UI.
+    ui_limit: float = 30.0
     #: For the processes that a kernel leaves behind.
     kill: KillTimes = field(default_factory=KillTimes)

@@ -75,6 +75,7 @@ class SparkUiHandler(HTMLHandler):
             method=str(self.request.method),
             headers=driver_headers(self.request.headers, path, root),
             body=self.request.body if self.request.method == "POST" else None,
+            timeout=self.kernel_manager.timing.ui_limit,
         )
         ui, response = await self.while_connected(self.kernel_manager.spark_uis.fetch(kernel, request), _nothing)
         await self._answer(ui, response, root, is_own)
