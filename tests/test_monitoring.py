@@ -112,11 +112,11 @@ async def test_the_page_has_each_metric_with_its_labels(gateway: Any) -> None:
 
 def test_every_value_of_a_label_is_explained() -> None:
     from kg2at_personality.kernels.outcomes import ALL
-    from kg2at_personality.web.kernel_metrics import CORE_STATES, HOWS, KERNEL_STATES, POLLS, WAIT_KINDS, WARM_STATES
+    from kg2at_personality.web.kernel_metrics import HOWS, KERNEL_STATES, POLLS, SHARES, WAIT_KINDS, WARM_STATES
 
     words = set(re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8")))
     outcomes = {word for outcome in ALL for word in outcome if word}
-    assert not {*outcomes, *HOWS, *CORE_STATES, *KERNEL_STATES, *WARM_STATES, *POLLS, *WAIT_KINDS} - words
+    assert not {*outcomes, *HOWS, *SHARES, *KERNEL_STATES, *WARM_STATES, *POLLS, *WAIT_KINDS} - words
 
 
 def test_how_it_is_scraped() -> None:

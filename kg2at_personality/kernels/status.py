@@ -82,8 +82,8 @@ def _kernel(kernel: GatewayKernel, lease: dict[str, Any] | None, wait: dict[str,
     """Return a kernel's row, where it has a lease and where its application waits at the master also by their rows.
 
     `cores` are those that it holds or that are reserved for it, `cores_held` those that its application has now, and
-    `given_back` those of `cores_admitted` that others may have until it needs them. `since` is its start, `idle_since`
-    its last use, both in UTC. `state` says in words what `execution_state`, `lease` (promised, running or resting) and
+    `given_back` those of `cores_admitted` that others may have until it needs them. `since` is its start, in UTC.
+    `state` says in words what `execution_state`, `lease` (promised, running or resting) and
     `reason` (why it is dead, or how its last process died) say one by one.
     """
     return {

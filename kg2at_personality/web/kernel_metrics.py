@@ -21,6 +21,7 @@ from ..kernels.journal import CULLED, GATEWAY, USER, CoreWaitResult, Died, Entry
 from ..kernels.manager import GatewayKernelManager
 from ..kernels.outcomes import ALL, STARTED
 from ..kernels.waiting_kernel import CLAIMED, READY, STARTING, WARMING
+from .cluster_shares import CORES, SHARES, shares
 
 #: Seconds; those of JupyterHub's server_spawn_duration_seconds up to 120.
 BUCKETS = (0.5, 1, 2.5, 5, 10, 15, 30, 60, 120)
@@ -34,7 +35,6 @@ HOWS = (USER, CULLED, GATEWAY, DIED_BY_ITSELF)
 WAITING, DEAD = "waiting", "dead"
 KERNEL_STATES = ("starting", "idle", "busy", WAITING, DEAD, OTHER)
 WARM_STATES = (STARTING, WARMING, READY, CLAIMED)
-CORE_STATES = ("notebooks", "others", "promised", "free")
 POLLS = (ANSWERED, UNREACHABLE, MALFORMED)
 
 
@@ -125,7 +125,7 @@ class _Now(Collector):
         """Called for each answer."""
         clusters = self._manager.clusters.status()
         queue = [row["kernel_id"] for each in clusters for row in each["queue"]]
-        yield _gauge("kg2at_cores", "Cores of the cluster, in the master's last answer", _cores(clusters), CORE_STATES)
+        yield _gauge("kg2at_cores", "Cores of the cluster, in the master's last answer", _cores(clusters), SHARES)
         age = min((each["cluster"]["age_s"] for each in _answered(clusters)), default=math.nan)
         yield GaugeMetricFamily("kg2at_cores_age_seconds", "Age of the master's last answer", value=age)
         length = "Kernels that wait for cores, their starts and their applications"
@@ -156,20 +156,11 @@ def _answered(clusters: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _cores(clusters: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """Return all cores by whose they are; NaN before the first answer.
-
-    Those that are promised are free at the master: it may have fewer than are.
-    """
+    """Return all cores by whose they are; NaN before the first answer."""
     answered = _answered(clusters)
     if not answered:
-        return dict.fromkeys(CORE_STATES, math.nan)
-    cores: Counts[str] = Counts()
-    for each in answered:
-        total, free = each["cluster"]["cores_total"], each["cluster"]["cores_free"]
-        promised = min(each["cluster"]["cores_promised"], free)
-        own = min(sum(lease["granted"] for lease in each["leases"].values()), total - free)
-        cores.update({"notebooks": own, "others": total - free - own, "promised": promised, "free": free - promised})
-    return dict(cores)
+        return dict.fromkeys(SHARES, math.nan)
+    return {share: sum(shares(each["cluster"], CORES)[share] for each in answered) for share in SHARES}
 
 
 def _gauge(name: str, text: str, values: dict[str, float] | Counts[str], states: Iterable[str]) -> Metric:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.wait import until
+
 pytestmark = pytest.mark.gen_test(timeout=60)
 
 LEASE = {"cores": 4, "granted": 4, "given_back": 0, "state": "running", "app_id": "app-1"}
@@ -47,6 +49,8 @@ async def test_a_kernels_cores(
 ) -> None:
     kernel_id = await gateway.start()
     await gateway.run(kernel_id, "1")
+    kernel = gateway.app.kernel_manager.get_kernel(kernel_id)
+    await until(lambda: kernel.execution_state == "idle", "what the gateway hears of it")
     queue = [row | {"kernel_id": kernel_id}] if row else []
     leases = {} if lease is None else {kernel_id: LEASE | lease}
     waiter = WAITER | {"kernel_id": "another"}

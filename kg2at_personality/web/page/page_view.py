@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from ...kernels.user import GatewayUser
 from ...plural import counted, span
+from ..cluster_shares import CORES, MEMORY, shares
 
 Row = dict[str, Any]
 #: Most workers, kernels and starts that wait that are shown, so that the page takes little of the gateway's loop; the
 #: status has all.
 MOST = 100
-#: Whose a part of a bar is, and how that is said.
+#: How it is said whose a part of a bar is: of each of SHARES.
 KINDS = {"notebooks": "held by notebooks", "others": "used by others", "promised": "promised", "free": "free"}
 
 
@@ -80,31 +82,16 @@ def _cluster(cluster: Row) -> Row:
 
 
 def _cores(cluster: Row) -> Bar:
-    shares = _shares(cluster, "cores_{}")
-    return _bar("Cores", cluster["cores_total"], shares, str)
+    return _bar("Cores", cluster["cores_total"], shares(cluster, CORES), str)
 
 
 def _memory(cluster: Row) -> Bar:
-    shares = _shares(cluster, "memory_{}_mib")
-    return _bar("Memory", cluster["memory_total_mib"], shares, _gib)
+    return _bar("Memory", cluster["memory_total_mib"], shares(cluster, MEMORY), _gib)
 
 
-def _shares(cluster: Row, name: str) -> dict[str, int]:
-    """Return who has how much. What is promised is still free at the master; others have what nobody here has."""
-    total, free = cluster[name.format("total")], cluster[name.format("free")]
-    notebooks = min(cluster[name.format("notebooks")], total - free)
-    promised = min(cluster[name.format("promised")], free)
-    return {
-        "notebooks": notebooks,
-        "others": total - free - notebooks,
-        "promised": promised,
-        "free": free - promised,
-    }
-
-
-def _bar(title: str, total: int, shares: dict[str, int], shown: Any) -> Bar:
+def _bar(title: str, total: int, amounts: dict[str, int], shown: Callable[[int], str]) -> Bar:
     parts, x = [], 0.0
-    for kind, amount in shares.items():
+    for kind, amount in amounts.items():
         width = 100 * amount / total if total else 0.0
         if amount or kind == "free":
             parts.append(Part(kind, f"{shown(amount)} {KINDS[kind]}", round(x, 2), round(width, 2)))

@@ -12,6 +12,7 @@ from tornado.httpclient import HTTPResponse
 
 from ...errors import ReadOnly, SparkUiSilent
 from ...spark.driver_ui import DriverUi, UiRequest
+from ...state.ledger import KERNEL_ID_PATTERN
 from ..page.html_handler import HTMLHandler
 from . import driver_answer
 from .driver_request import comes_from, driver_headers, driver_path, is_kill
@@ -39,11 +40,8 @@ class SparkUiHandler(HTMLHandler):
         """
         await self._pass_on(kernel_id)
 
-    @web.authenticated
-    @authorized
-    async def head(self, kernel_id: str, path: str) -> None:
-        """The same without its body."""
-        await self._pass_on(kernel_id)
+    #: tornado leaves out the body.
+    head = get
 
     @web.authenticated
     @authorized
@@ -119,4 +117,4 @@ async def _nothing(answer: Any) -> None:
     """Called with an answer that nobody waits for any more."""
 
 
-routes = [(r"/kg2at/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)/spark(?P<path>/.*)?", SparkUiHandler)]
+routes = [(rf"/kg2at/kernels/(?P<kernel_id>{KERNEL_ID_PATTERN.pattern})/spark(?P<path>/.*)?", SparkUiHandler)]
