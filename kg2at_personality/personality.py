@@ -42,7 +42,7 @@ from .settings import Settings
 from .start_checks import check_classes, check_defaults, check_identity, check_spark
 from .state.failpoints import Failpoints
 from .state.ledger import Ledger
-from .system.interrupt_signal import let_children_be_interrupted
+from .stop_signals import stop_by_signals
 from .system.loopback import is_loopback
 from .web import listen_backlog
 from .web.channels.connection import ChannelsConnection
@@ -93,13 +93,7 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         app.io_loop.add_callback(self._listen_for_more)
         self._announcement = Announcement(app, self._ensure_token(), self.log)
         self._install_managers()
-        # At a terminal nobody could confirm there, SIGINT ends the gateway as SIGTERM does, with all its kernels.
-        let_children_be_interrupted(self._stop_by_signal)
-
-    def _stop_by_signal(self, signum: int, frame: object) -> None:
-        """End the gateway as Kernel Gateway does by SIGTERM."""
-        self.log.critical("received signal %s, stopping", signum)
-        self.parent.stop(from_signal=True)
+        stop_by_signals(app)
 
     @default("list_kernels")
     def list_kernels_default(self) -> bool:

@@ -222,6 +222,7 @@ CONTRACTS: list[Attribute] = [
     Method(CHANNELS, "_limit_rate", WEB, "to hold to the rate limits", "channel msg msg_list"),
     Method(CHANNELS, "_on_error", WEB, "to hide tracebacks", "channel msg msg_list"),
     Method(CHANNELS, "_reserialize_reply", WEB, "to write frames of the older protocol", "msg_or_list channel"),
+    Method(GATEWAY, "_signal_stop", WEB, "to end by a signal that comes while it writes its log", "sig frame"),
     Key(GATEWAY, "kg_", WEB, "to read the settings of the personality"),
     Key(GATEWAY, "kg_auth_token", "web.identity.access", "to check the token"),
     Key(GATEWAY, "kg_personality", "web.handler", "to find the personality"),

@@ -6,11 +6,12 @@ tests/test_library_contracts.py lists them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from socket import socket
 from typing import Any
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from kernel_gateway.gatewayapp import KernelGatewayApp
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
@@ -24,6 +25,14 @@ from ..kernels.output_buffer import OutputBuffer
 def gateway_setting(handler: RequestHandler, name: str) -> Any:
     """Return a setting that the gateway began with, by its name on the command line; or its `personality`."""
     return handler.settings[f"kg_{name}"]
+
+
+# kernel_gateway, KernelGatewayApp: `init_signal` and `start` both set its own handler, and ask nobody.
+
+
+def replace_signal_handler(app: KernelGatewayApp, handle: Callable[[int, object], None]) -> None:
+    """Have Kernel Gateway set `handle` where it would set its own (`_signal_stop`)."""
+    app._signal_stop = handle
 
 
 # jupyter_server, MappingKernelManager: `_kernel_buffers` holds what kernels send while no websocket is open.

@@ -151,16 +151,15 @@ class Gateway:
         self.process.wait()
 
     def stop(self, limit: float = 60.0) -> int:
-        """Send SIGTERM and return the exit status. Raises TimeoutExpired, and kills it, after `limit` seconds."""
+        """Send SIGTERM and return the exit status. Raises TimeoutError, and kills it, after `limit` seconds."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.terminate()
             try:
                 self.process.wait(limit)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-                raise
+                self.kill()
+                raise TimeoutError(f"the gateway did not end within {limit} s:\n{self.log}") from None
         return self.process.returncode
 
     @property
