@@ -71,8 +71,14 @@ class JupyterServer:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.process.terminate()
-        self.process.wait(60)
+        # Its handler logs: a signal that comes while it writes a line is lost (kg2at_personality/stop_signals.py).
+        for _ in range(12):
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+                return
+        self.process.kill()
+        raise TimeoutError(f"it did not end:\n{self.log}")
 
     def _answers(self) -> bool:
         """Return whether it listens."""
