@@ -17,7 +17,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test test-unit test-e2e test-browser test-pythons test-lowest test-next coverage lint format bench dist clean
+.PHONY: help setup run demo test test-unit test-integration test-e2e test-browser test-pythons test-lowest test-next coverage lint format bench dist clean
 .SECONDARY:
 
 help:  ## list the targets
@@ -55,10 +55,13 @@ test: $(READY)  ## all tests but those in a browser
 	@exec $(BIN)/python -m pytest -m 'not browser' $(ARGS)
 
 # Three at a time on two processors: they wait for processes as long as they compute.
-UNIT := -m pytest -m 'not e2e and not browser' -n 3 --dist worksteal
+UNIT := -m pytest -m 'not integration and not e2e and not browser' -n 3 --dist worksteal
 
-test-unit: $(READY)  ## the tests that need no JVM
+test-unit: $(READY)  ## the tests that need neither a JVM nor programs of others
 	@exec $(BIN)/python $(UNIT) $(ARGS)
+
+test-integration: $(READY)  ## the tests with pip, JupyterHub, Jupyter Server and schemathesis, and with many processes
+	@exec $(BIN)/python -m pytest -m integration -n 3 --dist worksteal $(ARGS)
 
 # Two files at a time: each has a gateway and a cluster of its own, and waits as often as it computes.
 test-e2e: $(READY)  ## the tests with a real Spark and Toree

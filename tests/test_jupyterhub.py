@@ -19,7 +19,7 @@ from tests.fakes.hub import CRON, SCOPE, TESTS, Hub, ask
 from tests.fakes.wait import wait_until
 
 #: Seconds for a test with the start of the Hub.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[1]
 HUB_CONFIG = ROOT / "examples" / "jupyterhub_config.py"

@@ -26,7 +26,7 @@ from kg2at_personality import __version__
 from kg2at_personality.settings import Settings
 
 #: Seconds for a test with what it builds and installs first.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[1]
 NAMES = {"apache_toree_scala", "apache_toree_sql"}

@@ -104,6 +104,7 @@ def test_markers_of_the_other_machine_are_heeded(tmp_path: Path) -> None:
 PYTHON = platform.python_version()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("machine", [[], ["manylinux_2_28_x86_64"]])
 def test_wheels_for_every_patch_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: list[str]) -> None:
     """Not for the one that runs this alone: what asks for it, or is for another only."""

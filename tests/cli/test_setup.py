@@ -32,7 +32,7 @@ from tests.cli import program
 from tests.cli.wheel import make_wheel
 from tests.fakes.installation import make_jar, make_java, make_spark
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 SOURCE = Path(kg2at_personality.__file__).parent
 #: An index that nobody answers for, and nothing of this machine's own.
 UNREACHABLE = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}

@@ -20,7 +20,7 @@ from tests.e2e.survival import Ward
 from tests.fakes.gateway_process import PYTHON, Gateway
 from tests.fakes.wait import wait_until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

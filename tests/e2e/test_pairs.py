@@ -20,7 +20,7 @@ from tests.fakes.gateway_process import PYTHON, Gateway
 from tests.fakes.jupyter_server import JupyterServer
 from tests.fakes.wait import wait_until
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("ipykernel")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400), pytest.mark.usefixtures("ipykernel")]
 #: How many notebooks do so; KG2AT_TEST_PAIRS=200 takes its time. Those of a kernel do so together.
 PAIRS = int(os.environ.get("KG2AT_TEST_PAIRS", "20"))
 EACH = 10

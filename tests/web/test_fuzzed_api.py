@@ -16,11 +16,12 @@ from kg2at_personality.web import openapi
 from tests.fakes.app import Client
 from tests.fakes.toree import QUICK, FakeSpark
 
+pytestmark = pytest.mark.integration
 pytest.importorskip("schemathesis", reason="it is in the extra openapi")
 TOKEN = "the-right-token"
 #: A body may be as described and name a kernelspec that is not there: what is accepted is left to other tests.
 OPTIONS = (
-    *("--phases", "coverage,fuzzing,stateful", "--max-examples", "3", "--max-time", "35"),
+    *("--phases", "coverage,fuzzing,stateful", "--max-examples", "3", "--max-time", "25"),
     *("--generation-deterministic", "--no-shrink", "--continue-on-failure", "--request-timeout", "20"),
     *("--warnings", "off", "--no-color", "--exclude-checks", "positive_data_acceptance"),
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import math
 import os
 import signal
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +19,7 @@ from kg2at_personality.errors import MalformedAnswer, MasterUnreachable
 from kg2at_personality.kernels.journal import CoreWaitResult, Died, KernelFacts, StartResult, Stopped
 from kg2at_personality.kernels.outcomes import ALL, STARTED, Outcome
 from kg2at_personality.web.kernel_metrics import BUCKETS, KernelMetrics
+from tests.cost import Calls
 from tests.fakes.gateways import kernel_of
 from tests.fakes.identity import ALICE, NamedTokens, with_users
 from tests.fakes.toree import QUICK
@@ -251,7 +250,7 @@ class TestWithoutAToken:
 
 
 async def test_a_thousand_kernels_cost_little(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bound is 50 ms of the loop (docs/costs.md); what is measured here is told in the notes of the benchmark."""
+    """`make bench` measures the time of it; here is counted what that grows with."""
     manager = gateway.app.kernel_manager
     kernels = [SimpleNamespace(kernel_id=str(number), execution_state="idle") for number in range(1000)]
     status = [
@@ -269,11 +268,9 @@ async def test_a_thousand_kernels_cost_little(gateway: Any, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(manager, "kernels", lambda: kernels)
         patch.setattr(manager.clusters, "status", lambda: status)
-        gc.collect()
-        begun = time.thread_time()
-        families = list(gateway.app.personality.kernel_metrics.collect())
-        spent = time.thread_time() - begun
-    assert spent < 0.05 and len(families) == 11
+        with Calls() as calls:
+            families = list(gateway.app.personality.kernel_metrics.collect())
+    assert calls.count < 20_000 and len(families) == 11
 
 
 async def test_a_start_under_way_is_seen(gateway: Any, plans: Any) -> None:

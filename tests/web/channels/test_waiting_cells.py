@@ -289,6 +289,7 @@ async def test_a_cell_that_ends_while_its_page_is_away(gateway: Any, gate: Gate)
     assert kernel.recorder.wait_line is None
 
 
+@pytest.mark.integration
 async def test_behind_a_jupyter_server_that_loses_its_gateway(gateway: Any, gate: Gate, tmp_path: Path) -> None:
     """It connects again by itself; the page knows nothing of that."""
     address: Any = SimpleNamespace(url=gateway.base_url, token="", environ=dict(os.environ))
