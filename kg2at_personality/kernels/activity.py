@@ -53,6 +53,7 @@ class Activity:
         cell, state = parsed(parts[PARENT]).get("msg_id"), parsed(parts[CONTENT]).get("execution_state")
         if state == "busy":
             self._kernel.running_cell = str(cell)
+            self._kernel.header_session = str(parsed(parts[HEADER]).get("session", ""))
         elif state == "idle" and self._kernel.running_cell == cell:
             self._kernel.running_cell = ""
 

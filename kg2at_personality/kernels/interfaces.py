@@ -77,6 +77,7 @@ class Kernel(ClientKernel, Protocol):
     plan: Plan | None
     sessions: list[dict[str, Any]]
     running_cell: str
+    header_session: str
     launches: int
     waits: bool
     adopted_group: int | None

@@ -47,7 +47,8 @@ class GatewayKernel(JupyterKernel):
     `requested` is the environment that its client sent, `admission` what it was admitted with, `plan` that of its next
     launch (None for what isn't kg2at's), `sessions` its sessions' rows, `launches` the number of its processes so far,
     `cores_since` when it got its cores, `owner` whose it is ("": the administrators'), `adopted_group` the process
-    group of another gateway's process, `running_cell` the execute_request that it runs. It `waits` while nobody's.
+    group of another gateway's process, `running_cell` the execute_request that it runs, `header_session` what its
+    messages name ("": not known yet). It `waits` while nobody's.
     """
 
     execution_state = Unicode("starting", help="starting, idle, busy or dead, as clients see it.")
@@ -64,7 +65,7 @@ class GatewayKernel(JupyterKernel):
         self.admission: Admission | None = None
         self.plan: Plan | None = None
         self.sessions: list[dict[str, Any]] = []
-        self.owner, self.running_cell, self.launches = "", "", 0
+        self.owner, self.running_cell, self.header_session, self.launches = "", "", "", 0
         self.waits, self.warm_reason = False, "an earlier gateway started it"
         self.adopted_group: int | None = None
         #: Held by whatever starts or ends its process.

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any
+from typing import Any, Protocol
 
 from jupyter_client.session import DELIM, Session
 
 #: Where its parts stand; buffers follow from BUFFERS on.
 HEADER, PARENT, CONTENT, BUFFERS = 1, 2, 4, 5
+
+
+class Speaker(Protocol):
+    """A kernel; `header_session` is the session that the headers of its messages name, "" until that is known."""
+
+    header_session: str
 
 
 def parsed(part: bytes) -> dict[str, Any]:
@@ -19,6 +25,19 @@ def parsed(part: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def spoken(
+    speaker: Speaker, session: Session, msg_type: str, content: dict[str, Any], request: dict[str, Any]
+) -> list[Any]:
+    """Return a ZeroMQ message in a kernel's name; `request` is the header of what it is about.
+
+    It names the kernel's session: when a message of another comes, JupyterLab cancels what it is handling, such as a
+    comm (@jupyterlab/services, `_assertCurrentMessage` in kernel/default.ts).
+    """
+    message = session.msg(msg_type, content, parent={"header": request})
+    message["header"]["session"] = speaker.header_session or session.session
+    return list(session.serialize(message))
 
 
 def with_content(session: Session, parts: list[Any], content: dict[str, Any]) -> list[Any] | None:

@@ -69,7 +69,7 @@ class Startup:
         self.stop_watching()
         kernel = self._kernel
         kernel.parent.follow_next_process(kernel.kernel_id)
-        kernel.execution_state, kernel.reason, kernel.running_cell = "starting", "", ""
+        kernel.execution_state, kernel.reason, kernel.running_cell, kernel.header_session = "starting", "", "", ""
         kernel.forget_info()
         kernel.setup_cell.reset()
         if self._answer is None or self._answer.done():

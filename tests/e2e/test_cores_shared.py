@@ -138,6 +138,7 @@ class TestWaiting:
         assert cell.reply["status"] == "ok" and "clear_output" in cell.types
         assert "5050.0" in cell.text and "free" not in cell.text, cell.text
         assert not cell.line, "it is not saved"
+        assert len(cell.sessions) == 1, "the gateway speaks as the kernel"
         self.check_other(other, cell)
 
     def check_line(self, gateway: Gateway, first: str) -> None:

@@ -91,6 +91,7 @@ def test_who_waits_is_told_below_the_cell_until_it_has_waited_too_long(
     cell.finish(first.channels)
     assert (cell.reply["status"], cell.reply["ename"]) == ("error", "SparkWaitTimeout")
     assert not cell.line and cell.types_left[-1] == "error", cell.text
+    assert len(cell.sessions) == 1, "the gateway speaks as the kernel"
     assert first.text("print(kept)") == ANSWER
 
 

@@ -53,6 +53,11 @@ class Cell:
         return [message["msg_type"] for message in self.messages]
 
     @property
+    def sessions(self) -> set[str]:
+        """Who has sent what is published of it, by the headers: JupyterLab may drop a message when another speaks."""
+        return {message["header"]["session"] for message in self.messages if message["channel"] == "iopub"}
+
+    @property
     def line(self) -> str:
         """The line that it shows: the display that can be updated; "" for none."""
         return next((text for _, text, display_id in reversed(self._shown()) if display_id), "")

@@ -34,6 +34,7 @@ class Kernel(HasTraits):
         self.wait_line, self.recorder = wait_line, self
         self.written: list[WaitLine | None] = []
         self.running_cell = str(wait_line.cell["msg_id"]) if wait_line else ""
+        self.header_session = SESSION.session
 
     def write_wait_line(self, line: WaitLine | None) -> None:
         if self.wait_line != line:

@@ -75,7 +75,7 @@ async def test_the_cell_that_it_runs() -> None:
         return str(kernel.running_cell)
 
     assert says("info", "busy", "kernel_info_request") == ""
-    assert says("a", "busy") == "a"
+    assert says("a", "busy") == "a" and kernel.header_session == SESSION.session
     kernel.execution_state = "busy"
     assert [says("info", state, "kernel_info_request") for state in ("busy", "idle")] == ["a", "a"]
     assert says("b", "busy") == "b"

@@ -33,7 +33,7 @@ class CellNotice:
 
     def __init__(self, kernel: GatewayKernel, notebook: Notebook, session_id: str, limit: int = LIMIT) -> None:
         self._kernel, self.notebook, self._session_id, self._limit = kernel, notebook, session_id, limit
-        self._outputs = GatewayOutputs(notebook.session)
+        self._outputs = GatewayOutputs(kernel, notebook.session)
         self._line = CellLine(kernel, self._outputs, self._publish, session_id)
         self.cells = SessionCells(session_id)
         self._is_open = self._is_late = False

@@ -60,7 +60,7 @@ class Relay:
             self.toree_messages = ToreeMessages(kernel, notebook.session, notice.write, self._flush_iopub)
             write = partial(self._write_for_toree, self.toree_messages)
         self.write_queue = WriteQueue(notebook, write, waiting)
-        replies = GatewayReplies(notebook.session, self.write_queue.take)
+        replies = GatewayReplies(kernel, notebook.session, self.write_queue.take)
         self._requests = RequestRelay(kernel, notebook.is_v1, limits, self._send, replies)
         self.restart_buffer = RestartBuffer(kernel, self._take, sockets.follow_ports, check_timeout)
 
@@ -118,7 +118,7 @@ class Relay:
         """
         cell = self.notice.cells.unended(self._kernel.running_cell)
         if change["new"] and cell is not None:
-            replies = GatewayReplies(self.notebook.session, self.notice.write)
+            replies = GatewayReplies(self._kernel, self.notebook.session, self.notice.write)
             replies.end(cell.header, error_content(change["new"], KernelDied.__name__))
 
     def _is_behind(self) -> bool:

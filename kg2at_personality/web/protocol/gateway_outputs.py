@@ -6,16 +6,16 @@ from typing import Any
 
 from jupyter_client.session import Session
 
-from ...kernels.message import repeated
+from ...kernels.message import Speaker, repeated, spoken
 
 Header = dict[str, Any]
 
 
 class GatewayOutputs:
-    """Makes ZeroMQ messages of the iopub channel, signed as the kernel's. `cell` is an execute_request's header."""
+    """Makes ZeroMQ messages of the iopub channel, signed as `kernel`'s. `cell` is an execute_request's header."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, kernel: Speaker, session: Session) -> None:
+        self._kernel, self._session = kernel, session
 
     def display(self, cell: Header, text: str, display_id: str = "") -> list[Any]:
         """Return a display of plain text; one with a `display_id` can be updated."""
@@ -46,7 +46,7 @@ class GatewayOutputs:
         return self._message(cell, "execute_reply", {"execution_count": 0} | content)
 
     def _message(self, cell: Header, msg_type: str, content: dict[str, Any]) -> list[Any]:
-        return list(self._session.serialize(self._session.msg(msg_type, content, parent={"header": cell})))
+        return spoken(self._kernel, self._session, msg_type, content, cell)
 
 
 def _display(text: str, display_id: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jupyter_client.session import Session
 
+from ...kernels.message import Speaker, spoken
 from .client_message import Message
 from .request_rules import error_content
 
@@ -14,8 +15,8 @@ from .request_rules import error_content
 class GatewayReplies:
     """Belongs to one websocket. `forward` takes a channel's name and a ZeroMQ message on to the notebook."""
 
-    def __init__(self, session: Session, forward: Callable[[str, list[Any]], None]) -> None:
-        self._session, self._forward = session, forward
+    def __init__(self, kernel: Speaker, session: Session, forward: Callable[[str, list[Any]], None]) -> None:
+        self._kernel, self._session, self._forward = kernel, session, forward
 
     def reply(self, message: Message, content: dict[str, Any], *, shown: dict[str, Any] | None = None) -> None:
         """Reply to a request, between the statuses busy and idle; `shown` is the content of an error for its cell.
@@ -53,8 +54,7 @@ class GatewayReplies:
         self._send(header, "iopub", msg_type, content)
 
     def _send(self, header: dict[str, Any], channel: str, msg_type: str, content: dict[str, Any]) -> None:
-        message = self._session.msg(msg_type, content, parent={"header": header})
-        self._forward(channel, self._session.serialize(message))
+        self._forward(channel, spoken(self._kernel, self._session, msg_type, content, header))
 
 
 def _shown(content: dict[str, Any]) -> dict[str, Any]:

@@ -139,8 +139,8 @@ class TestLimits:
     @staticmethod
     def relay(sent: list[str], limits: RequestLimits) -> RequestRelay:
         """A relay to a kernel that is no Toree, and remembers the types of what it is sent."""
-        kernel: Any = SimpleNamespace(is_toree=False, kernel_id="k", log=logging.getLogger("kernel"))
-        replies = GatewayReplies(Session(), lambda channel, message: sent.append(channel))
+        kernel: Any = SimpleNamespace(is_toree=False, kernel_id="k", header_session="", log=logging.getLogger("kernel"))
+        replies = GatewayReplies(kernel, Session(), lambda channel, message: sent.append(channel))
         return RequestRelay(kernel, True, limits, lambda message: sent.append(message.msg_type), replies)
 
     @pytest.mark.parametrize(

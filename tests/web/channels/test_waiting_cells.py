@@ -62,6 +62,7 @@ class Page:
         self.msg_id, self.lab, self.nbclient = msg_id, Lab(msg_id), NbClient(msg_id)
         self.ended: set[str] = set()
         self.reply: dict[str, Any] = {}
+        self.sessions: set[str] = set()
 
     async def read(self, notebook: Notebook, condition: Callable[[], object]) -> None:
         """Read until the condition holds."""
@@ -72,6 +73,7 @@ class Page:
             if message["parent_header"].get("msg_id") == self.msg_id:
                 kind = message["content"].get("execution_state", message["msg_type"])
                 self.ended.add(kind)
+                self.sessions.add(message["header"]["session"])
                 self.reply = message["content"] if kind == "execute_reply" else self.reply
 
     async def shows(self, notebook: Notebook, *texts: str) -> None:
@@ -129,7 +131,7 @@ async def test_it_is_told_and_nothing_of_it_is_saved(gateway: Any, gate: Gate, p
         gate.open()
         await page.end(notebook)
         page.is_clean("one\n", "1", "2")
-        assert kernel.recorder.wait_line is None
+        assert kernel.recorder.wait_line is None and len(page.sessions) == 1
 
 
 @PROTOCOLS
@@ -335,7 +337,7 @@ async def test_a_cell_that_has_waited_too_long_fails_and_stops_those_behind_it(
         after = Page(behind)
         await page.read(notebook, lambda: {"idle", "execute_reply"} <= page.ended)
         page.is_clean("one\n", "No core came free in 5 s.")
-        assert (page.reply["status"], page.reply["ename"]) == ("error", "SparkWaitTimeout")
+        assert (page.reply["status"], page.reply["ename"]) == ("error", "SparkWaitTimeout") and len(page.sessions) == 1
         assert page.lab.saved(page.msg_id)[1]["traceback"] == ["SparkWaitTimeout: No core came free in 5 s."]
         assert await notebook.run("print('goes on')") == "goes on\n"
         assert after.texts == []
