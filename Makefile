@@ -15,6 +15,9 @@ EXTRAS ?= dev,embedded
 READY  := $(VENV)/.ready-embedded
 endif
 
+# Each process that a test starts would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run demo test test-unit test-integration test-e2e test-browser test-pythons test-lowest test-next coverage lint format bench dist clean
@@ -54,8 +57,8 @@ demo: $(READY)  ## run the notebooks of examples/ through a gateway on a Spark c
 test: $(READY)  ## all tests but those in a browser
 	@exec $(BIN)/python -m pytest -m 'not browser' $(ARGS)
 
-# Three at a time on two processors: they wait for processes as long as they compute.
-UNIT := -m pytest -m 'not integration and not e2e and not browser' -n 3 --dist worksteal
+# Five at a time on two processors: they wait for processes longer than they compute.
+UNIT := -m pytest -m 'not integration and not e2e and not browser' -p no:schemathesis -n 5 --dist worksteal
 
 test-unit: $(READY)  ## the tests that need neither a JVM nor programs of others
 	@exec $(BIN)/python $(UNIT) $(ARGS)

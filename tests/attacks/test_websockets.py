@@ -69,6 +69,7 @@ def many() -> Iterator[None]:
 
 @pytest.mark.timeout(400)
 @pytest.mark.gen_test(timeout=390)
+@pytest.mark.integration
 async def test_all_are_served_and_all_close_at_once(many: None, tmp_path: Path) -> None:
     with Gateway(tmp_path, *PYTHON, token="") as gateway:
 
