@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import KernelDied, NoRoom
 from ..state.record import RESTARTING, STARTING
+from ..system.free_ports import IN_USE, PORT_TRIES
 from .application import learn_user, rename_application
 from .client import Conversation, KernelClient, silent
 from .console import Console
@@ -18,10 +19,6 @@ from .record_keeper import RecordKeeper
 
 #: How often a kernel that answers is asked again until its published states arrive as well.
 STATE_TRIES = 100
-#: How often a kernel is started when others take its ports.
-PORT_TRIES = 3
-#: What a process prints that finds its port taken (strerror of EADDRINUSE; java.net.BindException).
-IN_USE = "Address already in use"
 
 
 class Startup:

@@ -7,6 +7,11 @@ import errno
 import os
 import socket
 
+#: How often a process is started when others take its ports between their choice and its start.
+PORT_TRIES = 3
+#: What a process prints that finds its port taken (strerror of EADDRINUSE; java.net.BindException).
+IN_USE = "Address already in use"
+
 
 def bind_error(ip: str, port: int) -> OSError | None:
     """Return why a program can't listen on the port of this address now; None when it can. "" is every IPv4 address."""

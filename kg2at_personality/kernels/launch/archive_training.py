@@ -15,6 +15,7 @@ from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
 from ...errors import InstallationError
+from ...system.free_ports import IN_USE, PORT_TRIES
 from ...system.process_guard import GuardedProcess
 
 #: Seconds that such a run may take; it takes 15 to 40, and longer beside users who need the processor, who go first.
@@ -46,17 +47,25 @@ class Training:
 
     def run(self) -> None:
         """Run it to its end. Blocking. Raises InstallationError when it fails, or is over, and OSError."""
-        with TemporaryDirectory() as folder:
-            connection = Path(folder, "connection.json")
-            write_connection_file(str(connection), ip="127.0.0.1", key=b"training")
-            properties = Path(folder, "spark.properties")
-            properties.write_text(javaproperties.dumps(_PROPERTIES, timestamp=False), "ascii")
-            argv = ["nice", "-n", "10", *self._command(str(properties), str(connection))]
-            process = GuardedProcess(argv, self._env, Path(folder, "log"))
-            try:
-                self._talk(process, connection)
-            finally:
-                process.stop(grace=1.0)
+        for left in reversed(range(PORT_TRIES)):
+            with TemporaryDirectory() as folder:
+                log = Path(folder, "log")
+                try:
+                    return self._run(Path(folder), log)
+                except InstallationError:
+                    if not left or IN_USE not in log.read_text(errors="replace"):
+                        raise
+
+    def _run(self, folder: Path, log: Path) -> None:
+        connection, properties = folder / "connection.json", folder / "spark.properties"
+        write_connection_file(str(connection), ip="127.0.0.1", key=b"training")
+        properties.write_text(javaproperties.dumps(_PROPERTIES, timestamp=False), "ascii")
+        argv = ["nice", "-n", "10", *self._command(str(properties), str(connection))]
+        process = GuardedProcess(argv, self._env, log)
+        try:
+            self._talk(process, connection)
+        finally:
+            process.stop(grace=1.0)
 
     def _talk(self, process: GuardedProcess, connection: Path) -> None:
         client = BlockingKernelClient(connection_file=str(connection))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -12,8 +13,11 @@ import pytest
 from kg2at_personality.kernels.launch.class_archive import MOST, ClassArchives, Train
 from kg2at_personality.spark.installation import Installation, Java, Spark
 from kg2at_personality.spark.submit_command import SubmitCommand
-from tests.fakes.wait import wait_until
+from kg2at_personality.system.free_ports import IN_USE, PORT_TRIES
+from tests.fakes import wait
 
+#: It runs with a low priority: beside other tests it takes its time.
+wait_until = functools.partial(wait.wait_until, limit=250.0)
 ROOT = Path(__file__).parents[3]
 #: A kernel that takes each cell for run, and has written its archive before; each run leaves a line in RUNS.
 TOREE = """
@@ -160,6 +164,36 @@ def test_a_run_that_fails_is_told_once(
         wait_until(lambda: "No archive of classes is used" in caplog.text, "the warning")
     assert caplog.text.count("No archive of classes is used") == 1 and "no room" in caplog.text
     assert not list((tmp_path / "cache").glob("*.jsa*"))
+
+
+@pytest.mark.parametrize("times", [PORT_TRIES - 1, PORT_TRIES])
+def test_a_port_that_another_program_takes_first(
+    make: Callable[..., ClassArchives],
+    command: SubmitCommand,
+    train: Train,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    times: int,
+) -> None:
+    """Each run has other ports, three times at most."""
+    tries: list[str] = []
+
+    def taken(option: str) -> Callable[[str, str], list[str]]:
+        def launch(properties: str, connection: str) -> list[str]:
+            tries.append(connection)
+            taken = ["sh", "-c", f"echo 'java.net.BindException: {IN_USE}'; echo at a place; echo and another; exit 1"]
+            return taken if len(tries) <= times else train(option)(properties, connection)
+
+        return launch
+
+    archives = make()
+    is_made = times < PORT_TRIES
+
+    def has_ended() -> bool:
+        return bool(archives.options(command, tmp_path / "jars-1", [], taken)) or "No archive" in caplog.text
+
+    wait_until(has_ended, "the archive, or the warning")
+    assert ("No archive" not in caplog.text) == is_made and len(tries) == PORT_TRIES == len(set(tries))
 
 
 def test_few_are_kept(make: Callable[..., ClassArchives], command: SubmitCommand, train: Train, tmp_path: Path) -> None:
