@@ -58,7 +58,8 @@ test: $(READY)  ## all tests but those in a browser
 	@exec $(BIN)/python -m pytest -m 'not browser' $(ARGS)
 
 # Five at a time on two processors: they wait for processes longer than they compute.
-UNIT := -m pytest -m 'not integration and not e2e and not browser' -p no:schemathesis -n 5 --dist worksteal
+SIDE_BY_SIDE := -p no:schemathesis -n 5 --dist worksteal
+UNIT := -m pytest -m 'not integration and not e2e and not browser' $(SIDE_BY_SIDE)
 
 test-unit: $(READY)  ## the tests that need neither a JVM nor programs of others
 	@exec $(BIN)/python $(UNIT) $(ARGS)
@@ -114,9 +115,9 @@ test-next:  ## the unit tests on the newest versions of the libraries, pre-relea
 	.venv-$*/bin/python $(INSTALL) --editable '.[test]'
 	@touch $@
 
-coverage: $(READY)  ## the unit tests, and which lines and branches of the package they leave out
+coverage: $(READY)  ## the tests without a JVM, and which lines and branches of the package they leave out
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run $(UNIT) $(ARGS)
+	@$(BIN)/coverage run -m pytest -m 'not e2e and not browser' $(SIDE_BY_SIDE) $(ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 lint: $(READY)  ## ruff, and mypy in strict mode
