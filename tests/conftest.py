@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+import tests.fakes.kernel_ports  # noqa: F401  (for what it does)
 from kg2at_personality.kernels.launch.launcher import Launcher
 from kg2at_personality.kernels.provisioner import SparkProvisioner
 from tests.fakes.app import Client, serving

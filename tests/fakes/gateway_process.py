@@ -25,7 +25,7 @@ from tests.fakes.wait import wait_until
 
 #: Seconds within which a gateway has to listen.
 START_LIMIT = 120.0
-FORKS = ForkServer("kernel_gateway.gatewayapp", "kg2at_personality.personality")
+FORKS = ForkServer("kernel_gateway.gatewayapp", "kg2at_personality.personality", "tests.fakes.kernel_ports")
 
 
 #: Options of a gateway without Toree: neither Spark nor Java is needed.
