@@ -64,7 +64,7 @@ UNIT := -m pytest -m 'not integration and not e2e and not browser' $(SIDE_BY_SID
 test-unit: $(READY)  ## the tests that need neither a JVM nor programs of others
 	@exec $(BIN)/python $(UNIT) $(ARGS)
 
-test-integration: $(READY)  ## the tests with pip, JupyterHub, Jupyter Server and schemathesis, and with many processes
+test-integration: $(READY)  ## the tests with pip, JupyterHub, Jupyter Server, schemathesis, hundreds of websockets
 	@exec $(BIN)/python -m pytest -m integration -n 3 --dist worksteal $(ARGS)
 
 # Two files at a time: each has a gateway and a cluster of its own, and waits as often as it computes.

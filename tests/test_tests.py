@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jupyter_client.connect import LocalPortCache
 
 from tests.fakes.ports import LOOPBACK, held_port, held_range
 
@@ -65,6 +66,10 @@ class TestHeldPorts:
             assert self.refused(port)
             with socket.create_server((LOOPBACK, port)), socket.create_connection((LOOPBACK, port)):
                 pass
+
+    def test_a_kernels_are_none_that_linux_gives_to_who_asks_for_any(self) -> None:
+        ports = {LocalPortCache().find_available_port(LOOPBACK) for _ in range(10)}
+        assert len(ports) == 10 and all(10_000 <= port < 20_000 for port in ports)
 
     def test_a_range(self) -> None:
         first, last = map(int, held_range(7).split("-"))
