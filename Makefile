@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
-	  printf '  make %-12s %s\n' "$$target" "$$text"; done
+	  printf '  make %-16s %s\n' "$$target" "$$text"; done
 	@echo 'ARGS="..." goes to run, demo, coverage, the tests and bench; PYTHON=... is the Python to set up with (default: python3).'
 
 setup: $(READY)  ## install everything into .venv; once, and again when setup.cfg changes
