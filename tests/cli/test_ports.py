@@ -52,10 +52,10 @@ def test_who_set_the_gateway_s_port(place: Place) -> None:
 
 
 def test_toree_s_range(place: Place) -> None:
-    place.environ["KG2AT_KERNEL_PORTS"] = "21000-21999"
+    place.environ["KG2AT_KERNEL_PORTS"] = "61000-61999"
     found = rows(place)["hb_port"]
-    assert (found["effective"], found["where"]) == ("21000-21999", "environment variable KG2AT_KERNEL_PORTS")
-    assert report(place, "--KG2ATPersonality.kernel_ports=21000-21009")["most_kernels"] == 2
+    assert (found["effective"], found["where"]) == ("61000-61999", "environment variable KG2AT_KERNEL_PORTS")
+    assert report(place, "--KG2ATPersonality.kernel_ports=61000-61009")["most_kernels"] == 2
 
 
 def test_a_taken_port_and_who_has_it(place: Place) -> None:
