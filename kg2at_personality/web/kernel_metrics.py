@@ -157,10 +157,8 @@ def _answered(clusters: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _cores(clusters: Iterable[dict[str, Any]]) -> dict[str, float]:
     """Return all cores by whose they are; NaN before the first answer."""
-    answered = _answered(clusters)
-    if not answered:
-        return dict.fromkeys(SHARES, math.nan)
-    return {share: sum(shares(each["cluster"], CORES)[share] for each in answered) for share in SHARES}
+    parted = [shares(each["cluster"], CORES) for each in _answered(clusters)]
+    return {share: sum(each[share] for each in parted) if parted else math.nan for share in SHARES}
 
 
 def _gauge(name: str, text: str, values: dict[str, float] | Counts[str], states: Iterable[str]) -> Metric:

@@ -52,6 +52,7 @@ def test_who_set_the_gateway_s_port(place: Place) -> None:
 
 
 def test_toree_s_range(place: Place) -> None:
+    # Above those among which the gateway's own may be.
     place.environ["KG2AT_KERNEL_PORTS"] = "61000-61999"
     found = rows(place)["hb_port"]
     assert (found["effective"], found["where"]) == ("61000-61999", "environment variable KG2AT_KERNEL_PORTS")

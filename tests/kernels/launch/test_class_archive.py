@@ -16,7 +16,7 @@ from kg2at_personality.spark.submit_command import SubmitCommand
 from kg2at_personality.system.free_ports import IN_USE, PORT_TRIES
 from tests.fakes import wait
 
-#: It runs with a low priority: beside other tests it takes its time.
+#: What makes an archive runs with a low priority: beside other tests it takes its time.
 wait_until = functools.partial(wait.wait_until, limit=250.0)
 ROOT = Path(__file__).parents[3]
 #: A kernel that takes each cell for run, and has written its archive before; each run leaves a line in RUNS.
