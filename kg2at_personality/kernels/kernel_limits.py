@@ -28,7 +28,7 @@ class KernelLimits:
 
     def __init__(self, host: LimitHost) -> None:
         self._host = host
-        self._revived: set[str] = set()  # the dead kernels that are being restarted
+        self._restarted: list[str] = []  # the kernels that are being restarted, once for each restart
 
     def check(self, user: GatewayUser, starts: Iterable[Start]) -> None:
         """Raise TooManyKernels when `user` may have no other kernel now; `starts` are under way."""
@@ -47,22 +47,23 @@ class KernelLimits:
 
     @contextmanager
     def restarting(self, kernel: GatewayKernel, user: GatewayUser, starts: Iterable[Start]) -> Iterator[None]:
-        """Have a dead kernel count while `user` restarts it. No-op for one that lives.
+        """Have a kernel count while `user` restarts it, also when it is dead, or dies meanwhile.
 
-        Raises TooManyKernels: the bound of its user holds for the user, max_kernels for administrators as well.
+        Raises TooManyKernels for a dead one: the bound of its user holds for the user, max_kernels for administrators
+        as well.
         """
-        if not kernel.is_dead or kernel.kernel_id in self._revived:
-            yield
-            return
-        self.check(user if user.name == kernel.owner else ADMINISTRATOR, starts)
-        self._revived.add(kernel.kernel_id)
+        if not self._counts(kernel):
+            self.check(user if user.name == kernel.owner else ADMINISTRATOR, starts)
+        self._restarted.append(kernel.kernel_id)
         try:
             yield
         finally:
-            self._revived.discard(kernel.kernel_id)
+            self._restarted.remove(kernel.kernel_id)
+
+    def _counts(self, kernel: GatewayKernel) -> bool:
+        return not kernel.is_dead or kernel.kernel_id in self._restarted
 
     def _owners(self, starts: Iterable[Start]) -> list[str]:
         """Return whose kernels there are; a start counts until its kernel is listed."""
         owners = [each.user.name for each in starts if each.kernel_id not in self._host]
-        listed = [each for each in self._host.kernels() if not each.is_dead or each.kernel_id in self._revived]
-        return owners + [each.owner for each in listed]
+        return owners + [each.owner for each in self._host.kernels() if self._counts(each)]

@@ -55,6 +55,8 @@ class Restart:
         #: What a restart waits for before it touches anything: its plan, and cores.
         self._supplies: asyncio.Future[tuple[Plan | None, Admission | None]] | None = None
         self._is_closed = False
+        #: Held while a death is cleaned up, which gives back cores, record and sockets.
+        self.death = asyncio.Lock()
 
     def close(self) -> None:
         """Refuse restarts from now on, and those that have touched nothing yet. Idempotent."""
@@ -97,6 +99,8 @@ class Restart:
         kernel, supplies = self._kernel, self._kernel.parent.supplies
         env = kernel.launch_args["env"]
         plan = await supplies.plan(kernel.kernel_name, env, kernel.owner)
+        async with self.death:
+            pass  # what a death gives back from here on would be the next process's
         max_cores = kernel.admission.request.max_cores if kernel.admission is not None else None
         return plan, await supplies.admit(kernel.kernel_id, kernel.kernel_name, env, plan, max_cores)
 

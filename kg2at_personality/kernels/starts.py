@@ -124,7 +124,7 @@ class Starts:
         self._limits.check(start.user, self._starts.values())
 
     def restarting(self, kernel: GatewayKernel, user: GatewayUser) -> AbstractContextManager[None]:
-        """Have a dead kernel count as one more while `user` restarts it; see KernelLimits.restarting."""
+        """Have a kernel count while `user` restarts it; see KernelLimits.restarting."""
         return self._limits.restarting(kernel, user, self._starts.values())
 
     def owner_of(self, kernel_id: str) -> str | None:

@@ -72,15 +72,21 @@ class Termination:
         kernel.execution_state, kernel.reason = "dead", reason
         kernel.stop_restarter()
         kernel.parent.lives.died(kernel, reason)
-        try:
-            if kernel.has_kernel:
-                await kernel.provisioner.wait()
-                await self._kill_descendants()
-            await kernel.cleanup_resources()
-            kernel.parent.supplies.forget(kernel.kernel_id)
-        finally:
-            self._startup.fail(KernelDied(reason))
+        async with self._restart.death:
+            try:
+                await self._give_back()
+            finally:
+                self._startup.fail(KernelDied(reason))
         kernel.tell_of_death()
+
+    async def _give_back(self) -> None:
+        """Give back what the kernel's process held, which has ended by itself."""
+        kernel = self._kernel
+        if kernel.has_kernel:
+            await kernel.provisioner.wait()
+            await self._kill_descendants()
+        await kernel.cleanup_resources()
+        kernel.parent.supplies.forget(kernel.kernel_id)
 
     async def detach(self) -> None:
         """Leave process and files to the next gateway, after a restart that is under way."""

@@ -115,7 +115,7 @@ class History:
 
     def leases(self) -> list[dict[str, Any]]:
         return [
-            {"user": lease.user, "cores": lease.cores}
+            {"kernel": lease.kernel_id, "user": lease.user, "cores": lease.cores}
             for queue, _ in self.manager.clusters._queues.values()
             for lease in queue._leases.held
         ]
@@ -129,7 +129,9 @@ class History:
             self.step()
             self.check()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.manager.settle()
         self.check()
+        assert {row["kernel"] for row in self.leases()} == {each.kernel_id for each in self.manager.living_kernels()}
 
     async def end_all(self) -> None:
         await self.manager.settle()
@@ -203,7 +205,55 @@ async def test_a_dead_kernel_leaves_its_place_and_can_come_back_only_to_a_free_o
             await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
         await restarting
         assert not manager.get_kernel(first).is_dead
-        assert manager.starts._limits._revived == set()
+        assert manager.starts._limits._restarted == []
+
+
+async def test_a_kernel_that_dies_while_it_is_restarted_keeps_its_place(
+    manager: GatewayKernelManager, spark: FakeSpark, server: MasterServer
+) -> None:
+    async with server:
+        first, _ = [await manager.start_kernel(kernel_name=NAME, env={}, user=ANN) for _ in range(2)]
+        kernel = manager.get_kernel(first)
+        async with kernel.lifecycle:
+            restarts = [asyncio.ensure_future(restart(manager, first, user=ANN)) for _ in range(2)]
+            await asyncio.sleep(0)
+            await die(kernel)
+            with pytest.raises(TooManyKernels, match="ann has 2 kernels"):
+                await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
+            restarts[0].cancel()
+            await asyncio.wait(restarts[:1])
+            with pytest.raises(TooManyKernels, match="ann has 2 kernels"):
+                await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
+        await restarts[1]
+        assert [each.is_dead for each in manager.kernels()] == [False, False]
+        assert manager.starts._limits._restarted == []
+
+
+async def test_a_restart_waits_until_a_death_has_been_cleaned_up_and_gets_cores_of_its_own(
+    manager: GatewayKernelManager, spark: FakeSpark, server: MasterServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The death gives back the cores of the process that died; it must not take those of the next one."""
+    async with server:
+        kernel_id = await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
+        kernel, goes_on = manager.get_kernel(kernel_id), asyncio.Event()
+        await kernel.answered()
+        cleanup = kernel.cleanup_resources
+
+        async def late(**kwargs: Any) -> None:
+            await goes_on.wait()
+            await cleanup(**kwargs)
+
+        monkeypatch.setattr(kernel, "cleanup_resources", late)
+        assert kernel.pid is not None
+        os.kill(kernel.pid, signal.SIGKILL)
+        dying = asyncio.ensure_future(kernel.mark_dead("It died."))
+        restarting = asyncio.ensure_future(restart(manager, kernel_id, user=ANN))
+        await asyncio.wait([restarting], timeout=0.5)
+        goes_on.set()
+        await asyncio.gather(dying, restarting)
+        await kernel.answered()
+        assert not kernel.is_dead and kernel.pid is not None and runs(kernel.pid)
+        assert manager.clusters.holds(kernel_id)
 
 
 async def test_an_administrator_revives_another_users_kernel(
