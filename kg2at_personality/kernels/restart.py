@@ -15,6 +15,7 @@ from .launch.plan import Plan
 from .launch_failure import SYSTEM_ERRORS, launch_failure
 from .record_keeper import RecordKeeper
 from .startup import Startup
+from .task_end import task_end
 
 
 class Restarter(AsyncIOLoopKernelRestarter):
@@ -68,14 +69,18 @@ class Restart:
         """Restart the kernel. Raises KernelDied when it is shut down meanwhile, LaunchFailed, and admission's errors.
 
         Until the plan is made and the cores are there, whatever is raised leaves the kernel as it is; afterwards it is
-        marked dead.
+        marked dead. A cancel comes too late then: it is raised at the end.
         """
         async with self._kernel.lifecycle:
             self._refuse_when_closed()
             admission = await self._supply()
             self._write_record(admission)
             self._kernel.parent.failpoints.reached("restart: recorded")
-            await self._replace_process(now, **kwargs)
+            replacing = asyncio.ensure_future(self._replace_process(now, **kwargs))
+            is_cancelled = await task_end(replacing)
+            replacing.result()
+            if is_cancelled:
+                raise asyncio.CancelledError
 
     def _refuse_when_closed(self) -> None:
         if self._is_closed:

@@ -21,6 +21,7 @@ from .specs import SparkKernelSpecManager
 from .start import Start
 from .stops import Stops
 from .supplies import Supplies
+from .task_end import task_end
 from .user import GatewayUser
 from .waiting_kernel import WaitingKernel
 from .warm_pool import WarmPool
@@ -190,12 +191,8 @@ class Starts:
 
     async def _to_its_end(self, start: Start, work: Coroutine[Any, Any, bool]) -> bool:
         """Return what `work` does: whether there is a kernel now. Whoever cancels meanwhile ends it afterwards."""
-        start.launch, is_cancelled = asyncio.ensure_future(work), False
-        while not start.launch.done():
-            try:
-                await asyncio.shield(start.launch)
-            except asyncio.CancelledError:
-                is_cancelled = True
+        start.launch = asyncio.ensure_future(work)
+        is_cancelled = await task_end(start.launch)
         if is_cancelled and not start.launch.result():
             raise asyncio.CancelledError
         return start.launch.result()
