@@ -119,6 +119,12 @@ def environment(value: str, kernel_id: str | None = "one") -> dict[str, str]:
     return env if kernel_id is None else {**env, "KERNEL_ID": kernel_id}
 
 
+def kill(pid: int | None, signum: signal.Signals = signal.SIGKILL) -> None:
+    """Signal a process that has to be there; the number 0 would mean all of this one's group."""
+    assert pid
+    os.kill(pid, signum)
+
+
 def runs(pid: int) -> bool:
     """Return whether the process runs; a zombie doesn't."""
     try:

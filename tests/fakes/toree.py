@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ class FakeSpark:
     def __exit__(self, *exc: object) -> None:
         """End what a failed test left."""
         for pid in self.living():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def defaults(self, *lines: str, master: str = "local[2]") -> None:
         """Write spark-defaults.conf."""

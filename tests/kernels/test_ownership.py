@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -19,6 +18,7 @@ from tests.fakes.held_calls import HeldCalls
 from tests.fakes.identity import ALICE, BOB, ROOT, NamedTokens, with_users
 from tests.fakes.master import FakeMaster
 from tests.fakes.master_server import MasterServer
+from tests.fakes.processes import kill
 from tests.fakes.toree import QUICK, FakeSpark
 from tests.fakes.wait import until
 from tests.fakes.warm_kind import WarmKind
@@ -131,7 +131,7 @@ class TestItsLife:
         assert (await restart).code == 200
         await kernel.answered()
         kernel.stop_restarter()
-        os.kill(int(kernel.pid or 0), signal.SIGKILL)
+        kill(kernel.pid)
         await kernel.mark_dead("for a test")
         await check_hidden(gateway, kernel_id)
         assert (await row(gateway, kernel_id))["state"].startswith("dead")
@@ -149,7 +149,7 @@ class TestItsLife:
         kernel = kernel_of(gateway, kernel_id)
         await until(lambda: kernel.execution_state == "idle", "idle")
         pid = kernel.pid
-        os.kill(int(pid or 0), signal.SIGKILL)
+        kill(pid)
         await until(lambda: kernel.pid not in (None, pid) and kernel.has_answered, "its next process")
         assert (kernel.owner, await name_in(gateway, kernel_id)) == ("alice", "alice")
         await check_hidden(gateway, kernel_id)
@@ -177,7 +177,7 @@ class TestItsLife:
         kernel_id = await started(gateway, ALICE)
         kernel = kernel_of(gateway, kernel_id)
         kernel.shutdown_wait_time = 0.2
-        os.kill(int(kernel.pid or 0), signal.SIGSTOP)
+        kill(kernel.pid, signal.SIGSTOP)
         with monkeypatch.context() as patch:
             for name in ("os.killpg", *(f"subprocess.Popen.{each}" for each in ("send_signal", "kill", "terminate"))):
                 patch.setattr(name, refuse)

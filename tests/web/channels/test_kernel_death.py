@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from kg2at_personality.web.channels.notebook import V1
 from tests.fakes.app import Client
 from tests.fakes.gateways import kernel_of
 from tests.fakes.notebook import Notebook, opened
+from tests.fakes.processes import kill
 from tests.fakes.wait import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -72,7 +72,7 @@ async def test_a_signal_has_its_name(gateway: Client, tmp_path: Path) -> None:
     async with opened(gateway, kernel_id) as notebook:
         cell = notebook.execute(f"open({str(tmp_path / 'here')!r}, 'w'); import time; time.sleep(60)")
         await until((tmp_path / "here").exists, "the cell")
-        os.kill(kernel_of(gateway, kernel_id).pid or 0, signal.SIGKILL)
+        kill(kernel_of(gateway, kernel_id).pid)
         told = of(cell, await until_restarting(notebook))
         assert "(ended by SIGKILL, as when memory runs out)" in told[-3]["content"]["evalue"]
 
@@ -81,7 +81,7 @@ async def test_one_that_dies_between_two_cells_tells_none(gateway: Client) -> No
     kernel_id = await gateway.start()
     async with opened(gateway, kernel_id) as notebook:
         await notebook.run("print('before')")
-        os.kill(kernel_of(gateway, kernel_id).pid or 0, signal.SIGKILL)
+        kill(kernel_of(gateway, kernel_id).pid)
         assert "error" not in kinds(await until_restarting(notebook))
 
 
@@ -92,7 +92,7 @@ async def test_who_connects_anew_is_told(gateway: Client, tmp_path: Path) -> Non
         cell = notebook.execute(f"open({str(tmp_path / 'here')!r}, 'w'); import time; time.sleep(60)")
         await until((tmp_path / "here").exists, "the cell")
     async with opened(gateway, kernel_id) as notebook:
-        os.kill(kernel_of(gateway, kernel_id).pid or 0, signal.SIGTERM)
+        kill(kernel_of(gateway, kernel_id).pid, signal.SIGTERM)
         assert "ended by SIGTERM" in of(cell, await until_restarting(notebook))[-3]["content"]["evalue"]
 
 
