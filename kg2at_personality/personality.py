@@ -235,6 +235,8 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         """Called by Kernel Gateway at its end, which waits for it: end all kernels, whatever has failed."""
         self._is_ending = True
         try:
+            manager = self.parent.kernel_manager
+            manager.starts.close()  # first: what is launched from here on would only be ended
             self._announcement.withdraw()
             await self.readiness.close()
             self.websocket_access.close()
@@ -245,7 +247,6 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
             await self.clusters.close()
             if self.launcher.options.fast_starts is not None:
                 await asyncio.to_thread(self.launcher.options.fast_starts.close)
-            manager = self.parent.kernel_manager
             await (manager.leave_all_kernels() if self.keep_kernels_on_exit else manager.shutdown_all_kernels())
         except Exception:
             self.log.exception("Not every kernel could be shut down")
