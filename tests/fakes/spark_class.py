@@ -1,7 +1,7 @@
 """A `spark-class` that takes milliseconds: a master that serves its JSON, and workers that register by a file.
 
 `make` writes it. `MODE` is a file beside it: `fail` ends every process with an error, `bind` lets the first master say
-that its port is taken.
+that its port is taken, `mute` lets no process do anything.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ mode = (here / "MODE").read_text() if (here / "MODE").exists() else ""
 option = dict(zip(sys.argv[2:], sys.argv[3:]))
 if mode == "fail":
     sys.exit("it went wrong")
+if mode == "mute":
+    time.sleep(300)
 if mode == "bind":
     (here / "MODE").unlink()
     sys.exit("java.net.BindException: Address already in use")

@@ -73,7 +73,7 @@ def test_what_ends_by_itself_is_an_error_with_its_last_lines(tmp_path: Path) -> 
 
 
 def test_a_cluster_that_is_not_up_in_time(tmp_path: Path) -> None:
-    slow = cluster(tmp_path)
+    slow = cluster(tmp_path, "mute")
     slow.timeout = 0.0
     with pytest.raises(KG2ATError, match="not up after 0 s"), slow:
         pass
