@@ -44,8 +44,8 @@ class Restarter(AsyncIOLoopKernelRestarter):
 
 
 def _is_watched(kernel: Kernel) -> bool:
-    """Return whether its end would be a death: nobody has asked for it, and it is not one at the start."""
-    return kernel.has_answered and not kernel.shutting_down
+    """Return whether its end would be a death: nobody is about to end or restart it, and it is not one at the start."""
+    return kernel.has_answered and not kernel.shutting_down and not kernel.lifecycle.locked()
 
 
 class Restart:

@@ -19,7 +19,6 @@ from kg2at_personality.errors import KG2ATError, ShareUsed, TooManyKernels
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.user import ADMINISTRATOR, GatewayUser
-from tests.fakes.held_calls import HeldCalls
 from tests.fakes.master import FakeMaster
 from tests.fakes.master_server import MasterServer
 from tests.fakes.processes import runs
@@ -228,54 +227,6 @@ async def test_a_kernel_that_dies_while_it_is_restarted_keeps_its_place(
         await restarts[1]
         assert [each.is_dead for each in manager.kernels()] == [False, False]
         assert manager.starts._limits._restarted == []
-
-
-async def test_whoever_cancels_a_restart_leaves_the_old_process_or_a_new_one(
-    manager: GatewayKernelManager, spark: FakeSpark, server: MasterServer, plans: HeldCalls, launches: HeldCalls
-) -> None:
-    async with server:
-        kernel_id = await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
-        kernel = manager.get_kernel(kernel_id)
-        await kernel.answered()
-        for held, is_new in ((plans, False), (launches, True)):
-            held.hold()
-            restarting, old = asyncio.ensure_future(restart(manager, kernel_id, user=ANN)), kernel.pid
-            await held.reached()
-            restarting.cancel()
-            await asyncio.wait([restarting], timeout=0.1)
-            held.release()
-            await asyncio.wait([restarting])
-            assert restarting.cancelled()
-            await kernel.answered()
-            assert kernel.pid is not None and runs(kernel.pid) and (kernel.pid != old) == is_new
-            assert manager.clusters.holds(kernel_id) and kernel._restarter is not None
-
-
-async def test_a_restart_waits_until_a_death_has_been_cleaned_up_and_gets_cores_of_its_own(
-    manager: GatewayKernelManager, spark: FakeSpark, server: MasterServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The death gives back the cores of the process that died; it must not take those of the next one."""
-    async with server:
-        kernel_id = await manager.start_kernel(kernel_name=NAME, env={}, user=ANN)
-        kernel, goes_on = manager.get_kernel(kernel_id), asyncio.Event()
-        await kernel.answered()
-        cleanup = kernel.cleanup_resources
-
-        async def late(**kwargs: Any) -> None:
-            await goes_on.wait()
-            await cleanup(**kwargs)
-
-        monkeypatch.setattr(kernel, "cleanup_resources", late)
-        assert kernel.pid is not None
-        os.kill(kernel.pid, signal.SIGKILL)
-        dying = asyncio.ensure_future(kernel.mark_dead("It died."))
-        restarting = asyncio.ensure_future(restart(manager, kernel_id, user=ANN))
-        await asyncio.wait([restarting], timeout=0.5)
-        goes_on.set()
-        await asyncio.gather(dying, restarting)
-        await kernel.answered()
-        assert not kernel.is_dead and kernel.pid is not None and runs(kernel.pid)
-        assert manager.clusters.holds(kernel_id)
 
 
 async def test_an_administrator_revives_another_users_kernel(
