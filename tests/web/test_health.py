@@ -12,6 +12,8 @@ from kernel_gateway.auth.identity import GatewayIdentityProvider
 
 from kg2at_personality.adoption import Adoption
 from kg2at_personality.kernels import readiness
+from kg2at_personality.kernels.timing import Timing
+from kg2at_personality.personality import KG2ATPersonality
 from tests.fakes.app import Client
 from tests.fakes.gateways import Gateways
 from tests.fakes.toree import FakeSpark
@@ -19,6 +21,12 @@ from tests.fakes.toree import FakeSpark
 pytestmark = pytest.mark.gen_test(timeout=60)
 LIVE, READY = "/kg2at/live", "/kg2at/ready"
 METHODS = ("GET", "HEAD")
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine take its time for the first look; tests/kernels/test_readiness.py tries how long it may."""
+    monkeypatch.setattr(KG2ATPersonality, "timing", Timing(ready_patience=60.0))
 
 
 class Unasked(GatewayIdentityProvider):
