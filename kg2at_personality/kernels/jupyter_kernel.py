@@ -26,7 +26,11 @@ else:
 
 def unobserved_future() -> asyncio.Future[None]:
     """Return a future whose exception nobody has to look at."""
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    return unobserved(asyncio.get_running_loop().create_future())
+
+
+def unobserved(future: asyncio.Future[Any]) -> asyncio.Future[Any]:
+    """Return the future; nobody has to look at its exception from now on."""
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return future
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
 
+from kg2at_personality.errors import KernelDied
 from kg2at_personality.kernels.kernel import GatewayKernel
 from kg2at_personality.kernels.manager import GatewayKernelManager
 from tests.fakes.held_calls import HeldCalls
@@ -90,6 +92,23 @@ async def test_it_waits_until_a_death_has_been_cleaned_up_and_gets_cores_of_its_
         goes_on.set()
         await asyncio.gather(dying, restarting)
         await check_it_runs(manager, kernel)
+
+
+async def test_a_death_right_after_it_is_told_once(
+    gateway: Any, manager: GatewayKernelManager, server: MasterServer, spark: FakeSpark
+) -> None:
+    """asyncio would log a traceback of the future of jupyter_server's that tells of it as well."""
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    async with server:
+        kernel = await ready(gateway)
+        spark.defaults("spark.cores.max 1", "spark.fake.does die", master="spark://h:7077")
+        await manager.restart_kernel(kernel.kernel_id)
+        await until(lambda: kernel.is_dead, "its death")
+        with pytest.raises(KernelDied):
+            await kernel.answered()
+        gc.collect()
+    assert told == []
 
 
 async def test_a_kernel_that_dies_meanwhile_is_restarted_once(
