@@ -235,13 +235,13 @@ class KG2ATPersonality(Settings, JupyterWebsocketPersonality):  # type: ignore[m
         """Called by Kernel Gateway at its end, which waits for it: end all kernels, whatever has failed."""
         self._is_ending = True
         try:
+            if self._prespawn is not None:
+                self._prespawn.cancel()
             manager = self.parent.kernel_manager
-            manager.starts.close()  # first: what is launched from here on would only be ended
+            manager.starts.close()  # now: what is launched from here on would only be ended
             self._announcement.withdraw()
             await self.readiness.close()
             self.websocket_access.close()
-            if self._prespawn is not None:
-                self._prespawn.cancel()
             if self._beginning is not None:
                 await asyncio.gather(self._beginning, return_exceptions=True)
             await self.clusters.close()
