@@ -98,8 +98,8 @@ async def test_a_death_right_after_it_is_told_once(
     gateway: Any, manager: GatewayKernelManager, server: MasterServer, spark: FakeSpark
 ) -> None:
     """asyncio would log a traceback of the future of jupyter_server's that tells of it as well."""
-    told: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
     async with server:
         kernel = await ready(gateway)
         spark.defaults("spark.cores.max 1", "spark.fake.does die", master="spark://h:7077")
@@ -108,7 +108,7 @@ async def test_a_death_right_after_it_is_told_once(
         with pytest.raises(KernelDied):
             await kernel.answered()
         gc.collect()
-    assert told == []
+    assert [each for each in told if "never retrieved" in each] == []
 
 
 async def test_a_kernel_that_dies_meanwhile_is_restarted_once(
