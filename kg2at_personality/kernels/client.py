@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from logging import Logger
@@ -103,12 +105,17 @@ class KernelClient:
         with self.question(msg_type, content) as reply:
             return await self.outcome(reply)
 
-    async def outcome(self, future: asyncio.Future[T]) -> T | None:
-        """Return what a process comes to; None when it dies instead, or another replaces it."""
-        kernel, launches = self._kernel, self._kernel.launches
+    async def outcome(self, future: asyncio.Future[T], limit: float = math.inf) -> T | None:
+        """Return what a process comes to; None when it dies instead, or another replaces it.
+
+        Raises asyncio.TimeoutError when it has come to nothing after `limit` seconds.
+        """
+        kernel, launches, begun = self._kernel, self._kernel.launches, time.monotonic()
         while not future.done():
             if kernel.launches != launches or not await kernel.is_alive():
                 return None
+            if time.monotonic() - begun > limit:
+                raise asyncio.TimeoutError
             await asyncio.wait([future], timeout=kernel.parent.timing.start_poll)
         return future.result()
 

@@ -131,6 +131,8 @@ class Startup:
         while True:
             try:
                 return await self._ask_for_info(answer)
+            except asyncio.TimeoutError:
+                continue  # by another socket, so that an answer that comes late is nobody's
             except NoRoom:
                 await asyncio.sleep(self._kernel.parent.timing.start_poll)
 
@@ -150,9 +152,10 @@ class Startup:
         return True
 
     async def _info(self, conversation: Conversation) -> list[Any] | None:
-        """Return the parts of its kernel_info_reply; None when the process dies instead."""
+        """Return the parts of its kernel_info_reply; None when the process dies instead. Raises as `outcome` does."""
+        limit = self._kernel.parent.timing.ask_again
         for _ in range(STATE_TRIES):
-            info = await self._client.outcome(conversation.ask("kernel_info_request"))
+            info = await self._client.outcome(conversation.ask("kernel_info_request"), limit)
             # A kernel whose states do not arrive would be taken for idle when it is busy, and culled.
             if info is None or self._kernel.waits or await self._client.has_left("starting"):
                 break

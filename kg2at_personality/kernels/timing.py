@@ -13,6 +13,8 @@ class Timing:
 
     #: Between two looks at a kernel that has not answered yet.
     start_poll: float = 0.2
+    #: Until its process is asked once more: whoever had its port a moment before may have got the question.
+    ask_again: float = 10.0
     #: That a Toree has to take its handler for interrupts. It takes one, which its first cell then takes less.
     interrupt_limit: float = 60.0
     #: That a kernel which waits has for each cell that warms it, and to take what is its user's.

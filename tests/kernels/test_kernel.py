@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import zmq.asyncio
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
@@ -53,6 +54,20 @@ class TestFirstAnswer:
         await kernel.answered()
         assert kernel.has_answered and kernel.is_toree and not kernel.is_dead
         await until(lambda: kernel.execution_state == "idle", "idle")
+
+    async def test_it_is_asked_again_when_somebody_else_had_its_port_a_moment_before(
+        self, gateway: Any, spark: FakeSpark
+    ) -> None:
+        """The first question went there, and is lost."""
+        gateway.app.kernel_manager.timing = Timing(ask_again=0.3)
+        gate = spark.gate()
+        _, kernel = await start(gateway)
+        with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as other:
+            other.bind(f"tcp://{kernel.ip}:{kernel.shell_port}")
+            assert b"kernel_info_request" in b"".join(await other.recv_multipart())
+        gate.open()
+        await kernel.answered()
+        assert await gateway.run(kernel.kernel_id, "print(6 * 7)") == "42\n"
 
     async def test_a_cell_sent_right_after_it_makes_the_kernel_busy(
         self, gateway: Any, monkeypatch: pytest.MonkeyPatch
