@@ -31,6 +31,8 @@ STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)",
 )
 NO_PIDS = [0, -1, -(2**31), 2**31 - 1, 2**31, 2**64, 10**30]
+#: Of Linux (include/linux/sched.h), in the flags of /proc/PID/stat.
+PF_EXITING = 0x4
 NOBODY, SOMEBODY = 65534, 65533
 
 only_psutil = pytest.mark.parametrize("mode", ["psutil"], indirect=True)
@@ -126,8 +128,13 @@ def kill(pid: int | None, signum: signal.Signals = signal.SIGKILL) -> None:
 
 
 def runs(pid: int) -> bool:
-    """Return whether the process runs; a zombie doesn't."""
+    """Return whether the process runs; a zombie doesn't, nor one that has no memory any more and is no zombie yet."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return False
+        flags = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[6])
     except psutil.NoSuchProcess:
         return False
+    except OSError:
+        return psutil.pid_exists(pid)
+    return not flags & PF_EXITING
