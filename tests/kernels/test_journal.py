@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 from typing import Any
 
 import pytest
@@ -31,6 +29,7 @@ from kg2at_personality.kernels.user import ADMINISTRATOR, GatewayUser
 from tests.fakes.held_calls import HeldCalls
 from tests.fakes.master import FakeMaster
 from tests.fakes.master_server import MasterServer
+from tests.fakes.processes import kill
 from tests.fakes.toree import QUICK, FakeSpark
 from tests.fakes.wait import until
 from tests.kernels.warm_scene import EAGER, NAME, filled_once
@@ -268,7 +267,7 @@ class TestAnEnd:
     async def test_a_death_after_which_it_is_restarted(self, manager: GatewayKernelManager, diary: Diary) -> None:
         kernel = manager.get_kernel(await started(manager))
         for count in (1, 2):
-            kill(kernel)
+            kill(kernel.pid)
             death = await diary.told(Died, count)
             await kernel.answered()
             assert "SIGKILL" in death.message and death.is_restarted and not death.at_start and death.seconds == 0
@@ -279,7 +278,7 @@ class TestAnEnd:
     ) -> None:
         kernel = manager.get_kernel(await started(manager, NAME))
         spark.defaults("spark.fake.does die")
-        kill(kernel)
+        kill(kernel.pid)
         await until(lambda: kernel.is_dead, "its death")
         deaths = [(death.is_restarted, death.at_start, death.seconds > 0) for death in diary.of(Died)]
         assert deaths == [(True, False, False), (False, False, True)]
@@ -292,7 +291,7 @@ class TestAnEnd:
     ) -> None:
         kernel = manager.get_kernel(await started(manager))
         kernel.stop_restarter()
-        kill(kernel)
+        kill(kernel.pid)
         manager._handle_kernel_died(kernel.kernel_id)
         manager.lives.died(kernel, "as the restarter takes it", restarted=kernel.launches)
         await until(lambda: kernel.is_dead, "its death")
@@ -375,13 +374,8 @@ async def started(manager: GatewayKernelManager, name: str = "python3") -> str:
     return kernel_id
 
 
-def kill(kernel: GatewayKernel) -> None:
-    assert kernel.pid is not None
-    os.kill(kernel.pid, signal.SIGKILL)
-
-
 async def die(kernel: GatewayKernel) -> None:
     """Have a kernel die for good."""
     kernel.stop_restarter()
-    kill(kernel)
+    kill(kernel.pid)
     await kernel.mark_dead("It died.")

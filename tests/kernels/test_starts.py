@@ -21,7 +21,7 @@ from kg2at_personality.kernels.manager import GatewayKernelManager
 from kg2at_personality.kernels.user import ADMINISTRATOR, GatewayUser
 from tests.fakes.master import FakeMaster
 from tests.fakes.master_server import MasterServer
-from tests.fakes.processes import runs
+from tests.fakes.processes import kill, runs
 from tests.fakes.toree import FakeSpark
 from tests.fakes.wait import until
 from tests.kernels.warm_scene import EAGER, NAME, SETTINGS, check_nothing_is_left, filled_once
@@ -185,8 +185,7 @@ async def die(kernel: GatewayKernel) -> None:
     await kernel.answered()
     await until(lambda: kernel.execution_state == "idle", "the end of its first work")
     kernel.stop_restarter()
-    assert kernel.pid is not None
-    os.kill(kernel.pid, signal.SIGKILL)
+    kill(kernel.pid)
     await kernel.mark_dead("It died.")
     await until(lambda: kernel.is_dead, lambda: kernel.execution_state)
 

@@ -6,7 +6,6 @@ import asyncio
 import copy
 import os
 import random
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +24,7 @@ from tests.fakes.front_end import Lab, NbClient
 from tests.fakes.gateways import Gateways, code_of, kernel_of
 from tests.fakes.jupyter_server import JupyterServer
 from tests.fakes.notebook import Notebook, connections, opened
+from tests.fakes.processes import kill
 from tests.fakes.toree import Gate
 from tests.fakes.wait import until
 
@@ -349,8 +349,7 @@ async def test_a_kernel_that_dies_takes_it_away(gateway: Any, gate: Gate) -> Non
         page = await begun(kernel, notebook, waiting(gate, "print('one')"), "one\n")
         kernel.core_wait = CoreWait("waits")
         await page.shows(notebook, "one\n", "waits")
-        assert kernel.pid is not None
-        os.kill(kernel.pid, signal.SIGKILL)
+        kill(kernel.pid)
         await page.shows(notebook, "one\n")
     assert kernel.recorder.wait_line is None and kernel.running_cell == ""
 
